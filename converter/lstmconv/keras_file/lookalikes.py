@@ -50,6 +50,6 @@ def zip_looks_like(names: tuple[bytes, ...]) -> str | None:
         return "a zipped TensorFlow SavedModel"
     if names and all(name.endswith(b".npy") for name in names):
         return "a NumPy .npz file"
-    if any(name.endswith((b".keras", b".h5", b".hdf5")) for name in names) and b"config.json" not in names:
+    if any(name.endswith((b".keras", b".h5", b".hdf5")) for name in names if name != b"model.weights.h5"):
         return "a zip archive around a model: unpack it first"
     return None

@@ -127,7 +127,7 @@ class StrictZip:
         """(number of members, start, end) of the central directory, from the record that must end the file."""
         at = len(self._data) - _END_FORMAT.size
         if at < 0 or self._data[at : at + 4] != _END:
-            if bytes(self._data[-(_END_FORMAT.size + 65535) :]).rfind(_END) >= 0:
+            if _END in bytes(self._data[-(_END_FORMAT.size + 65535) : max(at, 0) + 3]):
                 raise self._invalid("the archive is followed by a comment or other bytes", "E_ZIP_SUFFIX")
             raise self._invalid("the archive has no end record: the file is cut short", "E_TRUNCATED")
         _, disk, first_disk, here, count, size, start, comment = _END_FORMAT.unpack_from(self._data, at)
