@@ -1,0 +1,110 @@
+"""Reads the files Keras writes, as data: the only code of the converter that touches an untrusted file.
+
+    read_bytes.py      path → bytes, once
+    strict_zip.py      the members of a `.keras` archive
+    strict_json.py     configs
+    metered_bytes.py   what the HDF5 parser (pyfive) reads from, and the net under its exceptions
+    hdf5_objects.py    HDF5 headers, links, attributes
+    hdf5_storage.py    HDF5 datasets → arrays
+    hdf5.py            an HDF5 file as a checked tree
+    keras_archive.py   `.keras` and `.weights.h5` of Keras 3
+    legacy_h5.py       `.h5` of Keras 1, 2 and 3
+
+Nothing in a file is executed, imported, or used as a path. A file is what its first bytes say, whatever its name.
+Any bytes at all end in a `KerasFile` or in a `lstmconv.errors.LstmconvError`, in time and memory bounded by the size.
+Whether the weights are those that the config implies is for the caller to check (`ArchiveWeights.unread`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from lstmconv.errors import InvalidFileError, printable
+from lstmconv.keras_file.hdf5 import SIGNATURE, Hdf5File
+from lstmconv.keras_file.keras_archive import ArchiveWeights, model_config, read_archive
+from lstmconv.keras_file.legacy_h5 import LegacyWeights, is_legacy, read_legacy
+from lstmconv.keras_file.lookalikes import looks_like
+from lstmconv.keras_file.read_bytes import read_bytes
+from lstmconv.keras_file.strict_json import MAX_JSON_BYTES, parse_json
+
+__all__ = [
+    "ArchiveWeights",
+    "KerasFile",
+    "LegacyWeights",
+    "parse_keras_file",
+    "read_architecture",
+    "read_keras_file",
+]
+
+
+@dataclass(frozen=True)
+class KerasFile:
+    """A model file, read: its config as it stands in the file, and access to its weights."""
+
+    container: str
+    """"keras-zip" (`.keras`), "legacy-h5" (`.h5` with a config), "weights-h5" (`.weights.h5` of Keras 3) or
+    "legacy-weights-h5" (`.h5` of save_weights)."""
+    sha256: str
+    """Hex digest of the file's bytes."""
+    size: int
+    config: dict[str, Any] | list[Any] | None
+    """{"class_name": …, "config": …, …}; None for a file of weights alone."""
+    keras_version: str | None
+    """As the file says; None when it says nothing, as the first files of Keras 1 do."""
+    backend: str | None
+    """As legacy files say; None for the others."""
+    weights: ArchiveWeights | LegacyWeights
+    warnings: tuple[str, ...]
+
+
+def read_keras_file(path: str | os.PathLike[str]) -> KerasFile:
+    """Read the model or weights file at `path`.
+
+    Raises FileAccessError, InvalidFileError, UnsupportedError, LimitError, and nothing else.
+    """
+    return parse_keras_file(read_bytes(path), os.fsdecode(os.path.basename(path)))
+
+
+def parse_keras_file(data: bytes, shown_name: str) -> KerasFile:
+    """The same for the bytes of a file; `shown_name` is what messages call it."""
+    shown = printable(shown_name, 80)
+    view = memoryview(data)
+    if data.startswith(SIGNATURE):
+        container, config, version, backend, weights, warnings = _from_hdf5(view, shown)
+    elif data.startswith(b"PK\3\4"):
+        config, version, weights, warnings = read_archive(view, shown)
+        container, backend = "keras-zip", None
+    else:
+        raise _not_a_model(view, shown)
+    digest = hashlib.sha256(view).hexdigest()
+    return KerasFile(container, digest, len(view), config, version, backend, weights, warnings)
+
+
+def read_architecture(path: str | os.PathLike[str]) -> dict[str, Any] | list[Any]:
+    """The architecture that `model.to_json()` wrote to the file at `path`.
+
+    Raises FileAccessError, InvalidFileError, LimitError.
+    """
+    shown = printable(os.fsdecode(os.path.basename(path)), 80)
+    return model_config(parse_json(read_bytes(path, MAX_JSON_BYTES), shown), shown)
+
+
+def _from_hdf5(
+    view: memoryview, shown: str
+) -> tuple[str, dict[str, Any] | None, str | None, str | None, ArchiveWeights | LegacyWeights, tuple[str, ...]]:
+    file = Hdf5File(view, shown)
+    if is_legacy(file):
+        return (*read_legacy(file, shown), ())
+    weights = ArchiveWeights(file)
+    if not (weights.has("layers") or weights.has("vars")):
+        raise InvalidFileError(f"{shown}: is an HDF5 file without a Keras model or its weights", "E_NOT_A_MODEL")
+    return "weights-h5", None, None, None, weights, ()
+
+
+def _not_a_model(view: memoryview, shown: str) -> InvalidFileError:
+    if bytes(view[-22:-18]) == b"PK\5\6" and len(view) > 22:
+        return InvalidFileError(f"{shown}: there are bytes before the zip archive", "E_ZIP_PREFIX")
+    return InvalidFileError(f"{shown}: is not a Keras model; it looks like {looks_like(view)}", "E_NOT_A_MODEL")
