@@ -45,7 +45,9 @@ class Config:
 
     def bad(self, key: str, what: str) -> InvalidFileError:
         """An error about one key."""
-        return InvalidFileError(f"{self.where}: {key} {printable(self._values.get(key))} is not {what}", "E_CONFIG_TYPE")
+        return InvalidFileError(
+            f"{self.where}: {key} {printable(self._values.get(key))} is not {what}", "E_CONFIG_TYPE"
+        )
 
     def bool(self, key: str, default: bool | None = None) -> bool:
         value = self.raw(key, default)

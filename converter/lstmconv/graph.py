@@ -131,7 +131,9 @@ def _open_layers(model: KerasModel) -> None:
         class_name, config, _ = described(model.where, item)
         name = item.get("name") or (config.get("name") if type(config) is dict else None)
         if type(name) is not str or not name or len(name) > 1000:
-            raise InvalidFileError(f"{model.where}: a layer of class '{printable(class_name)}' has no name", "E_CONFIG_TYPE")
+            raise InvalidFileError(
+                f"{model.where}: a layer of class '{printable(class_name)}' has no name", "E_CONFIG_TYPE"
+            )
         if name in names:
             raise InvalidFileError(f"{model.where}: two layers have the name '{printable(name)}'", "E_GRAPH")
         names.append(name)

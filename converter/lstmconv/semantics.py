@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 def version_tuple(version: str) -> tuple[int, ...]:
-    """"3.15.1" → (3, 15, 1); "2.2.4-tf" → (2, 2, 4); at most three numbers."""
+    """ "3.15.1" → (3, 15, 1); "2.2.4-tf" → (2, 2, 4); at most three numbers."""
     return tuple(int(number) for number in re.findall(r"\d{1,6}", version)[:3])
 
 

@@ -80,7 +80,13 @@ def _activation_object(where: str, key: str, value: dict[str, Any], build: Build
     """An activation layer, or a function by name, in the place of a string."""
     name = value.get("class_name")
     inner = value.get("config")
-    known_module = value.get("module") in (None, "keras.layers", "keras.activations", "builtins", "keras.src.activations")
+    known_module = value.get("module") in (
+        None,
+        "keras.layers",
+        "keras.activations",
+        "builtins",
+        "keras.src.activations",
+    )
     if name == "function" and type(inner) is str and known_module:
         return activation_of(where, key, inner, build)
     if type(name) is str and name in LAYERS and known_module and value.get("registered_name") in (None, name):

@@ -96,9 +96,7 @@ def rnn(layer: Layer, call: Call) -> Outputs:
     return run_cells(layer, call, cells, read_options(layer))
 
 
-def _read_cells(
-    layer: Layer, described: Any, weights: LayerWeights, what: str
-) -> list[tuple[Cell, LayerWeights, str]]:
+def _read_cells(layer: Layer, described: Any, weights: LayerWeights, what: str) -> list[tuple[Cell, LayerWeights, str]]:
     kinds = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN"}
     if type(described) is not dict:
         raise InvalidFileError(f"{layer.where}: {what} is not an object", "E_CONFIG_TYPE")
@@ -127,9 +125,7 @@ def _read_cells(
     return [(cell, weights, what)]
 
 
-def run_cells(
-    layer: Layer, call: Call, cells: Sequence[tuple[Cell, LayerWeights, str]], options: Options
-) -> Outputs:
+def run_cells(layer: Layer, call: Call, cells: Sequence[tuple[Cell, LayerWeights, str]], options: Options) -> Outputs:
     """One recurrent node per cell.
 
     A stack of cells is a chain of nodes over the same mask: at a masked step no cell moves, whatever the one below put out.
