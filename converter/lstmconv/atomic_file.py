@@ -1,4 +1,4 @@
-"""Publishing a file all at once: after success it is complete and on the disk, after any failure nothing has changed."""
+"""Publishing a file all at once: after success it is complete and on disk, after any failure nothing has changed."""
 
 from __future__ import annotations
 

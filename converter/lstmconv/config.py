@@ -49,13 +49,13 @@ class Config:
             f"{self.where}: {key} {printable(self._values.get(key))} is not {what}", "E_CONFIG_TYPE"
         )
 
-    def bool(self, key: str, default: bool | None = None) -> bool:
+    def flag(self, key: str, default: bool | None = None) -> bool:
         value = self.raw(key, default)
         if type(value) is not bool:
             raise self.bad(key, "true or false")
         return value
 
-    def int(self, key: str, default: int | None = None, least: int = 1, most: int = MAX_SIZE) -> int:
+    def integer(self, key: str, default: int | None = None, least: int = 1, most: int = MAX_SIZE) -> int:
         value = self.raw(key, default)
         if type(value) is not int:
             raise self.bad(key, "a whole number")
@@ -65,7 +65,7 @@ class Config:
             raise self.bad(key, f"a whole number of at least {least}")
         return value
 
-    def ints(self, key: str, default: Any = None, length: int | None = None, least: int = 1) -> tuple[int, ...]:
+    def integers(self, key: str, default: Any = None, length: int | None = None, least: int = 1) -> tuple[int, ...]:
         """A list of whole numbers; where `length` is given, one number stands for all."""
         value = self.raw(key, default)
         if type(value) is int and length is not None:
@@ -76,7 +76,7 @@ class Config:
             raise self.bad(key, f"a list of {length} whole numbers")
         return tuple(value)
 
-    def float(self, key: str, default: float | None = None) -> float:
+    def number(self, key: str, default: float | None = None) -> float:
         value = self.raw(key, default)
         if type(value) not in (int, float) or not math.isfinite(value):
             raise self.bad(key, "a number")

@@ -90,7 +90,7 @@ def _check_against(model: Model, oracle_name: str) -> None:
     if not verification.ok:
         worst = max(result.max_abs for result in verification.probes)
         raise InvalidFileError(
-            f"the conversion differs from {oracle_name} by {worst:.3g} on the probes: a bug of lstmconv, please report it",
+            f"the conversion differs from {oracle_name} by {worst:.3g} on the probes: please report this bug",
             "E_BUG",
         )
 

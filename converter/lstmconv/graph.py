@@ -103,8 +103,8 @@ def open_model(item: Any, weights: LayerWeights, build: Builder, prefix: str, de
     name, config, module = described(where, item)
     if name not in MODELS or module not in LAYER_MODULES:
         raise UnsupportedError(
-            f"{where}: class '{printable(name)}' is not Sequential or Functional; subclassed models keep their forward pass "
-            "in Python code, which is not in the file",
+            f"{where}: class '{printable(name)}' is not Sequential or Functional; the forward pass of a subclassed model "
+            "is Python code, which is not in the file",
             "E_UNSUPPORTED_LAYER",
         )
     if type(config) is not dict or type(config.get("layers")) is not list:
@@ -222,7 +222,9 @@ def model_inputs(model: KerasModel) -> tuple[list[tuple[str, dict[str, Any], str
         first = model.config["layers"][0] if model.config["layers"] else {}
         if first.get("class_name") == "InputLayer":
             return [(_name(first), first["config"], None)], False
-        values = first.get("config") if type(first.get("config")) is dict else {}
+        values = first.get("config")
+        if type(values) is not dict:
+            raise InvalidFileError(f"{model.where}: its first layer has no config", "E_CONFIG_TYPE")
         shape = values.get("batch_input_shape", values.get("batch_shape")) or model.config.get("build_input_shape")
         if shape is None:
             raise InvalidFileError(f"{model.where}: it was never built, so it has no input shape", "E_GRAPH")
@@ -251,7 +253,7 @@ Reference = tuple[str, int, int]
 
 
 def _entries(model: KerasModel, key: str) -> tuple[list[tuple[str | None, Reference]], bool]:
-    """input_layers or output_layers as (dict key, (layer, node, tensor)) in Keras's order, and whether it was a dict."""
+    """input_layers or output_layers as (dict key, (layer, node, tensor)) in Keras's order; whether it was a dict."""
     value = model.config.get(key)
     if type(value) is dict:
         return [(k, _reference(model, key, value[k])) for k in sorted(value)], True

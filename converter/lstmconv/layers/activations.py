@@ -101,16 +101,16 @@ def _activation_object(where: str, key: str, value: dict[str, Any], build: Build
 
 
 def _relu(config: Config, build: Builder) -> Activation:
-    max_value = None if config.raw("max_value") is None else config.float("max_value")
-    return relu_with(max_value, config.float("negative_slope", 0.0), config.float("threshold", 0.0))
+    max_value = None if config.raw("max_value") is None else config.number("max_value")
+    return relu_with(max_value, config.number("negative_slope", 0.0), config.number("threshold", 0.0))
 
 
 def _leaky_relu(config: Config, build: Builder) -> Activation:
-    return relu_with(None, config.float("negative_slope", 0.3), 0.0)
+    return relu_with(None, config.number("negative_slope", 0.3), 0.0)
 
 
 def _elu(config: Config, build: Builder) -> Activation:
-    return Activation("elu", (("alpha", config.float("alpha", 1.0)),))
+    return Activation("elu", (("alpha", config.number("alpha", 1.0)),))
 
 
 def _softmax(config: Config, build: Builder) -> Activation:

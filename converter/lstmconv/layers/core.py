@@ -14,7 +14,7 @@ from .activations import read_activation
 def dense(layer: Layer, call: Call) -> Tensor:
     """act(x @ kernel + bias) on the last axis; passes its mask on."""
     config = layer.config
-    units, use_bias = config.int("units"), config.bool("use_bias", True)
+    units, use_bias = config.integer("units"), config.flag("use_bias", True)
     activation = read_activation(config, "activation", layer.build)
     config.only("lora_rank", None)
     config.only("quantization_config", None)

@@ -48,11 +48,11 @@ def read_cell(kind: str, config: Config, layer: Layer) -> Cell:
     gated = kind != "SimpleRNN"
     return Cell(
         kind=kind,
-        units=config.int("units"),
-        use_bias=config.bool("use_bias", True),
+        units=config.integer("units"),
+        use_bias=config.flag("use_bias", True),
         activation=read_activation(config, "activation", layer.build, "tanh"),
         recurrent_activation=read_activation(config, "recurrent_activation", layer.build, "sigmoid") if gated else None,
-        reset_after=config.bool("reset_after", True) if kind == "GRU" else False,
+        reset_after=config.flag("reset_after", True) if kind == "GRU" else False,
     )
 
 
@@ -69,13 +69,13 @@ class Options:
 
 def read_options(layer: Layer) -> Options:
     config = layer.config
-    config.bool("unroll", False)  # the same result, computed in another way
+    config.flag("unroll", False)  # the same result, computed in another way
     options = Options(
-        return_sequences=config.bool("return_sequences", False),
-        return_state=config.bool("return_state", False),
-        go_backwards=config.bool("go_backwards", False),
-        stateful=config.bool("stateful", False),
-        zero_output_for_mask=config.bool("zero_output_for_mask", False),
+        return_sequences=config.flag("return_sequences", False),
+        return_state=config.flag("return_state", False),
+        go_backwards=config.flag("go_backwards", False),
+        stateful=config.flag("stateful", False),
+        zero_output_for_mask=config.flag("zero_output_for_mask", False),
     )
     if options.stateful:
         note = f"{layer.where} is stateful: predict starts from zero states; Model.stream carries them over"
@@ -202,7 +202,7 @@ def _node(
         "zero_output_for_mask": options.zero_output_for_mask,
         "stateful": options.stateful,
     }
-    if cell.kind == "SimpleRNN":
+    if cell.recurrent_activation is None:
         return SimpleRNN(**common)
     if cell.kind == "GRU":
         return GRU(**common, recurrent_activation=cell.recurrent_activation, reset_after=cell.reset_after)
