@@ -188,13 +188,13 @@ def draw_predictions(path: Path, data: Data, predictions: dict[str, Array]) -> N
     styles = {
         "Keras": {"color": "#1f77b4", "linewidth": 5, "alpha": 0.45},
         "runtime": {"color": "#d62728", "linewidth": 1.8, "linestyle": (0, (5, 4))},
-        "onnxruntime": {"color": "black", "linestyle": "none", "marker": "o", "markersize": 3.5, "markevery": 8},
+        "onnxruntime": {"color": "black", "linestyle": "none", "marker": "o", "markersize": 4, "markevery": 8},
     }
-    top.plot(t, truth, color="0.75", linewidth=1.2, marker=".", markersize=4, label="truth")
+    top.plot(t, truth, color="0.45", linewidth=1.2, label="truth")
     for name, y in predictions.items():
         top.plot(t, y, label=name, **styles[name])
     top.set_ylabel("value")
-    top.set_title("The next value of a noisy sine wave: three engines, one LSTM")
+    figure.suptitle("The next value of a noisy sine wave: one LSTM, three engines")
     for name, y in predictions.items():
         if name != "Keras":
             style = {"color": styles[name]["color"], "linewidth": 1, "alpha": 0.85}
@@ -212,11 +212,11 @@ def draw_steps(path: Path, data: Data, predictions: list[Array]) -> None:
     axes.plot(data.t_test, data.y_test[:, 0], color="black", linewidth=1.2, label="truth")
     for step, y in enumerate(predictions):
         colour = colours(step / (len(predictions) - 1))
-        words = f"after step {step + 1}" + (" (the model's output)" if step == len(predictions) - 1 else "")
+        words = f"step {step + 1}" + (" (the model's output)" if step == len(predictions) - 1 else "")
         axes.plot(data.t_test, y, color=colour, linewidth=1.6, label=words)
     axes.set_xlabel("time step t")
     axes.set_ylabel("value")
-    axes.set_title("The prediction read off the hidden state after each time step")
+    figure.suptitle("The next value of a noisy sine wave, read off the hidden state after each time step")
     _finish(figure, path, axes)
 
 
@@ -232,7 +232,7 @@ def _finish(figure: Any, path: Path, *all_axes: Any) -> None:
         axes.grid(color="0.92")
         axes.margins(x=0.01)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=6, frameon=False)
     figure.savefig(path, metadata={"Software": None})
 
 

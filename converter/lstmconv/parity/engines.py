@@ -115,9 +115,9 @@ def engine_of_keras(model: Any, runtime: Model) -> Engine:
 
     def evaluate(inputs: Mapping[str, Array]) -> list[Array]:
         reset_states(model)
-        rows = len(next(iter(inputs.values())))
+        fixed = model.inputs[0].shape[0]  # the batch size a stateful model is built with
         with _quiet():
-            made = model.predict(arguments(model, inputs, runtime), batch_size=min(rows, ROWS), verbose=0)
+            made = model.predict(arguments(model, inputs, runtime), batch_size=fixed or ROWS, verbose=0)
         if isinstance(made, dict):
             made = [made[key] for key in runtime.output_names]
         return [_as_numpy(y) for y in (made if isinstance(made, list | tuple) else [made])]
