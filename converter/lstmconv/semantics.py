@@ -20,7 +20,7 @@ class Semantics:
         merge_mask: how Concatenate joins masks: "all" before Keras 3.4, "any" since.
         recurrent_passes_mask: RNN layers, Bidirectional and TimeDistributed pass their mask on; not since Keras 3.16.
         masking_selects: Masking writes 0 at masked steps; before Keras 3 it multiplied by the mask.
-        initial_state_keeps_mask: an RNN that is given its initial state still takes the mask of its input; not in Keras 3.
+        initial_state_keeps_mask: an RNN given its initial state still takes the mask of its input; not in Keras 3.
     """
 
     keras_version: str

@@ -111,7 +111,8 @@ class Model:
         """The model's outputs for a batch of whole sequences, from zero states.
 
         Args:
-            x: (batch, time, features) for a model of one input; else a dict by input name or a list in the model's order.
+            x: (batch, time, features) for a model of one input; else a dict by input name, or a list in the model's
+                order.
             batch_size: rows to compute at once; None is all.
 
         Returns:
@@ -141,8 +142,8 @@ class Model:
     def trace(self, x: Inputs) -> dict[str, Any]:
         """Every value of the graph by node name; for recurrent nodes their gates.
 
-        ``trace["lstm"].i .f .o .c_tilde .c .h`` are (batch, time, units), index t belonging to time step t of the input;
-        GRU has z, r, h_tilde, h; ``.output`` is what the node returns. At masked steps the gates are what the cell
+        ``trace["lstm"].i .f .o .c_tilde .c .h`` are (batch, time, units), index t belonging to time step t of the
+        input; GRU has z, r, h_tilde, h; ``.output`` is what the node returns. At masked steps the gates are what the cell
         computed, while c and h are what it kept.
 
         Raises:
@@ -173,8 +174,8 @@ class Model:
     def verify(self) -> Verification:
         """Runs the bundle's probes: inputs with the outputs an oracle computed for them when the bundle was made.
 
-        Passes where every difference is at most 1e-5 of the output's scale (1e-2 for half precision): rounding in another
-        order, as another machine's BLAS does, stays well below it; a damaged weight or a wrong formula does not.
+        Passes where every difference is at most 1e-5 of the output's scale (1e-2 for half precision): rounding in
+        another order, as another machine's BLAS does, stays well below it; a damaged weight or a wrong formula does not.
         """
         results = tuple(self._verify(probe) for probe in self.bundle.probes)
         return Verification(all(result.ok for result in results), results)
