@@ -12,6 +12,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
+
 from lstmconv.errors import InvalidFileError, LimitError, UnsupportedError, printable
 from lstmconv.keras_file.hdf5_objects import (
     DATASPACE,

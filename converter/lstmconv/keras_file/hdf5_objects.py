@@ -10,11 +10,12 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lstmconv.errors import InvalidFileError, LimitError, printable
-from lstmconv.keras_file.metered_bytes import MAX_HEADER_BYTES, MeteredBytes
 from pyfive.btree import BTreeV1Groups, BTreeV2AttrNames, BTreeV2GroupNames, BTreeV2GroupOrders
 from pyfive.dataobjects import ATTR_INFO_MESSAGE, ATTR_INFO_MESSAGE_NO_MCI, DataObjects, determine_data_shape
 from pyfive.misc_low_level import FractalHeap, GlobalHeap, Heap, SymbolTable
+
+from lstmconv.errors import InvalidFileError, LimitError, printable
+from lstmconv.keras_file.metered_bytes import MAX_HEADER_BYTES, MeteredBytes
 
 DATASPACE, LINK_INFO, DATATYPE, LINK, EXTERNAL_FILES, LAYOUT = 0x01, 0x02, 0x03, 0x06, 0x07, 0x08
 GROUP_INFO, FILTERS, ATTRIBUTE, SYMBOL_TABLE, ATTRIBUTE_INFO = 0x0A, 0x0B, 0x0C, 0x11, 0x15

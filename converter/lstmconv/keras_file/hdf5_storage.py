@@ -14,6 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from pyfive.btree import BTreeV1RawDataChunks
+from pyfive.dataobjects import determine_data_shape
+
 from lstmconv.errors import InvalidFileError, LimitError, UnsupportedError
 from lstmconv.keras_file.hdf5_objects import (
     DATASPACE,
@@ -25,8 +28,6 @@ from lstmconv.keras_file.hdf5_objects import (
     Message,
 )
 from lstmconv.keras_file.metered_bytes import MeteredBytes
-from pyfive.btree import BTreeV1RawDataChunks
-from pyfive.dataobjects import determine_data_shape
 
 MAX_RANK = 8
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from lstmconv.errors import InvalidFileError, UnsupportedError, printable
 from lstmconv.keras_file.hdf5 import Hdf5File
 from lstmconv.keras_file.lookalikes import zip_looks_like

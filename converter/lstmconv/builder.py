@@ -1,0 +1,130 @@
+"""Building the graph: handlers add nodes, the builder keeps names unique and types known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from lstmconv_runtime.graph import FLOATS, Array, GraphError, Node, Type, Value
+from lstmconv_runtime.nodes import Cast, Constant
+
+from .config import Config
+from .errors import InvalidFileError, UnsupportedError, printable
+from .semantics import Semantics
+from .weights import LayerWeights, check_finite
+
+
+class Tensor(NamedTuple):
+    """A value of the graph with the mask Keras would carry beside it."""
+
+    value: Value
+    mask: Value | None = None
+
+
+@dataclass
+class Builder:
+    """The graph as it grows.
+
+    Attributes:
+        types: shape and dtype of every value so far.
+        warnings: what the user should know about the conversion.
+    """
+
+    semantics: Semantics
+    allow_nonfinite: bool = False
+    nodes: list[Node] = field(default_factory=list)
+    arrays: dict[str, Array] = field(default_factory=dict)
+    types: dict[Value, Type] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def free_name(self, wanted: str) -> str:
+        """`wanted`, made a legal node name and unique."""
+        legal = "".join("_" if c in "/:" or not c.isprintable() else c for c in wanted).lstrip("$") or "layer"
+        name, count = legal, 1
+        while name in self.types:
+            count += 1
+            name = f"{legal}.{count}"
+        return name
+
+    def add(self, where: str, node: Node, arrays: Mapping[str, Array] | None = None) -> Value:
+        """Appends a node; returns its first output.
+
+        Raises:
+            InvalidFileError: the values it reads do not fit it.
+        """
+        try:
+            made = node.infer(self.types)
+        except GraphError as error:
+            raise InvalidFileError(f"{where}: {error}", "E_GRAPH") from None
+        self.types.update(zip(node.makes(), made, strict=True))
+        self.nodes.append(node)
+        if arrays:
+            given = dict(arrays)
+            if not self.allow_nonfinite:
+                check_finite(where, given)
+            self.arrays.update({f"{node.namespace()}/{name}": array for name, array in given.items()})
+        return node.name
+
+    def shape(self, tensor: Tensor | Value) -> tuple[int | None, ...]:
+        return self.types[tensor.value if isinstance(tensor, Tensor) else tensor].shape
+
+    def dtype(self, tensor: Tensor | Value) -> str:
+        return self.types[tensor.value if isinstance(tensor, Tensor) else tensor].dtype
+
+    def cast(self, where: str, value: Value, dtype: str) -> Value:
+        """`value` as dtype, through a Cast node where it has another."""
+        if self.types[value].dtype == dtype:
+            return value
+        return self.add(where, Cast(name=self.free_name(f"{value.replace(':', '.')}.{dtype}"), x=value, dtype=dtype))
+
+    def constant(self, where: str, name: str, array: Any, dtype: str) -> Value:
+        """A Constant node."""
+        stored = np.asarray(array, dtype="float32" if dtype in ("float16", "bfloat16") else dtype)
+        node = Constant(name=self.free_name(name), shape=stored.shape, dtype=dtype)
+        return self.add(where, node, {"value": stored})
+
+
+@dataclass
+class Layer:
+    """One layer object of the file, as its handler sees it.
+
+    Attributes:
+        name: its name in the graph, with the names of the models around it before it.
+        dtype: the dtype it computes in.
+        calls: how often it has been called so far; a shared layer is called more than once.
+    """
+
+    name: str
+    class_name: str
+    config: Config
+    weights: LayerWeights
+    build: Builder
+    dtype: str
+    calls: int = 0
+    namespace: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        return self.config.where
+
+    def unsupported(self, why: str, code: str = "E_UNSUPPORTED_OPTION") -> UnsupportedError:
+        return UnsupportedError(f"{self.where}: {printable(why, 400)}", code)
+
+    def name_for(self, part: str = "") -> str:
+        """A free node name for this layer's result, or for a part of it."""
+        return self.build.free_name(f"{self.name}.{part}" if part else self.name)
+
+    def stored(self, part: str = "") -> str:
+        """The node name that this layer's arrays lie under: that of its first call."""
+        return self.namespace.setdefault(part, self.name_for(part))
+
+    def add(self, node: Node, arrays: Mapping[str, Array] | None = None) -> Value:
+        return self.build.add(self.where, node, arrays)
+
+    def cast(self, tensor: Tensor) -> Tensor:
+        """A float tensor in the dtype this layer computes in, as Keras casts it."""
+        if self.build.dtype(tensor) not in FLOATS:
+            return tensor
+        return Tensor(self.build.cast(self.where, tensor.value, self.dtype), tensor.mask)

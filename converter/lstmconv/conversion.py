@@ -1,0 +1,141 @@
+"""The path from a Keras file, or a Keras model in memory, to a bundle."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lstmconv_runtime.bundle import Bundle, from_bytes, to_bytes
+from lstmconv_runtime.graph import Array, Graph
+from lstmconv_runtime.model import Model
+
+from .atomic_file import publish_bytes
+from .builder import Builder
+from .errors import InvalidFileError, UnsupportedError, UsageError, printable
+from .graph import convert_config
+from .keras_file import ArchiveWeights, KerasFile, read_keras_file
+from .probes import Oracle, float64_oracle, make_probes
+from .semantics import semantics_of
+from .weights import PathWeights
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A Keras file read and understood.
+
+    Attributes:
+        source: what the bundle says of its origin.
+        semantics: facts of the Keras version that decided what the nodes say.
+        warnings: lines for the user.
+    """
+
+    graph: Graph
+    source: dict[str, str]
+    semantics: dict[str, str]
+    warnings: tuple[str, ...]
+
+
+def convert(file: KerasFile, *, allow_nonfinite: bool = False) -> Conversion:
+    """The graph of a Keras file.
+
+    Raises:
+        LstmconvError: the file is damaged, or holds something unsupported.
+    """
+    if file.config is None:
+        raise UnsupportedError("the file holds weights and no architecture", "E_NEEDS_CONFIG")
+    if file.container != "keras-zip" or not isinstance(file.weights, ArchiveWeights):
+        raise UnsupportedError("legacy HDF5 files are not read yet; only .keras archives are", "E_UNSUPPORTED_FILE")
+    version = file.keras_version or ""
+    semantics = semantics_of(version)
+    build = Builder(semantics, allow_nonfinite)
+    graph = convert_config(file.config, PathWeights(file.weights), build)
+    for path in file.weights.unread():
+        raise InvalidFileError(f"the file holds the array '{printable(path)}', which no layer has", "E_WEIGHT_EXTRA")
+    source = {"framework": "keras", "version": version, "container": file.container, "sha256": file.sha256}
+    return Conversion(graph, source, semantics.recorded(), (*file.warnings, *build.warnings))
+
+
+def bundle_of(conversion: Conversion, oracle_name: str | None = None, oracle: Oracle | None = None) -> bytes:
+    """The bundle's bytes, read back and verified.
+
+    Args:
+        oracle: computes the probes' outputs; without one, the graph itself in float64.
+
+    Raises:
+        InvalidFileError: the model in memory does not compute what the graph computes.
+    """
+    from . import __version__
+
+    graph = conversion.graph
+    name = oracle_name or f"lstmconv {__version__}, float64"
+    probes = make_probes(graph, name, oracle or float64_oracle(graph))
+    data = to_bytes(Bundle(graph, conversion.source, conversion.semantics, probes))
+    read_back = from_bytes(data)
+    if set(read_back.graph.arrays) != set(graph.arrays) or read_back.graph.nodes != graph.nodes:
+        raise InvalidFileError("the bundle does not read back as it was written", "E_BUG")
+    if not all(np.array_equal(read_back.graph.arrays[k], v, equal_nan=True) for k, v in graph.arrays.items()):
+        raise InvalidFileError("an array does not read back as it was written", "E_BUG")
+    if oracle is not None:
+        _check_against(Model(data), name)
+    return data
+
+
+def _check_against(model: Model, oracle_name: str) -> None:
+    verification = model.verify()
+    if not verification.ok:
+        worst = max(result.max_abs for result in verification.probes)
+        raise InvalidFileError(
+            f"the conversion differs from {oracle_name} by {worst:.3g} on the probes: please report this bug",
+            "E_BUG",
+        )
+
+
+def export(
+    model: Any, out_path: str | os.PathLike[str], *, force: bool = False, allow_nonfinite: bool = False
+) -> Conversion:
+    """Writes the bundle of a Keras model.
+
+    Args:
+        model: the path of a Keras file, or a Keras model in memory. The model in memory is saved to a temporary archive
+            and read like a file; its own predictions become the probes of the bundle, and must agree.
+        out_path: where the bundle goes; conventionally `NAME.safetensors`.
+        force: replace an existing file.
+        allow_nonfinite: accept NaN and infinity among the weights.
+
+    Raises:
+        LstmconvError: nothing has been written; the message says why.
+    """
+    if isinstance(model, str | os.PathLike):
+        conversion = convert(read_keras_file(model), allow_nonfinite=allow_nonfinite)
+        data = bundle_of(conversion)
+    else:
+        conversion, data = _from_memory(model, allow_nonfinite)
+    publish_bytes(data, out_path, force)
+    return conversion
+
+
+def _from_memory(model: Any, allow_nonfinite: bool) -> tuple[Conversion, bytes]:
+    if not (hasattr(model, "save") and hasattr(model, "predict")):
+        raise UsageError(f"export takes the path of a Keras file or a Keras model, not {type(model).__name__}")
+    with tempfile.TemporaryDirectory(prefix="lstmconv-") as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        conversion = convert(read_keras_file(path), allow_nonfinite=allow_nonfinite)
+    # The archive holds the time it was saved: its digest would tell two equal models apart.
+    source = {**conversion.source, "container": "memory"}
+    del source["sha256"]
+    conversion = Conversion(conversion.graph, source, conversion.semantics, conversion.warnings)
+
+    def predict(inputs: Mapping[str, Array]) -> list[Array]:
+        given = [inputs[name] for name in conversion.graph.inputs]
+        made = model.predict(given if len(given) > 1 else given[0], verbose=0)
+        flat = [made[key] for key in sorted(made)] if isinstance(made, dict) else made
+        flat = flat if isinstance(flat, list | tuple) else [flat]
+        return [np.asarray(y, dtype="float32" if "bfloat16" in str(y.dtype) else y.dtype) for y in flat]
+
+    return conversion, bundle_of(conversion, f"keras {source['version']}", predict)

@@ -1,0 +1,324 @@
+"""Keras config → graph: Sequential and Functional models, nested models flattened, every call in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lstmconv_runtime.graph import DTYPES, FLOATS, Graph, Node, Shape, Value
+from lstmconv_runtime.nodes import Input
+
+from .builder import Builder, Layer, Tensor
+from .calls import Call, flatten, map_tensors
+from .config import Config
+from .errors import InvalidFileError, LimitError, UnsupportedError, printable
+from .layers import HANDLERS, KEEPS_DTYPE, handle
+from .weights import LayerWeights
+
+MAX_LAYERS = 1000
+MAX_NESTING = 20
+MODELS = ("Sequential", "Functional", "Model")
+LAYER_MODULES = (None, "keras.layers", "keras", "keras.models", "keras.src.models.functional", "keras.src.models.model",
+                 "keras.src.models.sequential", "keras.src.engine.functional")  # fmt: skip
+
+
+@dataclass
+class KerasModel:
+    """A model of the file: its layers, and how they call each other."""
+
+    where: str
+    prefix: str  # of the names its layers get in the graph
+    class_name: str
+    config: dict[str, Any]
+    weights: LayerWeights
+    build: Builder
+    depth: int = 0
+    layers: dict[str, Layer] = field(default_factory=dict)  # by name in the file
+    inner: dict[str, KerasModel] = field(default_factory=dict)
+
+
+def convert_config(config: Any, weights: LayerWeights, build: Builder) -> Graph:
+    """The graph of a model config in today's form.
+
+    Raises:
+        UnsupportedError: a layer, option or structure that is not supported; names it.
+        InvalidFileError: the config contradicts itself or the weights.
+    """
+    model = open_model(config, weights, build, prefix="", depth=0)
+    inputs, keys = model_inputs(model)
+    tensors: dict[str, Tensor] = {}
+    for name, layer_config, key in inputs:
+        tensors[name] = Tensor(_add_input(build, layer_config, key or name))
+    result = call_model(model, [tensors[name] for name, _, _ in inputs])
+    outputs, output_keys = _outputs(model, result)
+    graph = Graph(
+        inputs=tuple(tensors[name].value for name, _, _ in inputs),
+        outputs=tuple(outputs),
+        output_keys=output_keys,
+        nodes=tuple(build.nodes),
+        arrays=build.arrays,
+    )
+    del keys
+    return prune(graph)
+
+
+def prune(graph: Graph) -> Graph:
+    """The graph without nodes that no output depends on."""
+    needed: set[Value] = {*graph.outputs, *graph.inputs}
+    kept: list[Node] = []
+    for node in reversed(graph.nodes):
+        if needed.intersection(node.makes()):
+            needed.update(node.reads())
+            kept.append(node)
+    kept.reverse()
+    names = {f"{node.namespace()}/{name}" for node in kept for name in node.parameters()}
+    return Graph(
+        graph.inputs, graph.outputs, graph.output_keys, tuple(kept),
+        {name: array for name, array in graph.arrays.items() if name in names},
+    )  # fmt: skip
+
+
+def described(where: str, item: Any) -> tuple[str, dict[str, Any], Any]:
+    """class_name, config and module of a serialised object.
+
+    Raises:
+        UnsupportedError: a custom object.
+        InvalidFileError: not a serialised object.
+    """
+    if type(item) is not dict or type(item.get("class_name")) is not str:
+        raise InvalidFileError(f"{where}: a layer has no class_name", "E_CONFIG_TYPE")
+    name, module, registered = item["class_name"], item.get("module"), item.get("registered_name")
+    if registered not in (None, name):
+        raise UnsupportedError(
+            f"{where}: class '{printable(name)}' is registered as '{printable(registered)}': a custom class",
+            "E_CUSTOM_OBJECT",
+        )
+    return name, item.get("config"), module  # type: ignore[return-value]
+
+
+def open_model(item: Any, weights: LayerWeights, build: Builder, prefix: str, depth: int) -> KerasModel:
+    """A serialised Sequential or Functional model, its layers not yet called."""
+    where = f"model '{printable(prefix.rstrip('.'))}'" if prefix else "the model"
+    name, config, module = described(where, item)
+    if name not in MODELS or module not in LAYER_MODULES:
+        raise UnsupportedError(
+            f"{where}: class '{printable(name)}' is not Sequential or Functional; the forward pass of a subclassed model "
+            "is Python code, which is not in the file",
+            "E_UNSUPPORTED_LAYER",
+        )
+    if type(config) is not dict or type(config.get("layers")) is not list:
+        raise InvalidFileError(f"{where}: its config has no list of layers", "E_CONFIG_TYPE")
+    if not all(type(layer) is dict for layer in config["layers"]):
+        raise InvalidFileError(f"{where}: a layer is not an object", "E_CONFIG_TYPE")
+    if len(config["layers"]) > MAX_LAYERS:
+        raise LimitError(f"{where}: {len(config['layers'])} layers, the limit is {MAX_LAYERS}", "E_LIMIT_LAYERS")
+    if depth > MAX_NESTING:
+        raise LimitError(f"{where}: models nested deeper than {MAX_NESTING}", "E_LIMIT_DEPTH")
+    if "layers" not in config or (name != "Sequential" and "output_layers" not in config):
+        raise InvalidFileError(f"{where}: its config has no output_layers", "E_CONFIG_TYPE")
+    kind = "Sequential" if name == "Sequential" else "Functional"
+    model = KerasModel(where, prefix, kind, config, weights, build, depth)
+    _open_layers(model)
+    return model
+
+
+def _open_layers(model: KerasModel) -> None:
+    """Makes the Layer objects, each with the place of its weights."""
+    items = [item for item in model.config["layers"] if not is_operation(item)]
+    names = []
+    for item in items:
+        class_name, config, _ = described(model.where, item)
+        name = item.get("name") or (config.get("name") if type(config) is dict else None)
+        if type(name) is not str or not name or len(name) > 1000:
+            raise InvalidFileError(
+                f"{model.where}: a layer of class '{printable(class_name)}' has no name", "E_CONFIG_TYPE"
+            )
+        if name in names:
+            raise InvalidFileError(f"{model.where}: two layers have the name '{printable(name)}'", "E_GRAPH")
+        names.append(name)
+    places = model.weights.members("layers", [item["class_name"] for item in items])
+    for name, item, place in zip(names, items, places, strict=True):
+        layer_name = f"{model.prefix}{name}"
+        if item["class_name"] in MODELS:
+            model.inner[name] = open_model(item, place, model.build, f"{layer_name}.", model.depth + 1)
+        elif item["class_name"] != "InputLayer":
+            model.layers[name] = open_layer(item, layer_name, place, model.build)
+
+
+def is_operation(item: dict[str, Any]) -> bool:
+    """True for a `keras.ops` function that the functional graph holds beside its layers."""
+    module = item.get("module")
+    return type(module) is str and module.startswith("keras.src.ops")
+
+
+def open_layer(item: Any, name: str, weights: LayerWeights, build: Builder) -> Layer:
+    """A serialised layer.
+
+    Raises:
+        UnsupportedError: no handler, or a custom class.
+    """
+    class_name, values, module = described(f"layer '{printable(name)}'", item)
+    where = f"layer '{printable(name)}' ({printable(class_name)})"
+    if class_name not in HANDLERS or module not in LAYER_MODULES:
+        reason = "is not supported" if module in LAYER_MODULES else f"of module '{printable(module)}' is not supported"
+        raise UnsupportedError(
+            f"{where}: this class {reason}; supported are {', '.join(sorted(HANDLERS))}", "E_UNSUPPORTED_LAYER"
+        )
+    config = Config(where, values)
+    return Layer(name, class_name, config, weights, build, compute_dtype(config))
+
+
+def compute_dtype(config: Config) -> str:
+    """The dtype a layer computes in, from its dtype policy.
+
+    Raises:
+        UnsupportedError: quantised, or not floating point.
+    """
+    policy = config.raw("dtype", "float32")
+    if type(policy) is dict:
+        inner = policy.get("config")
+        if policy.get("class_name") not in ("DTypePolicy", "Policy") or type(inner) is not dict:
+            raise UnsupportedError(
+                f"{config.where}: dtype policy '{printable(policy.get('class_name'))}' is not supported",
+                "E_UNSUPPORTED_DTYPE",
+            )
+        policy = inner.get("name")
+    if type(policy) is str and policy.startswith("mixed_"):
+        policy = policy[len("mixed_") :]
+    if policy is None:
+        policy = "float32"
+    if policy not in FLOATS:
+        raise UnsupportedError(f"{config.where}: dtype '{printable(policy)}' is not supported", "E_UNSUPPORTED_DTYPE")
+    return str(policy)
+
+
+def _add_input(build: Builder, values: dict[str, Any], name: str) -> Value:
+    """The Input node of an InputLayer."""
+    config = Config(f"input '{printable(name)}'", values)
+    shape = config.raw("batch_shape", config.raw("batch_input_shape"))
+    if type(shape) is not list or not all(n is None or (type(n) is int and n >= 0) for n in shape):
+        raise InvalidFileError(f"{config.where}: its shape {printable(shape)} is not a list of sizes", "E_CONFIG_TYPE")
+    config.only("sparse", False)
+    config.only("ragged", False)
+    config.only("optional", False)
+    dtype = config.raw("dtype", "float32")
+    if type(dtype) is dict:
+        dtype = compute_dtype(config)
+    if dtype not in DTYPES:
+        raise UnsupportedError(f"{config.where}: dtype '{printable(dtype)}' is not supported", "E_UNSUPPORTED_DTYPE")
+    config.done()
+    return build.add(config.where, Input(name=build.free_name(name), shape=_sizes(shape), dtype=dtype))
+
+
+def _sizes(shape: list[int | None]) -> Shape:
+    return tuple(shape)
+
+
+def model_inputs(model: KerasModel) -> tuple[list[tuple[str, dict[str, Any], str | None]], bool]:
+    """Name of each input layer in the file, its config, and the key it is passed under, in the model's order."""
+    by_name = {_name(item): item for item in model.config["layers"]}
+    if model.class_name == "Sequential":
+        first = model.config["layers"][0] if model.config["layers"] else {}
+        if first.get("class_name") == "InputLayer":
+            return [(_name(first), first["config"], None)], False
+        values = first.get("config")
+        if type(values) is not dict:
+            raise InvalidFileError(f"{model.where}: its first layer has no config", "E_CONFIG_TYPE")
+        shape = values.get("batch_input_shape", values.get("batch_shape")) or model.config.get("build_input_shape")
+        if shape is None:
+            raise InvalidFileError(f"{model.where}: it was never built, so it has no input shape", "E_GRAPH")
+        name = f"{_name(first)}_input" if model.depth == 0 else "input"
+        dtype = "int32" if first.get("class_name") == "Embedding" and "batch_input_shape" in values else "float32"
+        return [(name, {"batch_shape": shape, "dtype": dtype, "name": name}, None)], False
+    entries, is_dict = _entries(model, "input_layers")
+    inputs = []
+    for key, (name, _, _) in entries:
+        item = by_name.get(name)
+        if item is None or item.get("class_name") != "InputLayer":
+            raise UnsupportedError(
+                f"{model.where}: its input '{printable(name)}' is not an Input layer", "E_UNSUPPORTED_STRUCTURE"
+            )
+        inputs.append((name, item["config"], key))
+    return inputs, is_dict
+
+
+def _name(item: dict[str, Any]) -> str:
+    config = item.get("config")
+    name = item.get("name") or (config.get("name") if type(config) is dict else None)
+    return name if type(name) is str else ""
+
+
+Reference = tuple[str, int, int]
+
+
+def _entries(model: KerasModel, key: str) -> tuple[list[tuple[str | None, Reference]], bool]:
+    """input_layers or output_layers as (dict key, (layer, node, tensor)) in Keras's order; whether it was a dict."""
+    value = model.config.get(key)
+    if type(value) is dict:
+        return [(k, _reference(model, key, value[k])) for k in sorted(value)], True
+    if type(value) is not list:
+        raise InvalidFileError(f"{model.where}: {key} is not a list", "E_CONFIG_TYPE")
+    if value and type(value[0]) is str:
+        value = [value]
+    return [(None, _reference(model, key, item)) for item in value], False
+
+
+def _reference(model: KerasModel, key: str, item: Any) -> Reference:
+    if type(item) is list and len(item) >= 3 and type(item[0]) is str and type(item[1]) is type(item[2]) is int:
+        return item[0], item[1], item[2]
+    raise UnsupportedError(
+        f"{model.where}: {key} holds {printable(item)}, which is not a layer, a node and a tensor",
+        "E_UNSUPPORTED_STRUCTURE",
+    )
+
+
+def _outputs(model: KerasModel, result: Any) -> tuple[list[Value], tuple[str, ...] | None]:
+    if isinstance(result, dict):
+        return [result[key].value for key in sorted(result)], tuple(sorted(result))
+    return [tensor.value for tensor in flatten(result)], None
+
+
+def call_model(model: KerasModel, inputs: Sequence[Tensor]) -> Any:
+    """The outputs of a model for the tensors of its inputs, in the model's order."""
+    if model.class_name == "Sequential":
+        return _call_sequential(model, inputs)
+    return _call_functional(model, inputs)
+
+
+def _call_sequential(model: KerasModel, inputs: Sequence[Tensor]) -> Any:
+    if len(inputs) != 1:
+        raise InvalidFileError(f"{model.where}: a Sequential model takes one input, got {len(inputs)}", "E_GRAPH")
+    result: Any = inputs[0]
+    for item in model.config["layers"]:
+        if item.get("class_name") == "InputLayer":
+            continue
+        result = call_layer(model, _name(item), Call([result]))
+    return result
+
+
+def call_layer(model: KerasModel, name: str, call: Call) -> Any:
+    """One call of a layer or of a nested model, by its name in the file."""
+    if name in model.inner:
+        inner = model.inner[name]
+        for key in call.kwargs:
+            if key not in ("training", "mask") or next(flatten(call.kwargs[key]), None) is not None:
+                raise UnsupportedError(
+                    f"{inner.where}: called with the argument '{printable(key)}'", "E_UNSUPPORTED_STRUCTURE"
+                )
+        return call_model(inner, list(flatten(call.args)))
+    return run_layer(model.layers[name], call)
+
+
+def run_layer(layer: Layer, call: Call) -> Any:
+    """One call of a layer: inputs cast as Keras casts them, options checked afterwards."""
+    if layer.class_name not in KEEPS_DTYPE:
+        call = Call([map_tensors(layer.cast, a) for a in call.args], call.kwargs)
+    result = handle(layer, call)
+    layer.config.done()
+    layer.calls += 1
+    return result
+
+
+def _call_functional(model: KerasModel, inputs: Sequence[Tensor]) -> Any:
+    raise UnsupportedError(f"{model.where}: Functional models come next", "E_UNSUPPORTED_STRUCTURE")

@@ -1,0 +1,143 @@
+"""Keras's activation functions → the runtime's, with every constant written out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lstmconv_runtime.graph import Activation
+
+from ..builder import Builder, Layer, Tensor
+from ..calls import Call
+from ..config import Config
+from ..errors import UnsupportedError, printable
+
+# Keras's name → ours, with the constants of the plain function.
+PLAIN: dict[str, Activation] = {
+    "linear": Activation("linear"),
+    "relu": Activation("relu", (("max_value", None), ("negative_slope", 0.0), ("threshold", 0.0))),
+    "relu6": Activation("relu", (("max_value", 6.0), ("negative_slope", 0.0), ("threshold", 0.0))),
+    "leaky_relu": Activation("relu", (("max_value", None), ("negative_slope", 0.2), ("threshold", 0.0))),
+    "sigmoid": Activation("sigmoid"),
+    "tanh": Activation("tanh"),
+    "softmax": Activation("softmax", (("axis", -1.0),)),
+    "log_softmax": Activation("log_softmax", (("axis", -1.0),)),
+    "softplus": Activation("softplus"),
+    "softsign": Activation("softsign"),
+    "elu": Activation("elu", (("alpha", 1.0),)),
+    "selu": Activation("selu"),
+    "celu": Activation("celu", (("alpha", 1.0),)),
+    "exponential": Activation("exponential"),
+    "gelu": Activation("gelu"),
+    "silu": Activation("silu"),
+    "swish": Activation("silu"),
+    "hard_silu": Activation("hard_silu", (("slope", 1 / 6), ("offset", 0.5))),
+    "hard_swish": Activation("hard_silu", (("slope", 1 / 6), ("offset", 0.5))),
+    "mish": Activation("mish"),
+    "glu": Activation("glu", (("axis", -1.0),)),
+    "hard_shrink": Activation("hard_shrink", (("threshold", 0.5),)),
+    "soft_shrink": Activation("soft_shrink", (("threshold", 0.5),)),
+    "tanh_shrink": Activation("tanh_shrink"),
+    "hard_tanh": Activation("hard_tanh"),
+    "log_sigmoid": Activation("log_sigmoid"),
+    "sparse_plus": Activation("sparse_plus"),
+    "sparse_sigmoid": Activation("sparse_sigmoid"),
+    "sparsemax": Activation("sparsemax", (("axis", -1.0),)),
+    "squareplus": Activation("squareplus", (("b", 4.0),)),
+    "threshold": Activation("threshold", (("threshold", 0.0), ("default_value", 0.0))),
+}
+NAMES = (*PLAIN, "hard_sigmoid")
+
+
+def relu_with(max_value: float | None, negative_slope: float, threshold: float) -> Activation:
+    return Activation("relu", (("max_value", max_value), ("negative_slope", negative_slope), ("threshold", threshold)))
+
+
+def read_activation(config: Config, key: str, build: Builder, default: str = "linear") -> Activation:
+    """The activation of one slot of a layer: a name, or the config of an activation layer used as a function.
+
+    Raises:
+        UnsupportedError: it is not in the table.
+    """
+    value = config.raw(key, default)
+    return activation_of(config.where, key, value, build)
+
+
+def activation_of(where: str, key: str, value: Any, build: Builder) -> Activation:
+    if value is None:
+        value = "linear"
+    if isinstance(value, dict):
+        return _activation_object(where, key, value, build)
+    if value == "hard_sigmoid":
+        return Activation("hard_sigmoid", (("slope", build.semantics.hard_sigmoid_slope), ("offset", 0.5)))
+    if type(value) is not str or value not in PLAIN:
+        raise UnsupportedError(
+            f"{where}: {key} '{printable(value)}' is not one of {', '.join(NAMES)}", "E_UNSUPPORTED_ACTIVATION"
+        )
+    return PLAIN[value]
+
+
+def _activation_object(where: str, key: str, value: dict[str, Any], build: Builder) -> Activation:
+    """An activation layer, or a function by name, in the place of a string."""
+    name = value.get("class_name")
+    inner = value.get("config")
+    known_module = value.get("module") in (
+        None,
+        "keras.layers",
+        "keras.activations",
+        "builtins",
+        "keras.src.activations",
+    )
+    if name == "function" and type(inner) is str and known_module:
+        return activation_of(where, key, inner, build)
+    if type(name) is str and name in LAYERS and known_module and value.get("registered_name") in (None, name):
+        config = Config(f"{where}, {key} ({name})", inner)
+        config.ignore("dtype")
+        made = LAYERS[name](config, build)
+        config.done()
+        return made
+    raise UnsupportedError(
+        f"{where}: {key} is the object '{printable(name)}', which is not a known activation", "E_UNSUPPORTED_ACTIVATION"
+    )
+
+
+def _relu(config: Config, build: Builder) -> Activation:
+    max_value = None if config.raw("max_value") is None else config.number("max_value")
+    return relu_with(max_value, config.number("negative_slope", 0.0), config.number("threshold", 0.0))
+
+
+def _leaky_relu(config: Config, build: Builder) -> Activation:
+    return relu_with(None, config.number("negative_slope", 0.3), 0.0)
+
+
+def _elu(config: Config, build: Builder) -> Activation:
+    return Activation("elu", (("alpha", config.number("alpha", 1.0)),))
+
+
+def _softmax(config: Config, build: Builder) -> Activation:
+    axis = config.raw("axis", -1)
+    if type(axis) is not int:
+        raise config.bad("axis", "a whole number")
+    return Activation("softmax", (("axis", float(axis)),))
+
+
+def _activation(config: Config, build: Builder) -> Activation:
+    return read_activation(config, "activation", build)
+
+
+LAYERS = {"ReLU": _relu, "LeakyReLU": _leaky_relu, "ELU": _elu, "Softmax": _softmax, "Activation": _activation}
+
+
+def activation_tensor(layer: Layer, x: Tensor, activation: Activation) -> Tensor:
+    """act(x) as a node of its own; nothing for linear."""
+    from lstmconv_runtime.nodes import Activate
+
+    if activation.name == "linear":
+        return x
+    return Tensor(layer.add(Activate(name=layer.name_for(), x=x.value, activation=activation)), x.mask)
+
+
+def activation_layer(layer: Layer, call: Call) -> Tensor:
+    """Activation and the activation layers that act place by place; they pass their mask on."""
+    x = call.one(layer)
+    activation = LAYERS[layer.class_name](layer.config, layer.build)
+    return activation_tensor(layer, Tensor(x.value, call.previous_mask(layer)), activation)

@@ -1,0 +1,209 @@
+"""LSTM, GRU, SimpleRNN; RNN over a cell or a stack of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lstmconv_runtime.graph import Activation, Node, Value
+from lstmconv_runtime.nodes import GRU, LSTM, Flip, SimpleRNN
+
+from ..builder import Layer, Tensor
+from ..calls import Call, Outputs, flatten
+from ..config import Config
+from ..errors import InvalidFileError
+from ..gates import KERAS_GRU, KERAS_LSTM, KERAS_SIMPLE_RNN, keras_to_named
+from ..weights import LayerWeights, Spec
+from .activations import read_activation
+
+GATES = {"LSTM": KERAS_LSTM, "GRU": KERAS_GRU, "SimpleRNN": KERAS_SIMPLE_RNN}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The options of one cell."""
+
+    kind: str  # LSTM, GRU, SimpleRNN
+    units: int
+    use_bias: bool
+    activation: Activation
+    recurrent_activation: Activation | None
+    reset_after: bool
+
+    def specs(self, size: int) -> list[Spec]:
+        """Its arrays as Keras stores them, for `size` input features."""
+        fused = len(GATES[self.kind]) * self.units
+        bias = (2, fused) if self.reset_after else (fused,)
+        return [
+            Spec("kernel", (size, fused)),
+            Spec("recurrent_kernel", (self.units, fused)),
+            *([Spec("bias", bias)] if self.use_bias else []),
+        ]
+
+
+def read_cell(kind: str, config: Config, layer: Layer) -> Cell:
+    """Reads the options that LSTM and LSTMCell (and so on) share."""
+    config.ignore("dropout", "recurrent_dropout", "unit_forget_bias", "implementation", "dtype")
+    gated = kind != "SimpleRNN"
+    return Cell(
+        kind=kind,
+        units=config.integer("units"),
+        use_bias=config.flag("use_bias", True),
+        activation=read_activation(config, "activation", layer.build, "tanh"),
+        recurrent_activation=read_activation(config, "recurrent_activation", layer.build, "sigmoid") if gated else None,
+        reset_after=config.flag("reset_after", True) if kind == "GRU" else False,
+    )
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the loop over time, common to all recurrent layers."""
+
+    return_sequences: bool
+    return_state: bool
+    go_backwards: bool
+    stateful: bool
+    zero_output_for_mask: bool
+
+
+def read_options(layer: Layer) -> Options:
+    config = layer.config
+    config.flag("unroll", False)  # the same result, computed in another way
+    options = Options(
+        return_sequences=config.flag("return_sequences", False),
+        return_state=config.flag("return_state", False),
+        go_backwards=config.flag("go_backwards", False),
+        stateful=config.flag("stateful", False),
+        zero_output_for_mask=config.flag("zero_output_for_mask", False),
+    )
+    if options.stateful:
+        note = f"{layer.where} is stateful: predict starts from zero states; Model.stream carries them over"
+        if note not in layer.build.warnings:
+            layer.build.warnings.append(note)
+    return options
+
+
+def recurrent(layer: Layer, call: Call) -> Outputs:
+    """LSTM, GRU, SimpleRNN layers: the cell's options lie in the layer's own config."""
+    cell = read_cell(layer.class_name, layer.config, layer)
+    return run_cells(layer, call, [(cell, layer.weights.child("cell"), "")], read_options(layer))
+
+
+def rnn(layer: Layer, call: Call) -> Outputs:
+    """RNN(cell) and RNN([cells]) over the cells of Keras."""
+    cells = _read_cells(layer, layer.config.raw("cell"), layer.weights.child("cell"), "cell")
+    return run_cells(layer, call, cells, read_options(layer))
+
+
+def _read_cells(layer: Layer, described: Any, weights: LayerWeights, what: str) -> list[tuple[Cell, LayerWeights, str]]:
+    kinds = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN"}
+    if type(described) is not dict:
+        raise InvalidFileError(f"{layer.where}: {what} is not an object", "E_CONFIG_TYPE")
+    name, module = described.get("class_name"), described.get("module")
+    known = module in (None, "keras.layers") and described.get("registered_name") in (None, name)
+    config = Config(f"{layer.where}, {what} ({name})", described.get("config"))
+    if known and name == "StackedRNNCells":
+        inner = config.raw("cells")
+        config.ignore("dtype")
+        config.only("reverse_state_order", False)
+        config.done()
+        if type(inner) is not list or not inner or not all(type(item) is dict for item in inner):
+            raise InvalidFileError(f"{config.where}: cells is not a list of cells", "E_CONFIG_TYPE")
+        places = weights.members("cells", [str(item.get("class_name")) for item in inner])
+        return [
+            found
+            for index, (item, place) in enumerate(zip(inner, places, strict=True))
+            for found in _read_cells(layer, item, place, f"cell{index}")
+        ]
+    if not known or name not in kinds:
+        raise layer.unsupported(
+            f"the cell {name} is not one of {', '.join(kinds)}, StackedRNNCells", "E_UNSUPPORTED_LAYER"
+        )
+    cell = read_cell(kinds[name], config, layer)
+    config.done()
+    return [(cell, weights, what)]
+
+
+def run_cells(layer: Layer, call: Call, cells: Sequence[tuple[Cell, LayerWeights, str]], options: Options) -> Outputs:
+    """One recurrent node per cell.
+
+    A stack of cells is a chain of nodes over the same mask: at a masked step no cell moves, whatever the one below put out.
+    """
+    x, mask = call.one(layer), call.mask(layer, 2)
+    states = initial_states(layer, call)
+    needed = sum(2 if cell.kind == "LSTM" else 1 for cell, _, _ in cells)
+    if states and len(states) != needed:
+        raise InvalidFileError(f"{layer.where}: needs {needed} initial states, got {len(states)}", "E_GRAPH")
+    if mask is not None and len(layer.build.shape(mask)) != 2:
+        raise layer.unsupported("a mask that is not (batch, time)")
+    value, backwards = x.value, options.go_backwards
+    made: list[str] = []
+    for index, (cell, weights, part) in enumerate(cells):
+        last = index == len(cells) - 1
+        node = _node(
+            layer, cell, part if len(cells) > 1 and not last else "", value, mask, states, options,
+            return_sequences=options.return_sequences or not last, go_backwards=backwards,
+        )  # fmt: skip
+        size = layer.build.shape(value)[-1]
+        assert size is not None  # _node has checked it
+        arrays = weights.take(layer.where, cell.specs(size))
+        named = keras_to_named(GATES[cell.kind], arrays["kernel"], arrays["recurrent_kernel"], arrays.get("bias"))
+        value = layer.add(node, named)
+        made += node.makes()[1:]
+        if backwards and not last and mask is not None:
+            mask = layer.add(Flip(name=layer.name_for("mask"), x=mask, axis=1))
+        backwards = False  # the first cell of a stack has put its output in processing order
+    output = Tensor(value, passed_mask(layer, call, options))
+    if not options.return_state:
+        return output
+    return [output, *(Tensor(state) for state in made)]
+
+
+def passed_mask(layer: Layer, call: Call, options: Options) -> Value | None:
+    """RNN.compute_mask."""
+    passes = options.return_sequences and layer.build.semantics.recurrent_passes_mask
+    return call.previous_mask(layer) if passes else None
+
+
+def initial_states(layer: Layer, call: Call) -> list[Value]:
+    """The initial states a call gives, in Keras's order, in the dtype the layer computes in; [] for none."""
+    given = call.option(1, "initial_state")
+    return [layer.cast(state).value for state in flatten(given)] if given is not None else []
+
+
+def _node(
+    layer: Layer,
+    cell: Cell,
+    part: str,
+    x: Value,
+    mask: Value | None,
+    states: list[Value],
+    options: Options,
+    return_sequences: bool,
+    go_backwards: bool,
+) -> Node:
+    """The node of one cell; takes its initial states off the front of `states`."""
+    size = layer.build.shape(x)[-1]
+    if size is None:
+        raise InvalidFileError(f"{layer.where}: the number of features is not known", "E_GRAPH")
+    common: dict[str, Any] = {
+        "name": layer.name_for(part),
+        "weights": layer.stored(part),
+        "x": x,
+        "mask": mask,
+        "h0": states.pop(0) if states else None,
+        "input_size": size,
+        "units": cell.units,
+        "use_bias": cell.use_bias,
+        "activation": cell.activation,
+        "return_sequences": return_sequences,
+        "go_backwards": go_backwards,
+        "zero_output_for_mask": options.zero_output_for_mask,
+        "stateful": options.stateful,
+    }
+    if cell.recurrent_activation is None:
+        return SimpleRNN(**common)
+    if cell.kind == "GRU":
+        return GRU(**common, recurrent_activation=cell.recurrent_activation, reset_after=cell.reset_after)
+    return LSTM(**common, c0=states.pop(0) if states else None, recurrent_activation=cell.recurrent_activation)

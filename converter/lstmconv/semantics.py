@@ -1,0 +1,55 @@
+"""What Keras computes differently from version to version."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+def version_tuple(version: str) -> tuple[int, ...]:
+    """ "3.15.1" → (3, 15, 1); "2.2.4-tf" → (2, 2, 4); at most three numbers."""
+    return tuple(int(number) for number in re.findall(r"\d{1,6}", version)[:3])
+
+
+@dataclass(frozen=True)
+class Semantics:
+    """Facts of one Keras version that decide what its files mean.
+
+    Attributes:
+        hard_sigmoid_slope: 0.2 in Keras 1 and 2, 1/6 in Keras 3.
+        merge_mask: how Concatenate joins masks: "all" before Keras 3.4, "any" since.
+        recurrent_passes_mask: RNN layers, Bidirectional and TimeDistributed pass their mask on; not since Keras 3.16.
+        masking_selects: Masking writes 0 at masked steps; before Keras 3 it multiplied by the mask.
+        initial_state_keeps_mask: an RNN that is given its initial state still takes the mask of its input; not in Keras 3.
+    """
+
+    keras_version: str
+    hard_sigmoid_slope: float
+    merge_mask: str
+    recurrent_passes_mask: bool
+    masking_selects: bool
+    initial_state_keeps_mask: bool
+
+    def recorded(self) -> dict[str, str]:
+        """As the bundle keeps it."""
+        return {
+            "initial_state_keeps_mask": str(self.initial_state_keeps_mask).lower(),
+            "hard_sigmoid_slope": repr(self.hard_sigmoid_slope),
+            "masking_selects": str(self.masking_selects).lower(),
+            "merge_mask": self.merge_mask,
+            "recurrent_passes_mask": str(self.recurrent_passes_mask).lower(),
+        }
+
+
+def semantics_of(keras_version: str) -> Semantics:
+    """The semantics of a Keras version, from its release notes and sources."""
+    version = version_tuple(keras_version)
+    modern = version >= (3,)
+    return Semantics(
+        keras_version=keras_version,
+        hard_sigmoid_slope=1 / 6 if modern else 0.2,
+        merge_mask="any" if version >= (3, 4) else "all",
+        recurrent_passes_mask=version < (3, 16),
+        masking_selects=modern,
+        initial_state_keeps_mask=not modern,
+    )

@@ -1,0 +1,116 @@
+"""Where a layer's arrays come from: by path in a `.keras` archive, by order in a legacy file.
+
+A handler asks for its arrays with `take`, naming each with its shape; it never learns which kind of file it reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from lstmconv_runtime.graph import Array
+
+from .errors import InvalidFileError, UnsupportedError
+from .keras_file import ArchiveWeights
+
+MAX_PARAMETERS = 2**31
+
+
+class Spec(NamedTuple):
+    """One array a layer must have."""
+
+    name: str
+    shape: tuple[int, ...]
+    trainable: bool = True
+
+
+class LayerWeights(Protocol):
+    """The arrays of one layer or of a part of it."""
+
+    def child(self, attribute: str) -> LayerWeights:
+        """The part of the layer held in one attribute, such as "cell"."""
+
+    def members(self, attribute: str, class_names: Sequence[str]) -> list[LayerWeights]:
+        """The parts held in a list, such as the "layers" of a nested model."""
+
+    def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
+        """The arrays by name.
+
+        Raises:
+            InvalidFileError: an array is missing, or its shape or dtype is not what the config implies.
+        """
+
+
+def snake_case(name: str) -> str:
+    """Keras's file name for a class: LSTM → lstm, LSTMCell → lstm_cell, Conv1D → conv1d."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+class PathWeights:
+    """Arrays of a `.keras` archive: `<path>/vars/0`, `<path>/vars/1`, …"""
+
+    def __init__(self, archive: ArchiveWeights, path: str = "") -> None:
+        self._archive = archive
+        self._path = path
+
+    def child(self, attribute: str) -> PathWeights:
+        return PathWeights(self._archive, f"{self._path}/{attribute}" if self._path else attribute)
+
+    def members(self, attribute: str, class_names: Sequence[str]) -> list[LayerWeights]:
+        seen: dict[str, int] = {}
+        paths: list[LayerWeights] = []
+        for class_name in class_names:
+            name = snake_case(class_name)
+            count = seen.get(name, 0)
+            seen[name] = count + 1
+            paths.append(self.child(attribute).child(f"{name}_{count}" if count else name))
+        return paths
+
+    def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
+        if not specs:
+            return {}
+        arrays = self._archive.arrays(self._path)
+        return named(where, specs, arrays[: len(specs)] if _only_seeds(arrays[len(specs) :]) else arrays)
+
+
+def _only_seeds(extra: Sequence[Array]) -> bool:
+    """True for the states of seed generators, which dropout keeps beside a cell's weights."""
+    return all(array.dtype.kind == "u" for array in extra)
+
+
+def named(where: str, specs: Sequence[Spec], arrays: Sequence[Array]) -> dict[str, Array]:
+    """Arrays in Keras's order, checked against what the config implies."""
+    if len(arrays) != len(specs):
+        wanted = ", ".join(f"{spec.name} {spec.shape}" for spec in specs)
+        raise InvalidFileError(
+            f"{where}: needs {len(specs)} arrays ({wanted}), the file has {len(arrays)}", "E_WEIGHT_SHAPE"
+        )
+    checked = {}
+    for spec, array in zip(specs, arrays, strict=True):
+        if array.shape != spec.shape:
+            raise InvalidFileError(
+                f"{where}: {spec.name} has the shape {array.shape}, its config implies {spec.shape}", "E_WEIGHT_SHAPE"
+            )
+        if array.dtype.kind != "f":
+            raise UnsupportedError(
+                f"{where}: {spec.name} is {array.dtype}; quantised weights are not supported", "E_UNSUPPORTED_DTYPE"
+            )
+        checked[spec.name] = array
+    return checked
+
+
+def check_finite(where: str, arrays: dict[str, Array]) -> None:
+    """Refuses NaN and infinity among the weights.
+
+    Raises:
+        InvalidFileError: names the array.
+    """
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise InvalidFileError(
+                f"{where}: {name} holds NaN or infinity (--allow-nonfinite keeps them)", "E_WEIGHT_NONFINITE"
+            )

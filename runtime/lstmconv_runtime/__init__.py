@@ -1,0 +1,26 @@
+"""Runs lstmconv bundles: recurrent networks trained in Keras, with NumPy and safetensors alone.
+
+import lstmconv_runtime as lr
+
+model = lr.load("sine.safetensors")
+y = model.predict(x)          # x (batch, time, features)
+trace = model.trace(x)        # trace["lstm"].i .f .o .c_tilde .c .h: (batch, time, units)
+stream = model.stream()       # stream.step(x_t), stream.state, stream.reset()
+model.verify().ok             # the bundle's own probes
+"""
+
+from .errors import BundleError, Error, InputError, StreamError, VersionError
+from .model import Gates, Model, Verification, load
+
+__all__ = [
+    "BundleError",
+    "Error",
+    "Gates",
+    "InputError",
+    "Model",
+    "StreamError",
+    "Verification",
+    "VersionError",
+    "load",
+]
+__version__ = "0.1.0"

@@ -1,0 +1,88 @@
+"""Convolution and pooling over one or two axes of space, channels last."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+
+from .graph import Array
+from .windows import dilated, output_size, padding_amounts
+
+
+def pad_space(
+    x: Array,
+    size: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilation: tuple[int, ...],
+    padding: str,
+    value: float = 0.0,
+) -> Array:
+    """x (B, *space, channels) with `value` put around it as `padding` says."""
+    amounts = [
+        padding_amounts(n, k, s, d, padding) for n, k, s, d in zip(x.shape[1:-1], size, strides, dilation, strict=True)
+    ]
+    if not any(before or after for before, after in amounts):
+        return x
+    return np.pad(x, [(0, 0), *amounts, (0, 0)], constant_values=value)
+
+
+def _taps(
+    x: Array, size: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]
+) -> list[tuple[tuple[int, ...], Array]]:
+    """For each place of the window, the part of x (B, *space, channels) that this tap meets, strided views."""
+    places = [
+        output_size(n, k, s, d, "valid") for n, k, s, d in zip(x.shape[1:-1], size, strides, dilation, strict=True)
+    ]
+    taps = []
+    for tap in product(*(range(k) for k in size)):
+        cuts = tuple(
+            slice(t * d, t * d + (n - 1) * s + 1, s)
+            for t, d, n, s in zip(tap, dilation, (n or 0 for n in places), strides, strict=True)
+        )
+        taps.append((tap, x[(slice(None), *cuts)]))
+    return taps
+
+
+def convolve(
+    x: Array, W: Array, strides: tuple[int, ...], padding: str, dilation: tuple[int, ...], groups: int
+) -> Array:
+    """Cross-correlation of x (B, *space, channels) with W (*kernel, channels / groups, filters): (B, *places, filters).
+
+    y[p] = Σ over taps k of x[p · stride + k · dilation] @ W[k]
+    """
+    size = W.shape[:-2]
+    x = pad_space(x, size, strides, dilation, padding)
+    taps = _taps(x, size, strides, dilation)
+    terms = (part @ W[tap] if groups == 1 else _grouped_product(part, W[tap], groups) for tap, part in taps)
+    y: Array = next(terms)
+    for term in terms:
+        y = y + term
+    return y
+
+
+def _grouped_product(x: Array, W: Array, groups: int) -> Array:
+    """x (…, channels) times W (channels / groups, filters), filters split evenly over the groups of channels."""
+    inner, filters = W.shape
+    if inner == 1:  # depthwise: one channel a group, a product place by place
+        return np.repeat(x, filters // groups, axis=-1) * W[0]
+    xs = x.reshape(*x.shape[:-1], groups, inner)
+    Ws = W.reshape(inner, groups, filters // groups)
+    return np.asarray(np.einsum("...gi,igo->...go", xs, Ws)).reshape(*x.shape[:-1], filters)
+
+
+def pool(x: Array, op: str, size: tuple[int, ...], strides: tuple[int, ...], padding: str) -> Array:
+    """Maximum or mean over windows of x (B, *space, channels); padded places do not count."""
+    ones = (1,) * len(size)
+    if op == "max":
+        padded = pad_space(x, size, strides, ones, padding, -np.inf)
+        parts = [part for _, part in _taps(padded, size, strides, ones)]
+        return np.asarray(np.max(np.stack(parts), axis=0))
+    padded = pad_space(x, size, strides, ones, padding)
+    parts = [part for _, part in _taps(padded, size, strides, ones)]
+    places = pad_space(np.ones((1, *x.shape[1:-1], 1), x.dtype), size, strides, ones, padding)
+    counts = sum(part for _, part in _taps(places, size, strides, ones))
+    return np.asarray(sum(parts) / counts)
+
+
+__all__ = ["convolve", "dilated", "pad_space", "pool"]

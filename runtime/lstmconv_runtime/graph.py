@@ -1,0 +1,175 @@
+"""The graph: named values, made by nodes, fed by named arrays.
+
+A *value* carries the name of the node that makes it; a node's further outputs are ``name:h``, ``name:c``. Values are
+arrays whose first axis is the batch. Masks are ordinary values of dtype bool.
+
+A node is a frozen dataclass. Its fields are value names (annotated `Value`, `Value | None` or `tuple[Value, ...]`) and
+settings; `parameters()` gives the shapes of its arrays; `infer()` gives the type of each output from the types of the
+values it reads, and raises `GraphError` where they do not fit. Validator, writers and documents read these declarations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, NamedTuple, TypeAlias
+
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[Any]
+Value: TypeAlias = str
+Shape: TypeAlias = tuple[int | None, ...]  # None: known only when the model runs
+
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+INTS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
+DTYPES = (*FLOATS, *INTS, "bool")
+
+
+class GraphError(Exception):
+    """A node does not fit the values it reads."""
+
+
+class Type(NamedTuple):
+    """Shape and dtype of a value."""
+
+    shape: Shape
+    dtype: str
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+
+class Activation(NamedTuple):
+    """An activation function and its constants, as in `activations.ACTIVATIONS`."""
+
+    name: str
+    constants: tuple[tuple[str, float | None], ...] = ()
+
+
+LINEAR = Activation("linear")
+TANH = Activation("tanh")
+SIGMOID = Activation("sigmoid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """Base of the vocabulary in `nodes`."""
+
+    name: str
+
+    OUTPUTS: ClassVar[tuple[str, ...]] = ("",)
+
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of each array of this node."""
+        return {}
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        """Types of the outputs, in the order of OUTPUTS, from the types of the values read.
+
+        Raises:
+            GraphError: a value's rank, size or dtype does not fit.
+        """
+        raise NotImplementedError
+
+    def reads(self) -> tuple[Value, ...]:
+        """The values this node reads, in the order of its fields."""
+        return tuple(self._iter_reads())
+
+    def _iter_reads(self) -> Iterator[Value]:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type in ("Value", "Value | None"):
+                if value is not None:
+                    yield value
+            elif field.type == "tuple[Value, ...]":
+                yield from value
+
+    def makes(self) -> tuple[Value, ...]:
+        """The values this node makes."""
+        return tuple(f"{self.name}:{suffix}" if suffix else self.name for suffix in self.OUTPUTS)
+
+    def namespace(self) -> str:
+        """The node name under which this node's arrays are stored: its own, or that of the layer it shares them with."""
+        return getattr(self, "weights", None) or self.name
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A model.
+
+    Attributes:
+        inputs: names of Input nodes, in the order the model takes its arguments.
+        outputs: names of values, in the order the model returns them.
+        output_keys: for a model that returns a dict, its key for each output; else None.
+        nodes: every node, each after the makers of what it reads.
+        arrays: ``node/parameter`` → array.
+    """
+
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    output_keys: tuple[str, ...] | None
+    nodes: tuple[Node, ...]
+    arrays: dict[str, Array]
+
+    def node_arrays(self, node: Node) -> dict[str, Array]:
+        """The arrays of one node by parameter name."""
+        return {name: self.arrays[f"{node.namespace()}/{name}"] for name in node.parameters()}
+
+
+def infer_types(graph: Graph) -> dict[Value, Type]:
+    """Type of every value of the graph.
+
+    Raises:
+        GraphError: the graph breaks a rule; the message names the node.
+    """
+    types: dict[Value, Type] = {}
+    for node in graph.nodes:
+        for value in node.reads():
+            if value not in types:
+                raise GraphError(f"node '{node.name}' reads '{value}', which no earlier node makes")
+        try:
+            outputs = node.infer(types)
+        except GraphError as error:
+            raise GraphError(f"node '{node.name}' ({type(node).__name__}): {error}") from None
+        for value, made in zip(node.makes(), outputs, strict=True):
+            if value in types:
+                raise GraphError(f"the name '{value}' is used twice")
+            types[value] = made
+    for name in graph.inputs:
+        if name not in types:
+            raise GraphError(f"the input '{name}' has no node")
+    for name in graph.outputs:
+        if name not in types:
+            raise GraphError(f"the output '{name}' is made by no node")
+    return types
+
+
+def need(condition: bool, message: str) -> None:
+    """Raises GraphError(message) unless the condition holds."""
+    if not condition:
+        raise GraphError(message)
+
+
+def same_size(a: int | None, b: int | None) -> bool:
+    """True unless both sizes are known and differ."""
+    return a is None or b is None or a == b
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """NumPy's broadcasting rule over shapes with unknown sizes.
+
+    Raises:
+        GraphError: the shapes do not broadcast.
+    """
+    rank = max(len(shape) for shape in shapes)
+    result: list[int | None] = []
+    for axis in range(-rank, 0):
+        sizes = [shape[axis] for shape in shapes if len(shape) >= -axis]
+        known = {size for size in sizes if size is not None and size != 1}
+        need(len(known) <= 1, f"shapes {', '.join(map(str, shapes))} do not broadcast")
+        if known:
+            result.append(known.pop())
+        else:
+            result.append(None if None in sizes else 1)
+    return tuple(result)

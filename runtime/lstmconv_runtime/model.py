@@ -1,0 +1,271 @@
+"""The face of the runtime: load a bundle, predict, look inside, stream, verify."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from . import engine
+from .bundle import Bundle, Probe, from_bytes
+from .errors import BundleError, InputError
+from .graph import Array, Node
+from .nodes import Input
+from .precision import round_to
+
+if TYPE_CHECKING:
+    from .streaming import Stream
+
+Inputs: TypeAlias = Any  # an array, a list of arrays, or a dict of arrays by input name
+Outputs: TypeAlias = Array | list[Array] | dict[str, Array]
+
+
+class Gates(dict[str, Array]):
+    """Arrays of one recurrent node by name, also as attributes: ``gates.i`` is ``gates["i"]``."""
+
+    def __getattr__(self, name: str) -> Array:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"no {name!r} here; there are {', '.join(self)}") from None
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """How one probe came out: the largest difference over all outputs, and the largest that is allowed."""
+
+    oracle: str
+    max_abs: float
+    allowed: float
+    ok: bool
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `Model.verify` found."""
+
+    ok: bool
+    probes: tuple[ProbeResult, ...]
+
+
+def load(source: str | os.PathLike[str] | bytes | IO[bytes], *, dtype: str | None = None) -> Model:
+    """Loads a bundle.
+
+    Args:
+        source: a path, the bundle's bytes, or a binary file object.
+        dtype: "float64" computes everything in double precision, as a reference for accuracy.
+
+    Raises:
+        BundleError: the bundle is damaged or breaks a rule of FORMAT.md.
+        VersionError: the bundle needs a newer runtime.
+        OSError: the file cannot be read.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
+    elif isinstance(source, str | os.PathLike):
+        with open(source, "rb") as file:
+            data = file.read()
+    else:
+        data = source.read()
+        if not isinstance(data, bytes):
+            raise BundleError("the file object gave text: open it in binary mode")
+    return Model(data, dtype=dtype)
+
+
+class Model:
+    """A recurrent network. Immutable, safe to share between threads, and picklable by its bundle's bytes."""
+
+    def __init__(self, data: bytes, *, dtype: str | None = None) -> None:
+        if dtype not in (None, "float64"):
+            raise InputError(f'dtype must be None or "float64", got {dtype!r}')
+        self._data = data
+        self._dtype = dtype
+        self.bundle: Bundle = from_bytes(data)
+        self.program = engine.prepare(self.bundle.graph, dtype)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self._data, self._dtype)
+
+    def __repr__(self) -> str:
+        return f"<Model {', '.join(self.input_names)} → {', '.join(self.output_names)}>"
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the inputs, in the model's order."""
+        return self.bundle.graph.inputs
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs, in the model's order."""
+        return self.bundle.graph.output_keys or self.bundle.graph.outputs
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes of the graph, in the order they run."""
+        return self.bundle.graph.nodes
+
+    def predict(self, x: Inputs, *, batch_size: int | None = None) -> Outputs:
+        """The model's outputs for a batch of whole sequences, from zero states.
+
+        Args:
+            x: (batch, time, features) for a model of one input; else a dict by input name or a list in the model's order.
+            batch_size: rows to compute at once; None is all.
+
+        Returns:
+            One array, or a list in the model's order, or a dict where the model was built with a dict of outputs.
+
+        Raises:
+            InputError: an array does not fit.
+        """
+        inputs = self.check_inputs(x)
+        rows = len(next(iter(inputs.values())))
+        if batch_size is None or rows <= batch_size:
+            return self.pack(
+                [
+                    self._held(name, values)
+                    for values in [engine.run(self.program, inputs)]
+                    for name in self.bundle.graph.outputs
+                ]
+            )
+        if batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, got {batch_size}")
+        parts = []
+        for start in range(0, rows, batch_size):
+            values = engine.run(self.program, {k: a[start : start + batch_size] for k, a in inputs.items()})
+            parts.append([self._held(name, values) for name in self.bundle.graph.outputs])
+        return self.pack([np.concatenate(column) for column in zip(*parts, strict=True)])
+
+    def trace(self, x: Inputs) -> dict[str, Any]:
+        """Every value of the graph by node name; for recurrent nodes their gates.
+
+        ``trace["lstm"].i .f .o .c_tilde .c .h`` are (batch, time, units), index t belonging to time step t of the input;
+        GRU has z, r, h_tilde, h; ``.output`` is what the node returns. At masked steps the gates are what the cell
+        computed, while c and h are what it kept.
+
+        Raises:
+            InputError: an array does not fit.
+        """
+        gates: dict[str, dict[str, Array]] = {}
+        values = engine.run(self.program, self.check_inputs(x), gates)
+        trace: dict[str, Any] = {}
+        for node in self.nodes:
+            held = values[node.name]
+            trace[node.name] = Gates(gates[node.name], output=held) if node.name in gates else held
+        return trace
+
+    def stream(self, batch: int = 1, fixed: Mapping[str, Any] | None = None) -> Stream:
+        """Explicit state for running step by step; see `Stream`.
+
+        Args:
+            batch: number of sequences that advance together.
+            fixed: arrays for the inputs that have no time axis, by name.
+
+        Raises:
+            StreamError: a layer needs the future; names it.
+        """
+        from .streaming import Stream
+
+        return Stream(self, batch, fixed or {})
+
+    def verify(self) -> Verification:
+        """Runs the bundle's probes: inputs with the outputs an oracle computed for them when the bundle was made.
+
+        Passes where every difference is at most 1e-5 of the output's scale (1e-2 for half precision): rounding in another
+        order, as another machine's BLAS does, stays well below it; a damaged weight or a wrong formula does not.
+        """
+        results = tuple(self._verify(probe) for probe in self.bundle.probes)
+        return Verification(all(result.ok for result in results), results)
+
+    def _verify(self, probe: Probe) -> ProbeResult:
+        values = engine.run(self.program, self.check_inputs(probe.inputs))
+        worst, allowed, ok = 0.0, 0.0, True
+        for name, expected in zip(self.bundle.graph.outputs, probe.outputs, strict=True):
+            made = self._held(name, values)
+            if made.shape != expected.shape:
+                return ProbeResult(probe.oracle, float("inf"), 0.0, False)
+            a, b = made.astype(np.float64), expected.astype(np.float64)
+            finite = np.isfinite(b)
+            scale = max(1.0, float(np.abs(b[finite]).max(initial=0.0)))
+            tolerance = scale * (1e-2 if self.program.types[name].dtype in ("float16", "bfloat16") else 1e-5)
+            difference = float(np.abs(a - b)[finite].max(initial=0.0))
+            same = np.array_equal(a[~finite], b[~finite], equal_nan=True)
+            ok = ok and same and difference <= tolerance
+            worst, allowed = max(worst, difference), max(allowed, tolerance)
+        return ProbeResult(probe.oracle, worst, allowed, ok)
+
+    def check_inputs(self, x: Inputs, steps: Mapping[str, Any] | None = None) -> dict[str, Array]:
+        """Arrays by input name, checked and cast to the dtypes the inputs are held in.
+
+        Raises:
+            InputError: a name, number, rank, size or dtype does not fit.
+        """
+        given = self._by_name(x)
+        arrays = {name: self.check_input(name, value) for name, value in given.items()}
+        rows = {array.shape[0] for array in arrays.values()}
+        if len(rows) > 1:
+            raise InputError(f"the inputs have different numbers of rows: {sorted(rows)}")
+        return arrays
+
+    def _by_name(self, x: Inputs) -> dict[str, Any]:
+        names = self.input_names
+        if isinstance(x, Mapping):
+            for problem, odd in (("unknown", set(x) - set(names)), ("missing", set(names) - set(x))):
+                if odd:
+                    raise InputError(f"{problem} input {sorted(odd)[0]!r}; the model takes {', '.join(names)}")
+            return {name: x[name] for name in names}
+        if len(names) == 1 and not (isinstance(x, list | tuple) and len(x) == 1 and hasattr(x[0], "shape")):
+            return {names[0]: x}
+        if not isinstance(x, Sequence) or len(x) != len(names):
+            raise InputError(f"the model takes {len(names)} inputs: a dict or a list of {', '.join(names)}")
+        return dict(zip(names, x, strict=True))
+
+    def check_input(self, name: str, value: Any, time: bool = True) -> Array:
+        """One input as an array; without `time`, it comes without its axis 1."""
+        shape = self.program.types[name].shape
+        if not time:
+            shape = (shape[0], *shape[2:])
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf":
+            raise InputError(f"input '{name}': dtype {array.dtype} is not a number")
+        fits = array.ndim == len(shape) and all(n is None or n == m for n, m in zip(shape, array.shape, strict=True))
+        if not fits:
+            wanted = ", ".join("any" if n is None else str(n) for n in shape)
+            raise InputError(f"input '{name}': needs the shape ({wanted}), got {array.shape}")
+        cast = engine.cast(array, self.program.dtype(name))
+        if array.dtype.itemsize > cast.dtype.itemsize and cast.dtype.kind == "f" and array.dtype.kind == "f":
+            lost = np.isinf(cast) & np.isfinite(array)
+            if lost.any():
+                raise InputError(f"input '{name}': a value is too large for {cast.dtype}", "E_INPUT_OVERFLOW")
+        held = self.program.types[name].dtype
+        if held in ("float16", "bfloat16") and self._dtype is None:
+            cast = round_to(cast, held)
+        return cast
+
+    def _held(self, name: str, values: Mapping[str, Array]) -> Array:
+        """An output as the caller gets it: in its own dtype (bfloat16 as float32), owning its memory."""
+        made = values[name]
+        if self.program.types[name].dtype == "float16" and self._dtype is None:
+            return made.astype(np.float16)
+        source = self.bundle.graph
+        shared = name in source.inputs or made.base is not None or not made.flags.writeable
+        return made.copy() if shared else made
+
+    def pack(self, arrays: list[Array]) -> Outputs:
+        """Outputs in the structure Keras returns them in."""
+        keys = self.bundle.graph.output_keys
+        if keys is not None:
+            return dict(zip(keys, arrays, strict=True))
+        return arrays[0] if len(arrays) == 1 else arrays
+
+
+def _rebuild(data: bytes, dtype: str | None) -> Model:
+    return Model(data, dtype=dtype)
+
+
+def inputs_of(model: Model) -> list[Input]:
+    """The Input nodes, in the model's order."""
+    by_name = {node.name: node for node in model.nodes}
+    return [node for name in model.input_names if isinstance(node := by_name[name], Input)]

@@ -1,0 +1,731 @@
+"""The vocabulary of the graph: one frozen dataclass per node.
+
+The docstrings are the normative text of FORMAT.md's node reference, which is generated from this file.
+In the equations `@` is the matrix product, `*` the elementwise product; B is the batch, T the time steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from .graph import DTYPES, FLOATS, INTS, Activation, Node, Shape, Type, Value, broadcast, need, same_size
+from .windows import output_size
+
+
+def _float(type_: Type) -> None:
+    need(type_.dtype in FLOATS, f"needs floating point, got {type_.dtype}")
+
+
+def _features(type_: Type, size: int, rank: int | None = None) -> None:
+    """Checks that the last axis has `size` places, and the rank."""
+    _float(type_)
+    need(type_.rank >= 2 if rank is None else type_.rank == rank, f"cannot read an array of rank {type_.rank}")
+    need(same_size(type_.shape[-1], size), f"needs {size} features, got {type_.shape[-1]}")
+
+
+def _mask(types: Mapping[Value, Type], mask: Value | None, shape: Shape) -> None:
+    """Checks that a mask is bool with the given (B, T)."""
+    if mask is not None:
+        need(types[mask].dtype == "bool", f"mask '{mask}' must be bool, got {types[mask].dtype}")
+        need(types[mask].rank == 2, f"mask '{mask}' must have rank 2")
+        need(same_size(types[mask].shape[1], shape[1]), f"mask '{mask}' has another number of time steps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input(Node):
+    """An argument of the model. `shape` includes the batch; null is any size."""
+
+    shape: Shape
+    dtype: str
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        need(self.dtype in DTYPES, f"unknown dtype {self.dtype!r}")
+        return (Type(self.shape, self.dtype),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constant(Node):
+    """A stored array, `value`, cast to `dtype`."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        return {"value": self.shape}
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        need(self.dtype in DTYPES, f"unknown dtype {self.dtype!r}")
+        return (Type(self.shape, self.dtype),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Recurrent(Node):
+    x: Value
+    mask: Value | None
+    h0: Value | None
+    weights: str
+    input_size: int
+    units: int
+    use_bias: bool
+    activation: Activation
+    return_sequences: bool
+    go_backwards: bool
+    zero_output_for_mask: bool
+    stateful: bool
+
+    GATES: ClassVar[tuple[str, ...]]
+
+    @property
+    def states(self) -> tuple[Value | None, ...]:
+        """The initial states, in the order of the outputs after the first; None is zeros."""
+        return (self.h0,)
+
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        shapes: dict[str, tuple[int, ...]] = {}
+        for gate in self.GATES:
+            shapes[f"W_{gate}"] = (self.input_size, self.units)
+        for gate in self.GATES:
+            shapes[f"U_{gate}"] = (self.units, self.units)
+        if self.use_bias:
+            for gate in self.GATES:
+                shapes[f"b_{gate}"] = (self.units,)
+        return shapes
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        _features(x, self.input_size, rank=3)
+        _mask(types, self.mask, x.shape)
+        for state in self.states:
+            if state is not None:
+                _features(types[state], self.units, rank=2)
+                need(types[state].dtype == x.dtype, f"state '{state}' is {types[state].dtype}, x is {x.dtype}")
+        last = (x.shape[0], self.units)
+        y = (x.shape[0], x.shape[1], self.units) if self.return_sequences else last
+        return (Type(y, x.dtype), *(Type(last, x.dtype) for _ in self.OUTPUTS[1:]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LSTM(_Recurrent):
+    """Long short-term memory (Hochreiter and Schmidhuber 1997, with forget gates), over the steps t of x (B, T, input_size).
+
+        i  = σ(x_t @ W_i + h @ U_i + b_i)
+        f  = σ(x_t @ W_f + h @ U_f + b_f)
+        c~ = act(x_t @ W_c + h @ U_c + b_c)
+        o  = σ(x_t @ W_o + h @ U_o + b_o)
+        c' = f * c + i * c~
+        h' = o * act(c')
+
+    σ is `recurrent_activation`, act is `activation`. h, c start as h0, c0, or zeros. Outputs: y, h, c.
+    """
+
+    c0: Value | None
+    recurrent_activation: Activation
+
+    OUTPUTS = ("", "h", "c")
+    GATES = ("i", "f", "c", "o")
+
+    @property
+    def states(self) -> tuple[Value | None, ...]:
+        return (self.h0, self.c0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRU(_Recurrent):
+    """Gated recurrent unit (Cho et al. 2014), over the steps t of x (B, T, input_size).
+
+        z  = σ(x_t @ W_z + h @ U_z + b_z)
+        r  = σ(x_t @ W_r + h @ U_r + b_r)
+        h~ = act(x_t @ W_h + (r * h) @ U_h + b_h)                  reset_after false
+        h~ = act(x_t @ W_h + b_h + r * (h @ U_h + bU_h))           reset_after true; bU_z, bU_r join b_z, b_r
+        h' = z * h + (1 - z) * h~
+
+    σ is `recurrent_activation`, act is `activation`. Outputs: y, h.
+    """
+
+    recurrent_activation: Activation
+    reset_after: bool
+
+    OUTPUTS = ("", "h")
+    GATES = ("z", "r", "h")
+
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        shapes = super().parameters()
+        if self.use_bias and self.reset_after:
+            for gate in self.GATES:
+                shapes[f"bU_{gate}"] = (self.units,)
+        return shapes
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimpleRNN(_Recurrent):
+    """Fully connected recurrence (Elman 1990): h' = act(x_t @ W_h + h @ U_h + b_h). Outputs: y, h."""
+
+    OUTPUTS = ("", "h")
+    GATES = ("h",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvLSTM(Node):
+    """Convolutional LSTM (Shi et al. 2015) over x (B, T, *space, channels), space of 1 or 2 axes.
+
+    The equations of LSTM with conv(x_t, W) for `x_t @ W` (with strides, padding and dilation of this node) and
+    conv(h, U) with stride 1 and padding ``same`` for `h @ U`. Outputs: y, h, c.
+    """
+
+    x: Value
+    mask: Value | None
+    h0: Value | None
+    c0: Value | None
+    weights: str
+    channels: int
+    filters: int
+    kernel_size: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: str
+    dilation: tuple[int, ...]
+    use_bias: bool
+    activation: Activation
+    recurrent_activation: Activation
+    return_sequences: bool
+    go_backwards: bool
+    zero_output_for_mask: bool
+    stateful: bool
+
+    OUTPUTS = ("", "h", "c")
+    GATES = ("i", "f", "c", "o")
+
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        shapes: dict[str, tuple[int, ...]] = {}
+        for gate in self.GATES:
+            shapes[f"W_{gate}"] = (*self.kernel_size, self.channels, self.filters)
+        for gate in self.GATES:
+            shapes[f"U_{gate}"] = (*self.kernel_size, self.filters, self.filters)
+        if self.use_bias:
+            for gate in self.GATES:
+                shapes[f"b_{gate}"] = (self.filters,)
+        return shapes
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        _features(x, self.channels, rank=3 + len(self.kernel_size))
+        _mask(types, self.mask, x.shape)
+        space = _window_sizes(x.shape[2:-1], self.kernel_size, self.strides, self.dilation, self.padding)
+        last = (x.shape[0], *space, self.filters)
+        for state in (self.h0, self.c0):
+            if state is not None:
+                _features(types[state], self.filters, rank=len(last))
+        y = (x.shape[0], x.shape[1], *last[1:]) if self.return_sequences else last
+        return Type(y, x.dtype), Type(last, x.dtype), Type(last, x.dtype)
+
+
+def _window_sizes(
+    space: Shape, size: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...], padding: str
+) -> Shape:
+    need(padding in ("valid", "same", "causal"), f"unknown padding {padding!r}")
+    result = tuple(output_size(n, k, s, d, padding) for n, k, s, d in zip(space, size, strides, dilation, strict=True))
+    need(all(n is None or n > 0 for n in result), f"a window of {size} does not fit an input of {space}")
+    return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dense(Node):
+    """act(x @ W + b) on the last axis of x."""
+
+    x: Value
+    weights: str
+    input_size: int
+    units: int
+    use_bias: bool
+    activation: Activation
+
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        bias = {"b": (self.units,)} if self.use_bias else {}
+        return {"W": (self.input_size, self.units), **bias}
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        _features(x, self.input_size)
+        return (Type((*x.shape[:-1], self.units), x.dtype),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedding(Node):
+    """Row E[x] of the table for each id; an id outside 0 … input_size−1 is an error."""
+
+    x: Value
+    weights: str
+    input_size: int
+    units: int
+    dtype: str
+
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        return {"E": (self.input_size, self.units)}
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        need(x.dtype in INTS, f"needs integer ids, got {x.dtype}")
+        need(self.dtype in FLOATS, f"dtype {self.dtype!r} is not a floating point type")
+        return (Type((*x.shape, self.units), self.dtype),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activate(Node):
+    """act(x)."""
+
+    x: Value
+    activation: Activation
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        _float(x)
+        if self.activation.name != "glu":
+            return (x,)
+        axis = int(dict(self.activation.constants)["axis"] or 0)
+        need(-x.rank <= axis < x.rank, f"no axis {axis}")
+        size = x.shape[axis]
+        need(size is not None and size % 2 == 0, "glu needs an even, known size")
+        shape = list(x.shape)
+        shape[axis] = None if size is None else size // 2
+        return (Type(tuple(shape), x.dtype),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PReLU(Node):
+    """max(x, 0) + alpha * min(x, 0), alpha broadcast against x without its batch axis."""
+
+    x: Value
+    weights: str
+    shape: tuple[int, ...]
+
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        return {"alpha": self.shape}
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        _float(x)
+        need(len(self.shape) == x.rank - 1, "alpha has the wrong rank")
+        broadcast(x.shape[1:], self.shape)
+        return (x,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNorm(Node):
+    """(x − mean) / √(variance + epsilon) * gamma + beta along `axis`, with the stored statistics."""
+
+    x: Value
+    weights: str
+    axis: int
+    size: int
+    epsilon: float
+    scale: bool
+    center: bool
+
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        names = ["gamma"] * self.scale + ["beta"] * self.center + ["mean", "variance"]
+        return dict.fromkeys(names, (self.size,))
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        _float(x)
+        need(0 < self.axis < x.rank and same_size(x.shape[self.axis], self.size), f"axis {self.axis} does not fit")
+        return (x,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerNorm(Node):
+    """(x − mean(x)) / √(var(x) + epsilon) * gamma + beta over `axes` (var is the mean squared distance from the mean).
+
+    With `rms`: x / √(var(x) + epsilon) * gamma, and no beta. gamma and beta have the sizes of `axes`.
+    """
+
+    x: Value
+    weights: str
+    axes: tuple[int, ...]
+    shape: tuple[int, ...]
+    epsilon: float
+    scale: bool
+    center: bool
+    rms: bool
+
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        names = ["gamma"] * self.scale + ["beta"] * self.center
+        return dict.fromkeys(names, self.shape)
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        _float(x)
+        need(all(0 < axis < x.rank for axis in self.axes), f"axes {self.axes} do not fit")
+        need(all(same_size(x.shape[a], n) for a, n in zip(self.axes, self.shape, strict=True)), "sizes do not fit")
+        return (x,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupNorm(Node):
+    """LayerNorm over each of `groups` equal groups of channels together with all other axes but the batch (Wu 2018)."""
+
+    x: Value
+    weights: str
+    axis: int
+    size: int
+    groups: int
+    epsilon: float
+    scale: bool
+    center: bool
+
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        names = ["gamma"] * self.scale + ["beta"] * self.center
+        return dict.fromkeys(names, (self.size,))
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        _float(x)
+        need(0 < self.axis < x.rank and same_size(x.shape[self.axis], self.size), f"axis {self.axis} does not fit")
+        need(self.groups > 0 and self.size % self.groups == 0, f"{self.size} channels in {self.groups} groups")
+        return (x,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conv(Node):
+    """act(cross-correlation of x (B, *space, channels) with W + b), channels last, space of 1 or 2 axes.
+
+    W is (*kernel_size, channels / groups, filters); filters are split evenly over the groups of channels.
+    """
+
+    x: Value
+    weights: str
+    channels: int
+    filters: int
+    kernel_size: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: str
+    dilation: tuple[int, ...]
+    groups: int
+    use_bias: bool
+    activation: Activation
+
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        bias = {"b": (self.filters,)} if self.use_bias else {}
+        return {"W": (*self.kernel_size, self.channels // self.groups, self.filters), **bias}
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        _features(x, self.channels, rank=2 + len(self.kernel_size))
+        need(self.channels % self.groups == 0 and self.filters % self.groups == 0, "groups do not divide the channels")
+        space = _window_sizes(x.shape[1:-1], self.kernel_size, self.strides, self.dilation, self.padding)
+        return (Type((x.shape[0], *space, self.filters), x.dtype),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool(Node):
+    """``max`` or ``mean`` over windows of x (B, *space, channels); padded places do not count."""
+
+    x: Value
+    op: str
+    size: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: str
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        _float(x)
+        need(self.op in ("max", "mean"), f"unknown op {self.op!r}")
+        need(x.rank == 2 + len(self.size), f"cannot read an array of rank {x.rank}")
+        space = _window_sizes(x.shape[1:-1], self.size, self.strides, (1,) * len(self.size), self.padding)
+        return (Type((x.shape[0], *space, x.shape[-1]), x.dtype),)
+
+
+COMPARISONS = ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal")
+LOGICALS = ("logical_and", "logical_or", "logical_xor", "logical_not")
+BINARIES = ("add", "subtract", "multiply", "divide", "power", "maximum", "minimum")
+UNARIES = ("negative", "absolute", "exp", "log", "sqrt", "rsqrt", "square", "sign", "reciprocal", "sin", "cos", "floor")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elementwise(Node):
+    """op(*args) place by place, with NumPy's broadcasting; comparisons and logical operations give bool."""
+
+    op: str
+    args: tuple[Value, ...]
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        unary = self.op in UNARIES or self.op == "logical_not"
+        need(unary or self.op in (*BINARIES, *COMPARISONS, *LOGICALS), f"unknown op {self.op!r}")
+        need(len(self.args) == (1 if unary else 2), f"{self.op} takes {1 if unary else 2} arguments")
+        given = [types[arg] for arg in self.args]
+        dtypes = {type_.dtype for type_ in given}
+        need(len(dtypes) == 1, f"arguments of different dtypes: {', '.join(sorted(dtypes))}")
+        dtype = given[0].dtype
+        need((dtype == "bool") == (self.op in LOGICALS) or self.op in COMPARISONS, f"{self.op} does not take {dtype}")
+        made = "bool" if self.op in (*COMPARISONS, *LOGICALS) else dtype
+        return (Type(broadcast(*(type_.shape for type_ in given)), made),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reduce(Node):
+    """``mean``, ``sum``, ``max``, ``min`` (numbers), ``any``, ``all`` (bool) over `axes`."""
+
+    x: Value
+    op: str
+    axes: tuple[int, ...]
+    keepdims: bool
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        need(self.op in ("mean", "sum", "max", "min", "any", "all"), f"unknown op {self.op!r}")
+        need((x.dtype == "bool") == (self.op in ("any", "all")), f"{self.op} does not take {x.dtype}")
+        need(all(0 < axis < x.rank for axis in self.axes), f"axes {self.axes} do not fit rank {x.rank}")
+        if self.keepdims:
+            return (Type(tuple(1 if a in self.axes else n for a, n in enumerate(x.shape)), x.dtype),)
+        return (Type(tuple(n for a, n in enumerate(x.shape) if a not in self.axes), x.dtype),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Concatenate(Node):
+    """The arguments one after the other along `axis`."""
+
+    args: tuple[Value, ...]
+    axis: int
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        need(len(self.args) > 0, "nothing to concatenate")
+        given = [types[arg] for arg in self.args]
+        first = given[0]
+        need(0 < self.axis < first.rank, f"no axis {self.axis}")
+        shape = list(first.shape)
+        for other in given[1:]:
+            need(other.rank == first.rank and other.dtype == first.dtype, "arguments differ in rank or dtype")
+            for axis, size in enumerate(other.shape):
+                if axis == self.axis:
+                    here = shape[axis]
+                    shape[axis] = None if here is None or size is None else here + size
+                else:
+                    need(same_size(shape[axis], size), f"sizes differ on axis {axis}")
+                    shape[axis] = size if shape[axis] is None else shape[axis]
+        return (Type(tuple(shape), first.dtype),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatMul(Node):
+    """a @ b on the last two axes, the axes before them broadcast; b's last two axes swapped first if `transpose_b`."""
+
+    a: Value
+    b: Value
+    transpose_b: bool
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        a, b = types[self.a], types[self.b]
+        _float(a)
+        need(a.dtype == b.dtype, f"arguments of different dtypes: {a.dtype}, {b.dtype}")
+        need(a.rank >= 2 and b.rank >= 2, "needs matrices")
+        inner, columns = (b.shape[-1], b.shape[-2]) if self.transpose_b else (b.shape[-2], b.shape[-1])
+        need(same_size(a.shape[-1], inner), f"inner sizes differ: {a.shape[-1]} and {inner}")
+        return (Type((*broadcast(a.shape[:-2], b.shape[:-2]), a.shape[-2], columns), a.dtype),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reshape(Node):
+    """x in row-major order with a new shape; 0 keeps the size of the axis at this place, one −1 takes what is left."""
+
+    x: Value
+    shape: tuple[int, ...]
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        need(self.shape.count(-1) <= 1 and all(n >= -1 for n in self.shape), f"bad shape {self.shape}")
+        shape: list[int | None] = []
+        for axis, n in enumerate(self.shape):
+            need(n != 0 or axis < x.rank, f"no axis {axis} to keep")
+            shape.append(x.shape[axis] if n == 0 else n)
+        kept = [axis for axis, n in enumerate(self.shape) if n == 0]
+        source = [n for axis, n in enumerate(x.shape) if axis not in kept]
+        target = [n for n in self.shape if n > 0]
+        if None in source:
+            return (Type(tuple(None if n == -1 else n for n in shape), x.dtype),)
+        total = prod(n for n in source if n is not None)
+        if -1 in self.shape:
+            need(prod(target) > 0 and total % prod(target) == 0, f"{x.shape} does not fit {self.shape}")
+            shape[self.shape.index(-1)] = total // prod(target)
+        else:
+            need(total == prod(target), f"{x.shape} does not fit {self.shape}")
+        return (Type(tuple(shape), x.dtype),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpandDims(Node):
+    """x with a new axis of size 1 at `axis` of the result."""
+
+    x: Value
+    axis: int
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        need(0 < self.axis <= x.rank, f"no place for axis {self.axis}")
+        return (Type((*x.shape[: self.axis], 1, *x.shape[self.axis :]), x.dtype),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Squeeze(Node):
+    """x without `axis`, which has size 1."""
+
+    x: Value
+    axis: int
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        need(0 < self.axis < x.rank and same_size(x.shape[self.axis], 1), f"axis {self.axis} is not of size 1")
+        return (Type((*x.shape[: self.axis], *x.shape[self.axis + 1 :]), x.dtype),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transpose(Node):
+    """x with its axes in the order `axes`; the batch stays first."""
+
+    x: Value
+    axes: tuple[int, ...]
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        need(sorted(self.axes) == list(range(x.rank)) and self.axes[0] == 0, f"bad order of axes {self.axes}")
+        return (Type(tuple(x.shape[axis] for axis in self.axes), x.dtype),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slice(Node):
+    """The places start, start + step, … before stop of `axis`, as Python slices count; step > 0, stop null is the end."""
+
+    x: Value
+    axis: int
+    start: int
+    stop: int | None
+    step: int
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        need(0 < self.axis < x.rank, f"no axis {self.axis}")
+        need(self.step > 0, "step must be positive")
+        size = x.shape[self.axis]
+        made = None if size is None else len(range(*slice(self.start, self.stop, self.step).indices(size)))
+        if size is None and self.start < 0 and self.stop is None:
+            made = None if self.start != -1 else 1
+        return (Type((*x.shape[: self.axis], made, *x.shape[self.axis + 1 :]), x.dtype),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flip(Node):
+    """x in reverse order along `axis`."""
+
+    x: Value
+    axis: int
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        need(0 < self.axis < x.rank, f"no axis {self.axis}")
+        return (x,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pad(Node):
+    """x with zeros put before and after each axis: `amounts` is before, after of axis 0, before, after of axis 1, …"""
+
+    x: Value
+    amounts: tuple[int, ...]
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        need(len(self.amounts) == 2 * x.rank and min(self.amounts) >= 0, f"bad amounts {self.amounts}")
+        sums = [a + b for a, b in zip(self.amounts[::2], self.amounts[1::2], strict=True)]
+        need(sums[0] == 0, "the batch cannot be padded")
+        return (Type(tuple(None if n is None else n + s for n, s in zip(x.shape, sums, strict=True)), x.dtype),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repeat(Node):
+    """Each place of `axis` `count` times in a row."""
+
+    x: Value
+    axis: int
+    count: int
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        need(0 < self.axis < x.rank and self.count > 0, f"cannot repeat axis {self.axis} {self.count} times")
+        size = x.shape[self.axis]
+        made = None if size is None else size * self.count
+        return (Type((*x.shape[: self.axis], made, *x.shape[self.axis + 1 :]), x.dtype),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where(Node):
+    """a where condition (bool) is true, b elsewhere, with NumPy's broadcasting."""
+
+    condition: Value
+    a: Value
+    b: Value
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        condition, a, b = types[self.condition], types[self.a], types[self.b]
+        need(condition.dtype == "bool", "condition must be bool")
+        need(a.dtype == b.dtype, f"arguments of different dtypes: {a.dtype}, {b.dtype}")
+        return (Type(broadcast(condition.shape, a.shape, b.shape), a.dtype),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cast(Node):
+    """x as `dtype`; floats to integers cut towards zero; to bool: x ≠ 0."""
+
+    x: Value
+    dtype: str
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        need(self.dtype in DTYPES, f"unknown dtype {self.dtype!r}")
+        return (Type(types[self.x].shape, self.dtype),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldTime(Node):
+    """(B, T, …) → (B·T, …): each time step becomes a row of the batch."""
+
+    x: Value
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        need(x.rank >= 2, "needs a time axis")
+        return (Type((None, *x.shape[2:]), x.dtype),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnfoldTime(Node):
+    """(B·T, …) → (B, T, …), B and T those of `like`."""
+
+    x: Value
+    like: Value
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x, like = types[self.x], types[self.like]
+        need(like.rank >= 2, "needs a time axis")
+        return (Type((*like.shape[:2], *x.shape[1:]), x.dtype),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CausalMask(Node):
+    """bool (1, …, rows, columns) of the rank of x (…, rows, columns): true where column ≤ row."""
+
+    x: Value
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x = types[self.x]
+        need(x.rank >= 3, "needs a batch of matrices")
+        return (Type((1,) * (x.rank - 2) + x.shape[-2:], "bool"),)
+
+
+NODES: dict[str, type[Node]] = {
+    node.__name__: node
+    for node in (
+        Input, Constant, LSTM, GRU, SimpleRNN, ConvLSTM, Dense, Embedding, Activate, PReLU, BatchNorm, LayerNorm,
+        GroupNorm, Conv, Pool, Elementwise, Reduce, Concatenate, MatMul, Reshape, ExpandDims, Squeeze, Transpose,
+        Slice, Flip, Pad, Repeat, Where, Cast, FoldTime, UnfoldTime, CausalMask,
+    )
+}  # fmt: skip

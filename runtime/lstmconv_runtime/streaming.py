@@ -1,0 +1,381 @@
+"""Running a graph step by step.
+
+Every value is of one kind:
+
+    fixed     does not depend on the stream; computed once
+    stream    has the stream's time on axis 1; made for the steps at hand
+    folded    has the stream's time folded into the batch (between FoldTime and UnfoldTime)
+    latest    depends on the stream and has no time axis of it: what `predict` gives for the sequence so far
+
+After any number of steps, a stream output is what `predict` gives at these steps, and a latest output is what it gives
+for the sequence so far. A layer that would need later steps for that is refused when the stream is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import engine, recurrence
+from .errors import InputError, StreamError
+from .graph import Array, Node, Type, Value
+from .nodes import (
+    GRU,
+    LSTM,
+    Activate,
+    BatchNorm,
+    Cast,
+    CausalMask,
+    Concatenate,
+    Constant,
+    Conv,
+    ConvLSTM,
+    Dense,
+    Elementwise,
+    Embedding,
+    ExpandDims,
+    Flip,
+    FoldTime,
+    GroupNorm,
+    Input,
+    LayerNorm,
+    MatMul,
+    Pad,
+    Pool,
+    PReLU,
+    Reduce,
+    Repeat,
+    Reshape,
+    SimpleRNN,
+    Slice,
+    Squeeze,
+    Transpose,
+    UnfoldTime,
+    Where,
+)  # fmt: skip
+from .precision import round_to, rounder
+from .recurrence import State
+from .windows import dilated
+
+if TYPE_CHECKING:
+    from .model import Inputs, Model, Outputs
+
+FIXED, STREAM, FOLDED, LATEST = "fixed", "stream", "folded", "latest"
+Kinds = dict[Value, str]
+
+
+def stream_inputs(nodes: tuple[Node, ...]) -> set[Value]:
+    """The inputs whose axis 1 is the stream's time: those that reach a recurrent layer or a causal convolution step by
+    step."""
+    wanted: set[Value] = set()
+    for node in reversed(nodes):
+        if isinstance(node, engine.RECURRENT):
+            wanted.update(value for value in (node.x, node.mask) if value is not None)
+        elif isinstance(node, Conv) and node.padding == "causal":
+            wanted.add(node.x)
+        elif node.name in wanted and not isinstance(node, ExpandDims | Repeat | Reshape | Constant):
+            wanted.update(node.reads())
+    return {node.name for node in nodes if isinstance(node, Input) and node.name in wanted}
+
+
+def classify(nodes: tuple[Node, ...], types: Mapping[Value, Type]) -> Kinds:
+    """The kind of every value.
+
+    Raises:
+        StreamError: a layer needs the future; names it.
+    """
+    streaming = stream_inputs(nodes)
+    if not streaming:
+        raise StreamError("the model has no input that reaches a recurrent layer step by step")
+    kinds: Kinds = {}
+    for node in nodes:
+        if isinstance(node, Input):
+            kinds[node.name] = STREAM if node.name in streaming else FIXED
+            continue
+        made = _kind(node, kinds, types)
+        for value in node.makes():
+            kinds[value] = made
+        if isinstance(node, engine.RECURRENT) and kinds[node.x] == STREAM:
+            for value in node.makes()[1:]:
+                kinds[value] = LATEST
+    return kinds
+
+
+def _kind(node: Node, kinds: Kinds, types: Mapping[Value, Type]) -> str:
+    read = [kinds[value] for value in node.reads()]
+    present = set(read) - {FIXED}
+    if not present:
+        return FIXED
+
+    def refuse(why: str) -> StreamError:
+        return StreamError(f"node '{node.name}' ({type(node).__name__}) cannot stream: {why}")
+
+    if isinstance(node, UnfoldTime):
+        return STREAM
+    if len(present) > 1:
+        raise refuse("it mixes each step with what is known only after the last step")
+    if present == {LATEST}:
+        return LATEST
+    if present == {FOLDED}:
+        return FOLDED
+    if isinstance(node, engine.RECURRENT):
+        if kinds[node.x] != STREAM or (node.mask is not None and kinds[node.mask] != STREAM):
+            raise refuse("its mask or its initial state follows the stream, its input does not")
+        if node.go_backwards:
+            raise refuse("it reads the sequence backwards")
+        states = (node.h0, *((node.c0,) if isinstance(node, LSTM | ConvLSTM) else ()))
+        if any(state is not None and kinds[state] != FIXED for state in states):
+            raise refuse("its initial state depends on the whole sequence")
+        return STREAM if node.return_sequences else LATEST
+    if isinstance(node, FoldTime):
+        return FOLDED
+    if isinstance(node, Slice) and node.axis == 1 and (node.start, node.stop) == (-1, None):
+        return LATEST  # the last step so far
+    problem = _time_problem(node, kinds, types)
+    if problem:
+        raise refuse(problem)
+    return STREAM
+
+
+def _time_problem(node: Node, kinds: Kinds, types: Mapping[Value, Type]) -> str | None:
+    """Why a node cannot work on each step of a stream by itself; None if it can."""
+    rank = types[node.reads()[0]].rank
+    moves = "it mixes or moves time steps"
+    match node:
+        case Dense() if rank == 2:
+            return "it mixes time steps"
+        case Activate():
+            axis = dict(node.activation.constants).get("axis")
+            return moves if axis is not None and int(axis) % rank == 1 else None
+        case PReLU():
+            return "it has a slope for each time step" if node.shape[0] != 1 else None
+        case BatchNorm():
+            return "it normalises each time step by its own statistics" if node.axis == 1 else None
+        case LayerNorm():
+            return "it normalises over time" if 1 in node.axes else None
+        case GroupNorm():
+            return "it normalises over time"
+        case Conv():
+            if node.kernel_size[0] == 1 and node.strides[0] == 1:
+                return None
+            if node.padding == "causal" and node.strides[0] == 1:
+                return None
+            return f"padding '{node.padding}' with stride {node.strides[0]} needs later steps or drops steps"
+        case Pool():
+            return None if node.size[0] == node.strides[0] == 1 else "it pools over time"
+        case Reduce():
+            return "it reduces over time" if 1 in node.axes else None
+        case Concatenate():
+            if any(kinds[arg] == FIXED for arg in node.args):
+                return "it joins the stream with an array of a fixed number of steps"
+            return moves if node.axis == 1 else None
+        case Elementwise() | Where():
+            return _broadcast_problem(node.reads(), kinds, types)
+        case MatMul():
+            a, b = types[node.a], types[node.b]
+            if kinds[node.b] == FIXED:
+                over_time = b.rank >= a.rank and b.shape[1] != 1 and a.rank > 3
+                return moves if over_time or kinds[node.a] == FIXED else None
+            return moves if a.rank < 4 or b.rank < 4 else None
+        case Reshape():
+            return moves if node.shape[:2] != (0, 0) else None
+        case ExpandDims() | Squeeze() | Slice() | Flip() | Repeat():
+            return moves if node.axis == 1 else None
+        case Transpose():
+            return moves if node.axes[1] != 1 else None
+        case Pad():
+            return moves if node.amounts[2:4] != (0, 0) else None
+        case CausalMask():
+            return moves
+        case Embedding() | Cast() | Dense():
+            return None
+    return moves
+
+
+def _broadcast_problem(args: tuple[Value, ...], kinds: Kinds, types: Mapping[Value, Type]) -> str | None:
+    rank = max(types[arg].rank for arg in args)
+    for arg in args:
+        shape = types[arg].shape
+        if kinds[arg] == STREAM and len(shape) != rank:
+            return "it lines time up with another axis"
+        if kinds[arg] == FIXED and len(shape) >= rank - 1 and shape[1 - rank] != 1:
+            return "it has a value for each time step"
+    return None
+
+
+class Stream:
+    """Runs a model step by step, carrying its state. Not to be shared between threads.
+
+    ``step(x_t)`` takes one time step (batch, features) and gives the outputs for it; ``chunk(x)`` takes several
+    (batch, time, features). ``state`` can be read, kept, and set again; ``reset()`` goes back to the start.
+    """
+
+    def __init__(self, model: Model, batch: int, fixed: Mapping[str, Any]) -> None:
+        if type(batch) is not int or batch < 1:
+            raise InputError(f"batch must be a whole number of at least 1, got {batch!r}")
+        self._model = model
+        self._program = program = model.program
+        self._batch = batch
+        self._kinds = classify(program.graph.nodes, program.types)
+        self._names = tuple(name for name in model.input_names if self._kinds[name] == STREAM)
+        missing = {name for name in model.input_names if self._kinds[name] == FIXED} ^ set(fixed)
+        if missing:
+            raise InputError(
+                f"input '{sorted(missing)[0]}': stream(fixed=…) takes exactly the inputs without a time axis"
+            )
+        values: dict[Value, Array] = {name: model.check_input(name, fixed[name]) for name in fixed}
+        for name, array in values.items():
+            if len(array) != batch:
+                raise InputError(f"input '{name}': needs {batch} rows, got {len(array)}")
+        self._moving: list[Node] = []
+        for node in program.graph.nodes:
+            if self._kinds[node.makes()[0]] != FIXED:
+                if not isinstance(node, Input):
+                    self._moving.append(node)
+            elif not isinstance(node, Input):
+                values.update(zip(node.makes(), self._evaluate(node, values), strict=True))
+        self._fixed = values
+        self._states: dict[str, State] = {}
+        self._past: dict[str, Array] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the state before the first step."""
+        for node in self._moving:
+            if isinstance(node, LSTM | GRU | SimpleRNN | ConvLSTM) and self._kinds[node.x] == STREAM:
+                self._states[node.name] = engine.initial_state(self._program, node, self._fixed, self._batch)
+            elif isinstance(node, Conv) and self._kinds[node.x] == STREAM and node.padding == "causal":
+                steps = dilated(node.kernel_size[0], node.dilation[0]) - 1
+                self._past[node.name] = np.zeros((self._batch, steps, node.channels), self._program.dtype(node.x))
+
+    @property
+    def state(self) -> dict[str, dict[str, Array]]:
+        """Copies of what is carried: by node, h, c and the last output (batch, units); of a convolution, its past."""
+        by_name = {node.name: node for node in self._moving}
+        carried: dict[str, dict[str, Array]] = {}
+        for name, state in self._states.items():
+            named = dict(zip(by_name[name].OUTPUTS[1:], state.states, strict=True))
+            carried[name] = {key: array.copy() for key, array in {**named, "output": state.output}.items()}
+        for name, past in self._past.items():
+            carried[name] = {"past": past.copy()}
+        return carried
+
+    @state.setter
+    def state(self, carried: Mapping[str, Mapping[str, Any]]) -> None:
+        current = self.state
+        if set(carried) != set(current) or any(set(carried[name]) != set(current[name]) for name in current):
+            raise InputError("the state is not of this model: take it from `stream.state`")
+        for name, arrays in current.items():
+            for key, array in arrays.items():
+                given = np.array(carried[name][key], dtype=array.dtype)
+                if given.shape != array.shape:
+                    raise InputError(f"state {name!r}.{key}: needs the shape {array.shape}, got {given.shape}")
+                arrays[key] = given
+        for name, arrays in current.items():
+            if name in self._past:
+                self._past[name] = arrays["past"]
+            else:
+                states = tuple(arrays[key] for key in arrays if key != "output")
+                self._states[name] = State(states, arrays["output"])
+
+    def step(self, x: Inputs) -> Outputs:
+        """The outputs for one time step.
+
+        Args:
+            x: (batch, features), or for several streamed inputs a dict by name or a list in the model's order.
+
+        Raises:
+            InputError: an array does not fit.
+        """
+        inputs = {name: array[:, None] for name, array in self._check(x, time=False).items()}
+        return self._advance(inputs, squeeze=True)
+
+    def chunk(self, x: Inputs) -> Outputs:
+        """The outputs for several time steps: (batch, time, features) in; time on axis 1 of stream outputs.
+
+        Raises:
+            InputError: an array does not fit, or has no time steps.
+        """
+        inputs = self._check(x, time=True)
+        steps = {array.shape[1] for array in inputs.values()}
+        if len(steps) != 1 or 0 in steps:
+            raise InputError(f"the inputs need the same number of time steps, at least 1; got {sorted(steps)}")
+        return self._advance(inputs, squeeze=False)
+
+    def _check(self, x: Inputs, time: bool) -> dict[Value, Array]:
+        names = self._names
+        if isinstance(x, Mapping):
+            given: dict[str, Any] = dict(x)
+        elif len(names) == 1:
+            given = {names[0]: x}
+        else:
+            given = dict(zip(names, x, strict=False)) if len(x) == len(names) else {}
+        if set(given) != set(names):
+            raise InputError(f"a step takes the inputs {', '.join(names)}")
+        arrays = {}
+        for name in names:
+            array = (
+                self._model.check_input(name, given[name], time=False) if not time else self._chunk(name, given[name])
+            )
+            if len(array) != self._batch:
+                raise InputError(f"input '{name}': the stream has {self._batch} rows, got {len(array)}")
+            arrays[name] = array
+        return arrays
+
+    def _chunk(self, name: str, value: Any) -> Array:
+        """A chunk may have any number of steps, whatever the model's Input says."""
+        array = np.asarray(value)
+        if array.ndim < 2:
+            raise InputError(f"input '{name}': needs (batch, time, …), got {array.shape}")
+        folded = array.reshape(array.shape[0] * array.shape[1], *array.shape[2:])
+        shape = self._program.types[name].shape
+        if shape[0] is not None and shape[0] != array.shape[0]:
+            raise InputError(f"input '{name}': needs {shape[0]} rows, got {array.shape[0]}")
+        checked = (
+            self._model.check_input(name, folded, time=False)
+            if shape[0] is None
+            else np.stack(
+                [self._model.check_input(name, array[:, t], time=False) for t in range(array.shape[1])], axis=1
+            )
+        )
+        return checked.reshape(array.shape)
+
+    def _advance(self, inputs: dict[Value, Array], squeeze: bool) -> Outputs:
+        values = {**self._fixed, **inputs}
+        states, past = dict(self._states), dict(self._past)
+        for node in self._moving:
+            values.update(zip(node.makes(), self._move(node, values, states, past), strict=True))
+        self._states, self._past = states, past  # only now: a failed step leaves the stream as it was
+        outputs = []
+        for name in self._program.graph.outputs:
+            held = self._model._held(name, values)
+            outputs.append(held[:, 0] if squeeze and self._kinds[name] == STREAM else held)
+        return self._model.pack(outputs)
+
+    def _move(
+        self, node: Node, values: dict[Value, Array], states: dict[str, State], past: dict[str, Array]
+    ) -> tuple[Array, ...]:
+        if node.name in states and isinstance(node, LSTM | GRU | SimpleRNN | ConvLSTM):
+            x, mask = values[node.x], None if node.mask is None else values[node.mask]
+            if mask is not None:
+                mask = np.broadcast_to(mask, x.shape[:2])
+            p = self._program.prepared[node.name]
+            result = recurrence.run(node, p, x, mask, states[node.name], sequence=node.return_sequences)
+            states[node.name] = result.state
+            y = result.sequence if result.sequence is not None else result.state.output
+            return tuple(self._round(node, made) for made in (y, *result.state.states))
+        if node.name in past and isinstance(node, Conv):
+            x = np.concatenate([past[node.name], values[node.x]], axis=1)
+            past[node.name] = x[:, x.shape[1] - past[node.name].shape[1] :]
+            return self._evaluate(replace(node, padding="valid"), {**values, node.x: x})
+        return self._evaluate(node, values)
+
+    def _evaluate(self, node: Node, values: Mapping[Value, Array]) -> tuple[Array, ...]:
+        return tuple(self._round(node, made) for made in engine.evaluate(self._program, node, values))
+
+    def _round(self, node: Node, made: Array) -> Array:
+        rounding = rounder(self._program.types[node.name].dtype, self._program.precision)
+        return round_to(made, rounding) if rounding else made
