@@ -124,13 +124,8 @@ class Model:
         inputs = self.check_inputs(x)
         rows = len(next(iter(inputs.values())))
         if batch_size is None or rows <= batch_size:
-            return self.pack(
-                [
-                    self._held(name, values)
-                    for values in [engine.run(self.program, inputs)]
-                    for name in self.bundle.graph.outputs
-                ]
-            )
+            values = engine.run(self.program, inputs)
+            return self.pack([self._held(name, values) for name in self.bundle.graph.outputs])
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
         parts = []
