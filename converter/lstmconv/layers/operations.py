@@ -358,6 +358,24 @@ def _slice(layer: Layer, name: str, value: Value, axis: int, key: slice) -> Valu
     return layer.add(Slice(name=name, x=value, axis=axis, start=key.start or 0, stop=key.stop, step=step))
 
 
+def filled(value: int) -> Handler:
+    """zeros_like, ones_like: an array of the shape of x, whatever x holds."""
+
+    def handler(layer: Layer, call: Call) -> Tensor:
+        x = tensor_argument(layer, call, 0, "x")
+        dtype = argument(layer, call, 1, "dtype") or layer.build.dtype(x)
+        compared = Elementwise(name=layer.name_for("compared"), op="not_equal", args=(x.value, x.value))
+        never = (
+            layer.add(compared),
+            layer.add(Elementwise(name=layer.name_for("same"), op="equal", args=(x.value,) * 2)),
+        )
+        op = "logical_or" if value else "logical_and"
+        truth = layer.add(Elementwise(name=layer.name_for("truth"), op=op, args=never))
+        return result(layer, layer.build.cast(layer.where, truth, str(dtype)))
+
+    return handler
+
+
 def identity(layer: Layer, call: Call) -> Tensor:
     return result(layer, tensor_argument(layer, call, 0, "x").value)
 
@@ -413,6 +431,8 @@ OPERATIONS: dict[tuple[str, str], Handler] = {
     ("numpy", "Repeat"): repeat,
     ("numpy", "Matmul"): matmul,
     ("numpy", "GetItem"): get_item,
+    ("numpy", "ZerosLike"): filled(0),
+    ("numpy", "OnesLike"): filled(1),
     ("core", "Cast"): cast,
     ("core", "StopGradient"): identity,
     **{
