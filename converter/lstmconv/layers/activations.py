@@ -43,7 +43,6 @@ PLAIN: dict[str, Activation] = {
     "sparse_sigmoid": Activation("sparse_sigmoid"),
     "sparsemax": Activation("sparsemax", (("axis", -1.0),)),
     "squareplus": Activation("squareplus", (("b", 4.0),)),
-    "threshold": Activation("threshold", (("threshold", 0.0), ("default_value", 0.0))),
 }
 NAMES = (*PLAIN, "hard_sigmoid")
 
