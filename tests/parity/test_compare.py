@@ -86,9 +86,8 @@ def test_swapped_gates_differ(units: int) -> None:
     graph, inputs = gru_graph(units, units**-0.5), sequences(20)
     report = report_of(graph, inputs, {"right": run(graph, inputs), "wrong": run(swapped_gates(graph), inputs)})
     assert not report.ok
-    right, wrong = report.outputs[0].deviations
-    assert right.agrees
-    assert not wrong.agrees
+    output = report.outputs[0]
+    assert [output.word(one.largest) for one in output.deviations] == ["agree", "DIFFER"]
     assert "DIFFER: 'y': right and wrong by" in report.text()
 
 
@@ -102,9 +101,16 @@ def test_a_chaotic_model_is_said_to_be_chaotic() -> None:
     graph = gru_graph(128, 0.5)
     short, long = sequences(3), sequences(100)
     assert not report_of(graph, short, {"a": run(graph, short)}).outputs[0].chaotic
-    report = report_of(graph, long, {"a": run(graph, long), "b": run(graph, long)})
+    report = report_of(graph, long, {"right": run(graph, long), "wrong": run(swapped_gates(graph), long)})
     assert report.outputs[0].chaotic
     assert "chaotic at this length" in report.text()
+    assert report.verdicts == ("undecided",)  # the differences cannot tell right from wrong
+    assert not report.ok
+    assert "AGREE" not in report.text()
+    for in_float64, verdict in ((1e-6, "agree in float64"), (1e-2, "undecided")):
+        told = replace(report, keras_float64=(in_float64,))
+        assert told.verdicts == (verdict,)
+        assert told.ok == (verdict != "undecided")
 
 
 def test_weights_move_by_one_ulp_and_constants_stay() -> None:

@@ -20,7 +20,7 @@ class Report:
         engines: names of those that ran.
         missing: for each engine that did not run, the reason in words.
         outputs: the comparisons.
-        keras_float64: largest difference between Keras in float64 and the float64 evaluation of the graph; or why not.
+        keras_float64: for each output: Keras in float64 against the float64 evaluation of the graph; or why not.
         nodes: the runtime beside Keras's layers, in the order of execution; or why not.
     """
 
@@ -28,13 +28,29 @@ class Report:
     engines: tuple[str, ...]
     missing: dict[str, str]
     outputs: tuple[OutputComparison, ...]
-    keras_float64: float | str
+    keras_float64: tuple[float, ...] | str
     nodes: tuple[NodeDifference, ...] | str
 
     @property
     def ok(self) -> bool:
-        """True where at least two engines ran, and no difference goes beyond rounding."""
-        return len(self.engines) > 1 and all(output.agrees for output in self.outputs)
+        """True where at least two engines ran and compute the same model.
+
+        A chaotic model is only known to be the same where Keras agrees in float64.
+        """
+        return len(self.engines) > 1 and set(self.verdicts) <= {"agree", "agree in float64"}
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """By output: agree, agree in float64, undecided, DIFFER."""
+        return tuple(self._verdict(position) for position in range(len(self.outputs)))
+
+    def _verdict(self, position: int) -> str:
+        output = self.outputs[position]
+        if output.verdict != "chaotic":
+            return output.verdict
+        if isinstance(self.keras_float64, tuple) and self.keras_float64[position] <= output.tolerance:
+            return "agree in float64"
+        return "undecided"
 
     @property
     def divergence(self) -> NodeDifference | None:
@@ -50,7 +66,10 @@ class Report:
                 "inputs": {name: {"shape": shape, "dtype": dtype} for name, (shape, dtype) in self.inputs.items()},
                 "engines": self.engines,
                 "missing": self.missing,
-                "outputs": [{"agrees": output.agrees, **asdict(output)} for output in self.outputs],
+                "outputs": [
+                    {"verdict": verdict, **asdict(output)}
+                    for verdict, output in zip(self.verdicts, self.outputs, strict=True)
+                ],
                 "keras_float64": self.keras_float64,
                 "nodes": self.nodes
                 if isinstance(self.nodes, str)
@@ -71,23 +90,30 @@ class Report:
             yield ""
             yield from _output_lines(output)
         yield ""
-        if isinstance(self.keras_float64, float):
-            yield f"Keras in float64 and the float64 evaluation of the bundle differ by {_number(self.keras_float64)}."
+        if isinstance(self.keras_float64, tuple):
+            largest = max(self.keras_float64, default=0.0)
+            yield f"Keras in float64 and the float64 evaluation of the bundle differ by {_number(largest)}."
         for name, reason in self.missing.items():
             yield f"{name} did not run: {reason}"
-        yield from self._verdict()
+        yield from self._conclusion()
 
-    def _verdict(self) -> Iterator[str]:
-        for output in self.outputs:
+    def _conclusion(self) -> Iterator[str]:
+        for verdict, output in zip(self.verdicts, self.outputs, strict=True):
             if output.chaotic:
                 share = output.movement / output.scale if output.scale else inf
                 yield (
                     f"The model is chaotic at this length: the last bit of its weights moves '{output.name}' by "
-                    f"{_number(output.movement)}, {share:.1%} of its scale. Rounding decides the answer; no two "
-                    "engines can agree on it, and agreement proves little. Check a shorter sequence."
+                    f"{_number(output.movement)}, {share:.1%} of its scale. Rounding decides the answer, and no two "
+                    "engines need agree on it."
                 )
+            if verdict == "agree in float64":
+                yield f"In float64, where rounding is 10⁹ times smaller, Keras and the bundle agree on '{output.name}'."
+            elif verdict == "undecided":
+                yield f"UNDECIDED: '{output.name}': nothing follows from these differences; check a shorter sequence."
         if len(self.engines) < 2:
             yield "NOT COMPARED: only one engine ran."
+        elif self.ok and "agree in float64" in self.verdicts:
+            yield "AGREE in float64: Keras and the bundle are the same model."
         elif self.ok:
             yield f"AGREE: {', '.join(self.engines)} compute the same model."
         else:
@@ -96,17 +122,19 @@ class Report:
     def _disagreement(self) -> Iterator[str]:
         for output in self.outputs:
             for pair in output.differences:
-                if not pair.agrees:
+                if output.word(pair.absolute) == "DIFFER":
                     yield (
                         f"DIFFER: '{output.name}': {pair.first} and {pair.second} by {_number(pair.absolute)}; "
                         f"rounding explains {_number(output.allowed)}."
                     )
             for one in output.deviations:
-                if not one.agrees:
+                if output.word(one.largest) == "DIFFER":
                     yield (
                         f"DIFFER: '{output.name}': {one.engine} and float64 by {_number(one.largest)}; "
                         f"rounding explains {_number(output.allowed)}."
                     )
+        if "DIFFER" not in self.verdicts:
+            return
         if isinstance(self.nodes, str):
             yield f"The first node to differ is not known: {self.nodes}"
         elif (first := self.divergence) is None:
@@ -116,7 +144,13 @@ class Report:
             rows = [("runtime beside Keras", "", "largest", "allowed", "")]
             for node in self.nodes:
                 rows.append(
-                    (f"  {node.node}", node.op, _number(node.largest), _number(node.allowed), _word(node.agrees))
+                    (
+                        f"  {node.node}",
+                        node.op,
+                        _number(node.largest),
+                        _number(node.allowed),
+                        "agree" if node.agrees else "DIFFER",
+                    )
                 )
             yield from _table(rows)
             yield f"The first node whose value differs from Keras is '{first.node}' ({first.op})."
@@ -129,15 +163,12 @@ def _output_lines(output: OutputComparison) -> Iterator[str]:
         rows.append(("difference", "absolute", "relative", ""))
         for pair in output.differences:
             name = f"  {pair.first} and {pair.second}"
-            rows.append((name, _number(pair.absolute), _number(pair.relative), _word(pair.agrees)))
+            rows.append((name, _number(pair.absolute), _number(pair.relative), output.word(pair.absolute)))
     rows.append(("error against float64", "largest", "rms", ""))
     for one in output.deviations:
-        rows.append((f"  {one.engine}", _number(one.largest), _number(one.typical), _word(one.agrees)))
+        rows.append((f"  {one.engine}", _number(one.largest), _number(one.typical), output.word(one.largest)))
     yield from _table(rows)
-    yield (
-        f"  allowed: {_number(output.allowed)}; one ulp in every weight moves it by {_number(output.movement)}"
-        + ("  (CHAOTIC)" if output.chaotic else "")
-    )
+    yield (f"  allowed: {_number(output.allowed)}; one ulp in every weight moves it by {_number(output.movement)}")
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
@@ -151,10 +182,6 @@ def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
 
 def _number(value: float) -> str:
     return f"{value:.2e}" if value else "0"
-
-
-def _word(agrees: bool) -> str:
-    return "agree" if agrees else "DIFFER"
 
 
 def _plain(value: Any) -> Any:
