@@ -34,6 +34,7 @@ class Builder:
 
     semantics: Semantics
     allow_nonfinite: bool = False
+    deterministic: bool = False  # layers called with training=True are taken as at inference
     nodes: list[Node] = field(default_factory=list)
     arrays: dict[str, Array] = field(default_factory=dict)
     types: dict[Value, Type] = field(default_factory=dict)
