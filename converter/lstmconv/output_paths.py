@@ -1,0 +1,52 @@
+"""What can be said about the path of an output before any work is done."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from .errors import FileAccessError, UsageError, printable
+
+KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
+
+
+def bundle_path(model: Path) -> Path:
+    """Where the bundle of a model goes by default: beside it, under its name with the suffix `.safetensors`."""
+    stem = model.stem if model.suffix.lower() in KERAS_SUFFIXES else model.name
+    return model.parent / f"{stem}.safetensors"
+
+
+def check_output(path: Path, force: bool, *inputs: Path) -> None:
+    """Refuses a path that could not, or should not, be written.
+
+    `atomic_file.publish` decides once more when it writes; here the user hears of it before a long computation.
+
+    Args:
+        inputs: files of the same command, which its output must not replace.
+
+    Raises:
+        UsageError: the path is one of the inputs.
+        FileAccessError: it exists and `force` is false, or it is a device, a pipe or a folder, which a file that
+            takes its place would destroy.
+    """
+    shown = printable(str(path))
+    if path in inputs or any(_same_file(path, given) for given in inputs):
+        raise UsageError(f"'{shown}' is named twice: an output would replace another file of this command")
+    if not os.path.lexists(path):
+        return
+    if not force:
+        raise FileAccessError(f"'{shown}' exists; --force replaces it", "E_EXISTS")
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return  # a dangling link, which is replaced
+    if not stat.S_ISREG(mode):
+        raise FileAccessError(f"'{shown}' is not a regular file, and is not replaced", "E_NOT_REGULAR")
+
+
+def _same_file(a: Path, b: Path) -> bool:
+    try:
+        return os.path.samefile(a, b)
+    except OSError:
+        return False
