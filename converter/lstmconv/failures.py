@@ -34,8 +34,8 @@ def failure_of(error: Exception) -> Failure:
     if isinstance(error, MemoryError):
         return Failure(5, f"out of memory{f': {error}' if str(error) else ''} [E_LIMIT_MEMORY]")
     if isinstance(error, OSError):
-        where = f"'{printable(str(error.filename))}': " if error.filename is not None else ""
-        return Failure(6, f"{where}{error.strerror or error} [E_IO]")
+        named = f"'{printable(str(error.filename))}': " if error.filename is not None else ""
+        return Failure(6, f"{named}{error.strerror or error} [E_IO]")
     if hasattr(error, "format_message"):  # of Typer, or of the click that older ones stand on
         context = getattr(error, "ctx", None)
         help_command = f"{context.command_path if context else 'lstmconv'} --help"

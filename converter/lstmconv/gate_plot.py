@@ -70,14 +70,15 @@ def gate_figure(trace: Mapping[str, Any], row: int = 0) -> Any:
         raise UsageError(f"there is no row {row} to draw: the input has {batch}, counted from 0")
     lines = [-(-len(gates) // COLUMNS) for gates in nodes.values()]
     figure = Figure(figsize=(4.2 * COLUMNS, 2.8 * sum(lines) + 0.6), dpi=100, layout="constrained")
+    figure.get_layout_engine().set(wspace=0.05)  # so that a colour bar's label keeps clear of its neighbour
     figure.suptitle(f"Gates of sequence {row} of a batch of {batch}")
     axes = figure.subplots(sum(lines), COLUMNS, squeeze=False)
     top = 0
     for (name, gates), height in zip(nodes.items(), lines, strict=True):
-        places = axes[top : top + height].flat
+        places = list(axes[top : top + height].flat)
         for place, (gate, values) in zip(places, gates.items(), strict=False):
             _draw(figure, place, f"{printable(name, 40)}: {NAMES.get(gate, gate)}", gate, values[row])
-        for place in list(places)[len(gates) :]:
+        for place in places[len(gates) :]:
             place.set_axis_off()
         top += height
     return figure

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .errors import FileAccessError, UsageError, printable
 
+SYSTEM_FOLDERS = ("/dev/", "/proc/", "/sys/")
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
@@ -27,7 +28,7 @@ def check_output(path: Path, force: bool, *inputs: Path) -> None:
 
     Raises:
         UsageError: the path is one of the inputs.
-        FileAccessError: it exists and `force` is false, or it is a device, a pipe or a folder, which a file that
+        FileAccessError: it exists and `force` is false; or it is a device, a pipe or a folder, which a file that
             takes its place would destroy.
     """
     shown = printable(str(path))
@@ -35,14 +36,24 @@ def check_output(path: Path, force: bool, *inputs: Path) -> None:
         raise UsageError(f"'{shown}' is named twice: an output would replace another file of this command")
     if not os.path.lexists(path):
         return
+    if _is_special(path):
+        raise FileAccessError(f"'{shown}' is not a regular file, and is not replaced", "E_NOT_REGULAR")
     if not force:
         raise FileAccessError(f"'{shown}' exists; --force replaces it", "E_EXISTS")
+
+
+def _is_special(path: Path) -> bool:
+    """True for devices, pipes, folders, links to them, and whatever stands in a folder of the system.
+
+    /dev/stdout is a link that may well lead to a regular file, and yet the whole machine loses it when it is replaced.
+    """
+    folder = f"{os.path.realpath(path.parent)}/"
+    if folder.startswith(SYSTEM_FOLDERS) and not folder.startswith("/dev/shm/"):
+        return True
     try:
-        mode = os.stat(path).st_mode
+        return not stat.S_ISREG(os.stat(path).st_mode)
     except OSError:
-        return  # a dangling link, which is replaced
-    if not stat.S_ISREG(mode):
-        raise FileAccessError(f"'{shown}' is not a regular file, and is not replaced", "E_NOT_REGULAR")
+        return False  # a dangling link, which is replaced
 
 
 def _same_file(a: Path, b: Path) -> bool:
