@@ -104,6 +104,7 @@ class Layer:
     dtype: str
     calls: int = 0
     namespace: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, Any] = field(default_factory=dict)  # layers it wraps, once opened
 
     @property
     def where(self) -> str:

@@ -77,6 +77,19 @@ class PathWeights:
         return named(where, specs, arrays[: len(specs)] if _only_seeds(arrays[len(specs) :]) else arrays)
 
 
+class NoWeights:
+    """The arrays of what has none."""
+
+    def child(self, attribute: str) -> NoWeights:
+        return self
+
+    def members(self, attribute: str, class_names: Sequence[str]) -> list[LayerWeights]:
+        return [self for _ in class_names]
+
+    def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
+        return named(where, specs, [])
+
+
 def _only_seeds(extra: Sequence[Array]) -> bool:
     """True for the states of seed generators, which dropout keeps beside a cell's weights."""
     return all(array.dtype.kind == "u" for array in extra)

@@ -24,7 +24,7 @@ def linear(x: Array) -> Array:
 
 
 def relu(x: Array, *, max_value: float | None, negative_slope: float, threshold: float) -> Array:
-    """x where x > threshold, else 0; cut to 0 … max_value if that is given; less negative_slope * max(threshold − x, 0)."""
+    """x where x > threshold, else 0; cut to 0 … max_value if given; less negative_slope * max(threshold − x, 0)."""
     zero, t = _as(x, 0), _as(x, threshold)
     y = np.maximum(x, zero) if threshold == 0 else np.where(x > t, x, zero)
     if max_value is not None:

@@ -10,13 +10,25 @@ from typing import Any
 
 from ..builder import Layer
 from ..calls import Call, Handler
-from . import activations, core, recurrent
+from . import activations, core, merging, recurrent, wrappers
 
 HANDLERS: dict[str, Handler] = {
     "LSTM": recurrent.recurrent,
     "GRU": recurrent.recurrent,
     "SimpleRNN": recurrent.recurrent,
     "RNN": recurrent.rnn,
+    "Bidirectional": wrappers.bidirectional,
+    "TimeDistributed": wrappers.time_distributed,
+    "Embedding": core.embedding,
+    "Masking": core.masking,
+    "Add": merging.merge,
+    "Subtract": merging.merge,
+    "Multiply": merging.merge,
+    "Average": merging.merge,
+    "Maximum": merging.merge,
+    "Minimum": merging.merge,
+    "Concatenate": merging.concatenate,
+    "Dot": merging.dot,
     "Dense": core.dense,
     "Activation": activations.activation_layer,
     "Dropout": core.identity,

@@ -128,7 +128,8 @@ def _read_cells(layer: Layer, described: Any, weights: LayerWeights, what: str) 
 def run_cells(layer: Layer, call: Call, cells: Sequence[tuple[Cell, LayerWeights, str]], options: Options) -> Outputs:
     """One recurrent node per cell.
 
-    A stack of cells is a chain of nodes over the same mask: at a masked step no cell moves, whatever the one below put out.
+    A stack of cells is a chain of nodes over the same mask: at a masked step no cell moves, whatever the one below
+    put out.
     """
     x, mask = call.one(layer), call.mask(layer, 2)
     states = initial_states(layer, call)
