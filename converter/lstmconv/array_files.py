@@ -244,8 +244,9 @@ def write_npz(arrays: Mapping[str, Array], file: BinaryIO) -> None:
 def csv_text(array: Array) -> str:
     """An array as CSV, one row per sequence, each value with the digits that tell it from its neighbours."""
     numbers = array.astype(np.uint8) if array.dtype.kind == "b" else array
-    rows = numbers.reshape(len(numbers), -1) if numbers.ndim > 1 else numbers.reshape(-1, 1)
-    return "".join(f"{','.join(row)}\n" for row in rows.astype(np.str_).tolist())
+    rows = numbers.reshape(*(numbers.shape[:1] or (1,)), math.prod(numbers.shape[1:]))
+    blocks = (rows[start : start + 1000].astype(np.str_) for start in range(0, len(rows), 1000))
+    return "".join(f"{','.join(row)}\n" for block in blocks for row in block.tolist())
 
 
 def csv_texts(arrays: Mapping[str, Array]) -> str:

@@ -242,7 +242,10 @@ def parity(
     input_file: Annotated[
         Path | None,
         typer.Option(
-            "--input", metavar="INPUT", help="A .npy, .npz or .csv file; by default random sequences.", readable=False
+            "--input",
+            metavar="INPUT",
+            help="A .npy file, or an .npz with an array per input; by default random.",
+            readable=False,
         ),
     ] = None,
     as_json: Json = False,
@@ -261,7 +264,7 @@ def parity(
 @app.command(epilog="Exit codes: 0 done, 1 the engines do not agree, 2 usage or a missing package, 6 input or output.")
 def demo(
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="The folder for its files; by default the current one.")
+        Path | None, typer.Option("--out", metavar="DIR", help="The folder for its files; by default ./demo.")
     ] = None,
 ) -> None:
     """Train, export and compare a sine-wave LSTM.

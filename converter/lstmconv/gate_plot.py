@@ -57,6 +57,7 @@ def gate_figure(trace: Mapping[str, Any], row: int = 0) -> Any:
     """
     require_matplotlib()
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     nodes = {
         name: {k: g for k, g in held.items() if k != "output"} for name, held in trace.items() if type(held) is Gates
@@ -69,8 +70,8 @@ def gate_figure(trace: Mapping[str, Any], row: int = 0) -> Any:
     if not 0 <= row < batch:
         raise UsageError(f"there is no row {row} to draw: the input has {batch}, counted from 0")
     lines = [-(-len(gates) // COLUMNS) for gates in nodes.values()]
-    figure = Figure(figsize=(4.2 * COLUMNS, 2.8 * sum(lines) + 0.6), dpi=100, layout="constrained")
-    figure.get_layout_engine().set(wspace=0.05)  # so that a colour bar's label keeps clear of its neighbour
+    layout = ConstrainedLayoutEngine(wspace=0.05)  # so that the label of a colour bar keeps clear of its neighbour
+    figure = Figure(figsize=(4.2 * COLUMNS, 2.8 * sum(lines) + 0.6), dpi=100, layout=layout)
     figure.suptitle(f"Gates of sequence {row} of a batch of {batch}")
     axes = figure.subplots(sum(lines), COLUMNS, squeeze=False)
     top = 0

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from lstmconv_runtime import BundleError
-from lstmconv_runtime.bundle import Bundle, from_bytes, node_to_json
+from lstmconv_runtime.bundle import Bundle, from_bytes
 from lstmconv_runtime.graph import Graph, Node, infer_types
+from lstmconv_runtime.graph_json import node_to_json
 from lstmconv_runtime.nodes import Constant
 
 from .bundle_file import is_keras_file
@@ -86,11 +87,11 @@ def tensors_of(graph: Graph) -> list[dict[str, Any]]:
 
 
 def _settings(node: Node) -> dict[str, Any]:
-    """The op of a node, and its fields that are neither its name nor values it reads."""
+    """The class of a node, and its fields that are neither its name nor values it reads."""
     read = {field.name for field in fields(node) if str(field.type) in ("Value", "Value | None", "tuple[Value, ...]")}
-    skipped = {"op", "name", "shape", "dtype", *read}
+    skipped = {"node", "name", "shape", "dtype", *read}
     settings = {key: item for key, item in node_to_json(node).items() if key not in skipped}
-    return {"op": type(node).__name__, "settings": settings}
+    return {"node": type(node).__name__, "settings": settings}
 
 
 def _probes(bundle: Bundle) -> list[dict[str, Any]]:
@@ -114,10 +115,10 @@ def inspection_text(found: dict[str, Any]) -> str:
     facts += [("output", _value(item)) for item in found["outputs"]]
     facts += [("probe", _probe(item)) for item in found.get("probes", ())]
     facts += [("parameters", f"{found['parameters']:,}")]
-    nodes = [("node", "op", "shape", "dtype", "parameters", "reads", "settings")]
+    nodes = [("name", "node", "shape", "dtype", "parameters", "reads", "settings")]
     nodes += [
         (
-            printable(node["name"], 60), node["op"], shape_text(node["shape"]), node["dtype"],
+            printable(node["name"], 60), node["node"], shape_text(node["shape"]), node["dtype"],
             f"{node['parameters']:,}" if node["parameters"] else "-",
             ", ".join(printable(name, 60) for name in node["reads"]) or "-", _settings_text(node["settings"]),
         )
