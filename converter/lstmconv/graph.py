@@ -318,6 +318,7 @@ def call_nested(inner: KerasModel, call: Call) -> Any:
 
 def run_layer(layer: Layer, call: Call) -> Any:
     """One call of a layer: inputs cast as Keras casts them, options checked afterwards."""
+    call = Call(map_tensors(layer.build.as_masked, call.args), map_tensors(layer.build.as_masked, call.kwargs))
     if layer.class_name not in KEEPS_DTYPE:
         call = Call([map_tensors(layer.cast, a) for a in call.args], call.kwargs)
     result = handle(layer, call)
