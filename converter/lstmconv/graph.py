@@ -320,6 +320,7 @@ def run_layer(layer: Layer, call: Call) -> Any:
     """One call of a layer: inputs cast as Keras casts them, options checked afterwards."""
     if call.kwargs.get("training") is True:
         _check_training(layer)
+    call = Call(map_tensors(layer.build.as_masked, call.args), map_tensors(layer.build.as_masked, call.kwargs))
     if layer.class_name not in KEEPS_DTYPE:
         call = Call([map_tensors(layer.cast, a) for a in call.args], call.kwargs)
     result = handle(layer, call)

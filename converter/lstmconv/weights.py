@@ -19,11 +19,12 @@ MAX_PARAMETERS = 2**31
 
 
 class Spec(NamedTuple):
-    """One array a layer must have."""
+    """One array a layer must have; `kinds` are the kinds of its dtype, as NumPy abbreviates them."""
 
     name: str
     shape: tuple[int, ...]
     trainable: bool = True
+    kinds: str = "f"
 
 
 class LayerWeights(Protocol):
@@ -108,7 +109,7 @@ def named(where: str, specs: Sequence[Spec], arrays: Sequence[Array]) -> dict[st
             raise InvalidFileError(
                 f"{where}: {spec.name} has the shape {array.shape}, its config implies {spec.shape}", "E_WEIGHT_SHAPE"
             )
-        if array.dtype.kind != "f":
+        if array.dtype.kind not in spec.kinds:
             raise UnsupportedError(
                 f"{where}: {spec.name} is {array.dtype}; quantised weights are not supported", "E_UNSUPPORTED_DTYPE"
             )
