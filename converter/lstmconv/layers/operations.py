@@ -380,6 +380,14 @@ def identity(layer: Layer, call: Call) -> Tensor:
     return result(layer, tensor_argument(layer, call, 0, "x").value)
 
 
+def convert_to_tensor(layer: Layer, call: Call) -> Tensor:
+    """Nothing for a tensor of the graph; attention layers leave it on the way of their mask."""
+    layer.config.only("sparse", None, False)
+    layer.config.only("ragged", None, False)
+    layer.config.only("dtype", None, layer.build.dtype(tensor_argument(layer, call, 0, "x")))
+    return identity(layer, call)
+
+
 OPERATIONS: dict[tuple[str, str], Handler] = {
     # (module of keras.src.ops, class)
     ("numpy", "Add"): binary("add"),
@@ -435,6 +443,7 @@ OPERATIONS: dict[tuple[str, str], Handler] = {
     ("numpy", "OnesLike"): filled(1),
     ("core", "Cast"): cast,
     ("core", "StopGradient"): identity,
+    ("core", "ConvertToTensor"): convert_to_tensor,
     **{
         ("nn", "".join(part.capitalize() for part in name.split("_"))): activation(name)
         for name in (*PLAIN, "hard_sigmoid")
