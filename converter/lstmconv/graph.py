@@ -138,7 +138,7 @@ def _open_layers(model: KerasModel) -> None:
         if name in names:
             raise InvalidFileError(f"{model.where}: two layers have the name '{printable(name)}'", "E_GRAPH")
         names.append(name)
-    places = model.weights.members("layers", [item["class_name"] for item in items])
+    places = model.weights.members("layers", items)
     for name, item, place in zip(names, items, places, strict=True):
         layer_name = f"{model.prefix}{name}"
         if item["class_name"] in MODELS:
@@ -302,7 +302,7 @@ def call_nested(inner: KerasModel, call: Call) -> Any:
         UnsupportedError: another argument is given by hand.
     """
     for key, value in call.kwargs.items():
-        if key not in ("training", "mask") and value is not None:
+        if (key not in ("training", "mask") and value is not None) or (key == "training" and value is True):
             raise UnsupportedError(
                 f"{inner.where}: called with the argument '{printable(key)}'", "E_UNSUPPORTED_STRUCTURE"
             )
@@ -318,12 +318,35 @@ def call_nested(inner: KerasModel, call: Call) -> Any:
 
 def run_layer(layer: Layer, call: Call) -> Any:
     """One call of a layer: inputs cast as Keras casts them, options checked afterwards."""
+    if call.kwargs.get("training") is True:
+        _check_training(layer)
+    call = Call(map_tensors(layer.build.as_masked, call.args), map_tensors(layer.build.as_masked, call.kwargs))
     if layer.class_name not in KEEPS_DTYPE:
         call = Call([map_tensors(layer.cast, a) for a in call.args], call.kwargs)
     result = handle(layer, call)
     layer.config.done()
     layer.calls += 1
     return result
+
+
+RANDOM = ("rate", "stddev", "dropout", "recurrent_dropout")
+
+
+def _check_training(layer: Layer) -> None:
+    """A call with training=True computes at every prediction what others compute in training.
+
+    Raises:
+        UnsupportedError: the result would depend on chance, or on the batch.
+    """
+    config, build = layer.config, layer.build
+    random = any(key in config and config.raw(key) not in (0, 0.0, None) for key in RANDOM)
+    if random and build.deterministic:
+        note = f"{layer.where} is called with training=True: converted without its dropout"
+        if note not in build.warnings:
+            build.warnings.append(note)
+    elif random or layer.parts or "layer" in config or layer.class_name == "BatchNormalization":
+        hint = "; --deterministic converts it without its dropout" if random else ""
+        raise layer.unsupported(f"called with training=True, its result depends on chance or on the batch{hint}")
 
 
 def run_operation(model: KerasModel, item: dict[str, Any], call: Call) -> Any:

@@ -18,7 +18,8 @@ class Semantics:
     Attributes:
         modern: Keras 3.
         hard_sigmoid_slope: 0.2 in Keras 1 and 2, 1/6 in Keras 3.
-        merge_mask: how Concatenate joins masks: "all" before Keras 3.4, "any" since.
+        merge_mask: how merge layers join masks: "all" before Keras 3.4, "any" since; since then Multiply, Maximum and
+            Minimum also leave masked steps out.
         recurrent_passes_mask: RNN layers, Bidirectional and TimeDistributed pass their mask on; not since Keras 3.16.
         masking_selects: Masking writes 0 at masked steps; before Keras 3 it multiplied by the mask.
         bidirectional_zeroes_masked: inside Bidirectional, masked steps of a sequence put out zeros.

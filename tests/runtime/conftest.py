@@ -44,9 +44,7 @@ class Build:
         return n.NODES[kind](name=name, x=x, input_size=size, units=units, **{**fields, **options})  # type: ignore[call-arg]
 
     def dense(self, name: str, x: str, size: int, units: int, activation: Activation = LINEAR) -> n.Dense:
-        return n.Dense(
-            name=name, x=x, weights=name, input_size=size, units=units, use_bias=True, activation=activation
-        )
+        return n.Dense(name=name, x=x, weights=name, input_size=size, units=units, use_bias=True, activation=activation)
 
     def causal(self, name: str, x: str, channels: int, filters: int, width: int, dilation: int = 1) -> n.Conv:
         return n.Conv(

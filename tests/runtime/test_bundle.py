@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -83,7 +83,7 @@ def test_odd_names_and_scalars_read_back(build: Any) -> None:
 
 def test_every_field_annotation_can_be_read() -> None:
     for node in n.NODES.values():
-        for field in node.__dataclass_fields__.values():
+        for field in fields(node):
             assert field.type in DECODE, f"{node.__name__}.{field.name}"
             assert field.name != "node"  # the key of the class name
 

@@ -10,7 +10,18 @@ from typing import Any
 
 from ..builder import Layer
 from ..calls import Call, Handler
-from . import activations, core, merging, recurrent, wrappers
+from . import (
+    activations,
+    attention,
+    convolution,
+    core,
+    merging,
+    normalization,
+    pooling,
+    recurrent,
+    reshaping,
+    wrappers,
+)
 
 HANDLERS: dict[str, Handler] = {
     "LSTM": recurrent.recurrent,
@@ -32,10 +43,54 @@ HANDLERS: dict[str, Handler] = {
     "Dense": core.dense,
     "Activation": activations.activation_layer,
     "Dropout": core.identity,
+    "ReLU": activations.activation_layer,
+    "LeakyReLU": activations.activation_layer,
+    "ELU": activations.activation_layer,
+    "Softmax": activations.softmax_layer,
+    "PReLU": activations.prelu,
+    "SpatialDropout1D": core.identity,
+    "SpatialDropout2D": core.identity,
+    "GaussianDropout": core.identity,
+    "GaussianNoise": core.identity,
+    "AlphaDropout": core.identity,
+    "ActivityRegularization": core.identity,
+    "Conv1D": convolution.conv,
+    "Conv2D": convolution.conv,
+    "DepthwiseConv1D": convolution.depthwise_conv,
+    "DepthwiseConv2D": convolution.depthwise_conv,
+    "SeparableConv1D": convolution.separable_conv,
+    "SeparableConv2D": convolution.separable_conv,
+    "ConvLSTM1D": convolution.conv_lstm,
+    "ConvLSTM2D": convolution.conv_lstm,
+    "MaxPooling1D": pooling.pooling,
+    "MaxPooling2D": pooling.pooling,
+    "AveragePooling1D": pooling.pooling,
+    "AveragePooling2D": pooling.pooling,
+    "GlobalMaxPooling1D": pooling.global_pooling,
+    "GlobalMaxPooling2D": pooling.global_pooling,
+    "GlobalAveragePooling1D": pooling.global_pooling,
+    "GlobalAveragePooling2D": pooling.global_pooling,
+    "BatchNormalization": normalization.batch_normalization,
+    "LayerNormalization": normalization.layer_normalization,
+    "GroupNormalization": normalization.group_normalization,
+    "UnitNormalization": normalization.unit_normalization,
+    "Normalization": normalization.normalization,
+    "Rescaling": normalization.rescaling,
+    "Flatten": reshaping.flatten,
+    "Reshape": reshaping.reshape,
+    "Permute": reshaping.permute,
+    "RepeatVector": reshaping.repeat_vector,
+    "ZeroPadding1D": reshaping.zero_padding,
+    "ZeroPadding2D": reshaping.zero_padding,
+    "Cropping1D": reshaping.cropping1d,
+    "UpSampling1D": reshaping.up_sampling1d,
+    "Attention": attention.attention,
+    "AdditiveAttention": attention.attention,
+    "MultiHeadAttention": attention.multi_head_attention,
 }
 
 # Layers that take their inputs in the dtype they come in.
-KEEPS_DTYPE = frozenset({"Embedding"})
+KEEPS_DTYPE = frozenset({"Embedding", "LayerNormalization", "GroupNormalization"})
 
 
 def handle(layer: Layer, call: Call) -> Any:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from functools import reduce
 
 from lstmconv_runtime.graph import Value
-from lstmconv_runtime.nodes import Concatenate, Elementwise, ExpandDims, MatMul, Reduce, Reshape, Squeeze, Transpose
+from lstmconv_runtime.nodes import (
+    Concatenate,
+    Elementwise,
+    ExpandDims,
+    MatMul,
+    Reduce,
+    Reshape,
+    Squeeze,
+    Transpose,
+    Where,
+)
 
 from ..builder import Layer, Tensor
 from ..calls import Call
@@ -45,12 +55,55 @@ def merge(layer: Layer, call: Call) -> Tensor:
         for _ in range(rank - len(layer.build.shape(value))):
             value = layer.add(ExpandDims(name=layer.name_for("expanded"), x=value, axis=1))
         values.append(value)
+    looks_at_masks = layer.class_name in ("Multiply", "Maximum", "Minimum")
+    if looks_at_masks and any(tensor.mask for tensor in tensors) and layer.build.semantics.merge_mask == "any":
+        if rank != 3:
+            raise layer.unsupported(f"masked inputs of rank {rank}")
+        masks = [tensor.mask for tensor in tensors]
+        return (
+            _multiply_masked(layer, values, masks) if layer.class_name == "Multiply" else _choose(layer, values, masks)
+        )
     average = layer.class_name == "Average"
     value = pairwise(layer, OPS[layer.class_name], values, "sum" if average else "")
     if average:
         count = layer.build.constant(layer.where, f"{layer.name}.count", len(values), layer.dtype)
         value = layer.add(Elementwise(name=layer.name_for(), op="divide", args=(value, count)))
     return Tensor(value, merged_mask(layer, tensors))
+
+
+def _multiply_masked(layer: Layer, values: list[Value], masks: list[Value | None]) -> Tensor:
+    """Multiply since Keras 3.4: a masked step counts as 1; 0 where every input is masked."""
+    one = layer.build.constant(layer.where, f"{layer.name}.one", 1, layer.dtype)
+    factors = [x if mask is None else where_valid(layer, mask, x, one) for x, mask in zip(values, masks, strict=True)]
+    present = [mask for mask in masks if mask is not None]
+    if len(present) < len(masks):
+        return Tensor(pairwise(layer, "multiply", factors))
+    mask = pairwise(layer, "logical_or", present, "mask")
+    zero = layer.build.constant(layer.where, f"{layer.name}.zero", 0, layer.dtype)
+    product = pairwise(layer, "multiply", factors, "product")
+    return Tensor(where_valid(layer, mask, product, zero, part=""), mask)
+
+
+def _choose(layer: Layer, values: list[Value], masks: list[Value | None]) -> Tensor:
+    """Maximum and Minimum since Keras 3.4: a masked step takes no part; the output is masked where all inputs are."""
+    op = OPS[layer.class_name]
+    output, output_mask = values[0], masks[0]
+    for index, (x, mask) in enumerate(zip(values[1:], masks[1:], strict=True)):
+        if mask is not None:
+            x = where_valid(layer, mask, x, output)
+        if output_mask is not None:
+            output = where_valid(layer, output_mask, output, x)
+        both = mask is not None and output_mask is not None
+        output_mask = pairwise(layer, "logical_or", [output_mask, mask], "mask") if both else None  # type: ignore[list-item]
+        name = layer.name_for("" if index == len(values) - 2 else op)
+        output = layer.add(Elementwise(name=name, op=op, args=(output, x)))
+    return Tensor(output, output_mask)
+
+
+def where_valid(layer: Layer, mask: Value, a: Value, b: Value, part: str = "valid") -> Value:
+    """a at the steps of a mask (B, T), b elsewhere; a, b (B, T, features)."""
+    condition = layer.add(ExpandDims(name=layer.name_for("expanded_mask"), x=mask, axis=2))
+    return layer.add(Where(name=layer.name_for(part), condition=condition, a=a, b=b))
 
 
 def merged_mask(layer: Layer, tensors: list[Tensor]) -> Value | None:

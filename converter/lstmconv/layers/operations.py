@@ -358,8 +358,34 @@ def _slice(layer: Layer, name: str, value: Value, axis: int, key: slice) -> Valu
     return layer.add(Slice(name=name, x=value, axis=axis, start=key.start or 0, stop=key.stop, step=step))
 
 
+def filled(value: int) -> Handler:
+    """zeros_like, ones_like: an array of the shape of x, whatever x holds."""
+
+    def handler(layer: Layer, call: Call) -> Tensor:
+        x = tensor_argument(layer, call, 0, "x")
+        dtype = argument(layer, call, 1, "dtype") or layer.build.dtype(x)
+        compared = Elementwise(name=layer.name_for("compared"), op="not_equal", args=(x.value, x.value))
+        never = (
+            layer.add(compared),
+            layer.add(Elementwise(name=layer.name_for("same"), op="equal", args=(x.value,) * 2)),
+        )
+        op = "logical_or" if value else "logical_and"
+        truth = layer.add(Elementwise(name=layer.name_for("truth"), op=op, args=never))
+        return result(layer, layer.build.cast(layer.where, truth, str(dtype)))
+
+    return handler
+
+
 def identity(layer: Layer, call: Call) -> Tensor:
     return result(layer, tensor_argument(layer, call, 0, "x").value)
+
+
+def convert_to_tensor(layer: Layer, call: Call) -> Tensor:
+    """Nothing for a tensor of the graph; attention layers leave it on the way of their mask."""
+    layer.config.only("sparse", None, False)
+    layer.config.only("ragged", None, False)
+    layer.config.only("dtype", None, layer.build.dtype(tensor_argument(layer, call, 0, "x")))
+    return identity(layer, call)
 
 
 OPERATIONS: dict[tuple[str, str], Handler] = {
@@ -413,8 +439,11 @@ OPERATIONS: dict[tuple[str, str], Handler] = {
     ("numpy", "Repeat"): repeat,
     ("numpy", "Matmul"): matmul,
     ("numpy", "GetItem"): get_item,
+    ("numpy", "ZerosLike"): filled(0),
+    ("numpy", "OnesLike"): filled(1),
     ("core", "Cast"): cast,
     ("core", "StopGradient"): identity,
+    ("core", "ConvertToTensor"): convert_to_tensor,
     **{
         ("nn", "".join(part.capitalize() for part in name.split("_"))): activation(name)
         for name in (*PLAIN, "hard_sigmoid")

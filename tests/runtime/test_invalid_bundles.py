@@ -1,0 +1,54 @@
+"""Every file of tests/vectors/invalid is refused with exactly the code FORMAT.md gives its rule."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lstmconv_runtime import BundleError, VersionError, load
+from lstmconv_runtime import bundle as bundle_module
+
+FOLDER = Path(__file__).parent.parent / "vectors" / "invalid"
+MANIFEST = json.loads((FOLDER / "manifest.json").read_text())
+
+
+def test_the_valid_control_loads() -> None:
+    model = load(FOLDER / "valid.safetensors")
+    assert model.verify().ok
+    assert np.isfinite(model.predict(np.ones((2, 3, 1)))).all()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("row", MANIFEST, ids=lambda row: row["file"].removesuffix(".safetensors"))
+def test_invalid_file(row: dict[str, str]) -> None:
+    data = (FOLDER / row["file"]).read_bytes()
+    assert data != (FOLDER / "valid.safetensors").read_bytes()
+    with pytest.raises(BundleError) as caught:
+        load(data)
+    assert caught.value.code == row["code"]
+    message = str(caught.value)
+    assert message.isprintable()
+    assert len(message) <= 500
+    assert isinstance(caught.value, VersionError) or not row["file"].startswith("N05")
+
+
+def test_manifest_and_folder_agree() -> None:
+    files = {path.name for path in FOLDER.glob("*.safetensors")} - {"valid.safetensors"}
+    assert files == {row["file"] for row in MANIFEST}
+    assert all(path.stat().st_size < 64_000 for path in FOLDER.iterdir())
+
+
+def test_every_rule_has_a_file() -> None:
+    lines = (bundle_module.__doc__ or "").splitlines()
+    rules = {line[:3]: line.split()[-1] for line in lines if line.startswith("N")}
+    assert {(row["rule"], row["code"]) for row in MANIFEST} >= set(rules.items())
+    assert {row["rule"] for row in MANIFEST} == set(rules)
+
+
+def test_a_newer_minor_version_of_known_contents_loads() -> None:
+    from dataclasses import replace
+
+    bundle = load(FOLDER / "valid.safetensors").bundle
+    data = bundle_module.to_bytes(replace(bundle, format_version="1.7"))
+    assert load(data).verify().ok
