@@ -30,14 +30,17 @@ class Builder:
     Attributes:
         types: shape and dtype of every value so far.
         warnings: what the user should know about the conversion.
+        unmasked: values whose mask a layer has taken off for all that run later, as MultiHeadAttention does.
     """
 
     semantics: Semantics
     allow_nonfinite: bool = False
+    deterministic: bool = False  # layers called with training=True are taken as at inference
     nodes: list[Node] = field(default_factory=list)
     arrays: dict[str, Array] = field(default_factory=dict)
     types: dict[Value, Type] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    unmasked: set[Value] = field(default_factory=set)
 
     def free_name(self, wanted: str) -> str:
         """`wanted`, made a legal node name and unique."""
@@ -73,6 +76,10 @@ class Builder:
     def dtype(self, tensor: Tensor | Value) -> str:
         return self.types[tensor.value if isinstance(tensor, Tensor) else tensor].dtype
 
+    def as_masked(self, tensor: Tensor) -> Tensor:
+        """The tensor with the mask it still has."""
+        return Tensor(tensor.value) if tensor.value in self.unmasked else tensor
+
     def cast(self, where: str, value: Value, dtype: str) -> Value:
         """`value` as dtype, through a Cast node where it has another."""
         if self.types[value].dtype == dtype:
@@ -104,6 +111,7 @@ class Layer:
     dtype: str
     calls: int = 0
     namespace: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, Any] = field(default_factory=dict)  # layers it wraps, once opened
 
     @property
     def where(self) -> str:

@@ -16,11 +16,13 @@ from lstmconv_runtime.model import Model
 
 from .atomic_file import publish_bytes
 from .builder import Builder
+from .dialects import todays_config
 from .errors import InvalidFileError, UnsupportedError, UsageError, printable
 from .graph import convert_config
-from .keras_file import ArchiveWeights, KerasFile, read_keras_file
+from .keras_file import ArchiveWeights, KerasFile, LegacyWeights, read_architecture, read_keras_file
+from .legacy_weights import Ledger, LegacyPlace, deal_out
 from .probes import Oracle, float64_oracle, make_probes
-from .semantics import semantics_of
+from .semantics import semantics_of, version_tuple
 from .weights import PathWeights
 
 
@@ -40,24 +42,75 @@ class Conversion:
     warnings: tuple[str, ...]
 
 
-def convert(file: KerasFile, *, allow_nonfinite: bool = False) -> Conversion:
+def convert(
+    file: KerasFile, *, architecture: Any = None, allow_nonfinite: bool = False, deterministic: bool = False
+) -> Conversion:
     """The graph of a Keras file.
+
+    Args:
+        architecture: `model.to_json()` of the model, for files that hold weights alone.
+        deterministic: take layers that are called with training=True as at inference, without their dropout.
 
     Raises:
         LstmconvError: the file is damaged, or holds something unsupported.
     """
-    if file.config is None:
-        raise UnsupportedError("the file holds weights and no architecture", "E_NEEDS_CONFIG")
-    if file.container != "keras-zip" or not isinstance(file.weights, ArchiveWeights):
-        raise UnsupportedError("legacy HDF5 files are not read yet; only .keras archives are", "E_UNSUPPORTED_FILE")
-    version = file.keras_version or ""
+    config = _architecture(file, architecture)
+    version, guessed = _version(file, config)
     semantics = semantics_of(version)
-    build = Builder(semantics, allow_nonfinite)
-    graph = convert_config(file.config, PathWeights(file.weights), build)
+    build = Builder(semantics, allow_nonfinite, deterministic)
+    if isinstance(file.weights, ArchiveWeights):
+        if not semantics.modern:
+            config = todays_config(config, version)
+        graph = convert_config(config, PathWeights(file.weights), build)
+    else:
+        config = todays_config(config, version)
+        ledger = Ledger()
+        convert_config(config, LegacyPlace(ledger), Builder(semantics, deterministic=deterministic))
+        deal_out(ledger, file.weights, keras1=version_tuple(version) < (2,))
+        graph = convert_config(config, LegacyPlace(ledger), build)
     for path in file.weights.unread():
         raise InvalidFileError(f"the file holds the array '{printable(path)}', which no layer has", "E_WEIGHT_EXTRA")
     source = {"framework": "keras", "version": version, "container": file.container, "sha256": file.sha256}
-    return Conversion(graph, source, semantics.recorded(), (*file.warnings, *build.warnings))
+    return Conversion(graph, source, semantics.recorded(), (*file.warnings, *guessed, *build.warnings))
+
+
+def _architecture(file: KerasFile, given: Any) -> Any:
+    """The model config: the file's own, or the one given beside it."""
+    if file.config is not None:
+        if given is not None:
+            raise UsageError("the file has its own architecture; --config is for files of weights alone")
+        return file.config
+    if given is not None:
+        return given
+    raise UnsupportedError(
+        f"the file holds weights and no architecture: give it with --config architecture.json, which "
+        f"model.to_json() writes. It has {describe_weights(file.weights)}",
+        "E_NEEDS_CONFIG",
+    )
+
+
+def describe_weights(weights: ArchiveWeights | LegacyWeights) -> str:
+    """What a file of weights holds, in a few words: layers and shapes."""
+    if isinstance(weights, LegacyWeights):
+        names = [name for name in weights.layer_names if weights.weight_names(name)]
+        described = [f"{name} {[a.shape for a in weights.arrays(name)]}" for name in names]
+    else:
+        described = [f"{name}" for name in weights.groups("layers")]
+    return printable(", ".join(described) or "no weights", 400)
+
+
+def _version(file: KerasFile, config: Any) -> tuple[str, tuple[str, ...]]:
+    """The Keras version a file was written by, and a warning where that is a guess from its layout."""
+    version = file.keras_version or (config.get("keras_version") if isinstance(config, dict) else None)
+    if isinstance(version, str) and version_tuple(version):
+        return version, ()
+    if isinstance(file.weights, ArchiveWeights):
+        guess = "3"
+    else:
+        # Keras 1 stored every gate apart, under names that end in the gate.
+        names = [name for layer in file.weights.layer_names for name in file.weights.weight_names(layer)]
+        guess = "2" if any("kernel" in name or "embeddings" in name for name in names) else "1"
+    return guess, (f"the file does not say which Keras wrote it; by its layout it is taken for Keras {guess}",)
 
 
 def bundle_of(conversion: Conversion, oracle_name: str | None = None, oracle: Oracle | None = None) -> bytes:
@@ -96,7 +149,13 @@ def _check_against(model: Model, oracle_name: str) -> None:
 
 
 def export(
-    model: Any, out_path: str | os.PathLike[str], *, force: bool = False, allow_nonfinite: bool = False
+    model: Any,
+    out_path: str | os.PathLike[str],
+    *,
+    config: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    allow_nonfinite: bool = False,
+    deterministic: bool = False,
 ) -> Conversion:
     """Writes the bundle of a Keras model.
 
@@ -104,14 +163,22 @@ def export(
         model: the path of a Keras file, or a Keras model in memory. The model in memory is saved to a temporary archive
             and read like a file; its own predictions become the probes of the bundle, and must agree.
         out_path: where the bundle goes; conventionally `NAME.safetensors`.
+        config: for files of weights alone, the path of the architecture that `model.to_json()` gave.
         force: replace an existing file.
         allow_nonfinite: accept NaN and infinity among the weights.
+        deterministic: take layers that are called with training=True as at inference, without their dropout.
 
     Raises:
         LstmconvError: nothing has been written; the message says why.
     """
     if isinstance(model, str | os.PathLike):
-        conversion = convert(read_keras_file(model), allow_nonfinite=allow_nonfinite)
+        architecture = None if config is None else read_architecture(config)
+        conversion = convert(
+            read_keras_file(model),
+            architecture=architecture,
+            allow_nonfinite=allow_nonfinite,
+            deterministic=deterministic,
+        )
         data = bundle_of(conversion)
     else:
         conversion, data = _from_memory(model, allow_nonfinite)

@@ -8,6 +8,7 @@ import numpy as np
 from lstmconv_runtime.graph import Array
 
 KERAS_LSTM = ("i", "f", "c", "o")
+KERAS1_LSTM = ("i", "c", "f", "o")
 KERAS_GRU = ("z", "r", "h")
 KERAS_SIMPLE_RNN = ("h",)
 

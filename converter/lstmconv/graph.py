@@ -13,8 +13,10 @@ from .builder import Builder, Layer, Tensor
 from .calls import Call, flatten, map_tensors
 from .config import Config
 from .errors import InvalidFileError, LimitError, UnsupportedError, printable
+from .functional import Reference, reference, run_calls
 from .layers import HANDLERS, KEEPS_DTYPE, handle
-from .weights import LayerWeights
+from .layers.operations import OPERATIONS
+from .weights import LayerWeights, NoWeights
 
 MAX_LAYERS = 1000
 MAX_NESTING = 20
@@ -46,7 +48,7 @@ def convert_config(config: Any, weights: LayerWeights, build: Builder) -> Graph:
         InvalidFileError: the config contradicts itself or the weights.
     """
     model = open_model(config, weights, build, prefix="", depth=0)
-    inputs, keys = model_inputs(model)
+    inputs = model_inputs(model)
     tensors: dict[str, Tensor] = {}
     for name, layer_config, key in inputs:
         tensors[name] = Tensor(_add_input(build, layer_config, key or name))
@@ -59,7 +61,6 @@ def convert_config(config: Any, weights: LayerWeights, build: Builder) -> Graph:
         nodes=tuple(build.nodes),
         arrays=build.arrays,
     )
-    del keys
     return prune(graph)
 
 
@@ -103,8 +104,8 @@ def open_model(item: Any, weights: LayerWeights, build: Builder, prefix: str, de
     name, config, module = described(where, item)
     if name not in MODELS or module not in LAYER_MODULES:
         raise UnsupportedError(
-            f"{where}: class '{printable(name)}' is not Sequential or Functional; the forward pass of a subclassed model "
-            "is Python code, which is not in the file",
+            f"{where}: class '{printable(name)}' is not Sequential or Functional; the forward pass of a subclassed "
+            "model is Python code, which is not in the file",
             "E_UNSUPPORTED_LAYER",
         )
     if type(config) is not dict or type(config.get("layers")) is not list:
@@ -137,7 +138,7 @@ def _open_layers(model: KerasModel) -> None:
         if name in names:
             raise InvalidFileError(f"{model.where}: two layers have the name '{printable(name)}'", "E_GRAPH")
         names.append(name)
-    places = model.weights.members("layers", [item["class_name"] for item in items])
+    places = model.weights.members("layers", items)
     for name, item, place in zip(names, items, places, strict=True):
         layer_name = f"{model.prefix}{name}"
         if item["class_name"] in MODELS:
@@ -215,13 +216,13 @@ def _sizes(shape: list[int | None]) -> Shape:
     return tuple(shape)
 
 
-def model_inputs(model: KerasModel) -> tuple[list[tuple[str, dict[str, Any], str | None]], bool]:
+def model_inputs(model: KerasModel) -> list[tuple[str, dict[str, Any], str | None]]:
     """Name of each input layer in the file, its config, and the key it is passed under, in the model's order."""
     by_name = {_name(item): item for item in model.config["layers"]}
     if model.class_name == "Sequential":
         first = model.config["layers"][0] if model.config["layers"] else {}
         if first.get("class_name") == "InputLayer":
-            return [(_name(first), first["config"], None)], False
+            return [(_name(first), first["config"], None)]
         values = first.get("config")
         if type(values) is not dict:
             raise InvalidFileError(f"{model.where}: its first layer has no config", "E_CONFIG_TYPE")
@@ -230,8 +231,8 @@ def model_inputs(model: KerasModel) -> tuple[list[tuple[str, dict[str, Any], str
             raise InvalidFileError(f"{model.where}: it was never built, so it has no input shape", "E_GRAPH")
         name = f"{_name(first)}_input" if model.depth == 0 else "input"
         dtype = "int32" if first.get("class_name") == "Embedding" and "batch_input_shape" in values else "float32"
-        return [(name, {"batch_shape": shape, "dtype": dtype, "name": name}, None)], False
-    entries, is_dict = _entries(model, "input_layers")
+        return [(name, {"batch_shape": shape, "dtype": dtype, "name": name}, None)]
+    entries, _ = _entries(model, "input_layers")
     inputs = []
     for key, (name, _, _) in entries:
         item = by_name.get(name)
@@ -240,7 +241,7 @@ def model_inputs(model: KerasModel) -> tuple[list[tuple[str, dict[str, Any], str
                 f"{model.where}: its input '{printable(name)}' is not an Input layer", "E_UNSUPPORTED_STRUCTURE"
             )
         inputs.append((name, item["config"], key))
-    return inputs, is_dict
+    return inputs
 
 
 def _name(item: dict[str, Any]) -> str:
@@ -249,28 +250,16 @@ def _name(item: dict[str, Any]) -> str:
     return name if type(name) is str else ""
 
 
-Reference = tuple[str, int, int]
-
-
 def _entries(model: KerasModel, key: str) -> tuple[list[tuple[str | None, Reference]], bool]:
-    """input_layers or output_layers as (dict key, (layer, node, tensor)) in Keras's order; whether it was a dict."""
+    """input_layers or output_layers as (dict key, reference) in Keras's order; whether it was a dict."""
     value = model.config.get(key)
     if type(value) is dict:
-        return [(k, _reference(model, key, value[k])) for k in sorted(value)], True
+        return [(k, reference(model.where, value[k])) for k in sorted(value)], True
     if type(value) is not list:
         raise InvalidFileError(f"{model.where}: {key} is not a list", "E_CONFIG_TYPE")
     if value and type(value[0]) is str:
         value = [value]
-    return [(None, _reference(model, key, item)) for item in value], False
-
-
-def _reference(model: KerasModel, key: str, item: Any) -> Reference:
-    if type(item) is list and len(item) >= 3 and type(item[0]) is str and type(item[1]) is type(item[2]) is int:
-        return item[0], item[1], item[2]
-    raise UnsupportedError(
-        f"{model.where}: {key} holds {printable(item)}, which is not a layer, a node and a tensor",
-        "E_UNSUPPORTED_STRUCTURE",
-    )
+    return [(None, reference(model.where, item)) for item in value], False
 
 
 def _outputs(model: KerasModel, result: Any) -> tuple[list[Value], tuple[str, ...] | None]:
@@ -300,18 +289,38 @@ def _call_sequential(model: KerasModel, inputs: Sequence[Tensor]) -> Any:
 def call_layer(model: KerasModel, name: str, call: Call) -> Any:
     """One call of a layer or of a nested model, by its name in the file."""
     if name in model.inner:
-        inner = model.inner[name]
-        for key in call.kwargs:
-            if key not in ("training", "mask") or next(flatten(call.kwargs[key]), None) is not None:
-                raise UnsupportedError(
-                    f"{inner.where}: called with the argument '{printable(key)}'", "E_UNSUPPORTED_STRUCTURE"
-                )
-        return call_model(inner, list(flatten(call.args)))
+        return call_nested(model.inner[name], call)
+    if name not in model.layers:
+        raise InvalidFileError(f"{model.where}: calls '{printable(name)}', which is not a layer", "E_GRAPH")
     return run_layer(model.layers[name], call)
+
+
+def call_nested(inner: KerasModel, call: Call) -> Any:
+    """One call of a model used as a layer; a mask given by hand goes to its inputs.
+
+    Raises:
+        UnsupportedError: another argument is given by hand.
+    """
+    for key, value in call.kwargs.items():
+        if (key not in ("training", "mask") and value is not None) or (key == "training" and value is True):
+            raise UnsupportedError(
+                f"{inner.where}: called with the argument '{printable(key)}'", "E_UNSUPPORTED_STRUCTURE"
+            )
+    inputs = list(flatten(call.args))
+    masks = list(flatten(call.kwargs.get("mask")))
+    if len(masks) == len(inputs):
+        pairs = zip(inputs, masks, strict=True)
+        inputs = [Tensor(x.value, inner.build.cast(inner.where, m.value, "bool")) for x, m in pairs]
+    elif masks:
+        raise UnsupportedError(f"{inner.where}: called with masks for some inputs only", "E_UNSUPPORTED_STRUCTURE")
+    return call_model(inner, inputs)
 
 
 def run_layer(layer: Layer, call: Call) -> Any:
     """One call of a layer: inputs cast as Keras casts them, options checked afterwards."""
+    if call.kwargs.get("training") is True:
+        _check_training(layer)
+    call = Call(map_tensors(layer.build.as_masked, call.args), map_tensors(layer.build.as_masked, call.kwargs))
     if layer.class_name not in KEEPS_DTYPE:
         call = Call([map_tensors(layer.cast, a) for a in call.args], call.kwargs)
     result = handle(layer, call)
@@ -320,5 +329,57 @@ def run_layer(layer: Layer, call: Call) -> Any:
     return result
 
 
+RANDOM = ("rate", "stddev", "dropout", "recurrent_dropout")
+
+
+def _check_training(layer: Layer) -> None:
+    """A call with training=True computes at every prediction what others compute in training.
+
+    Raises:
+        UnsupportedError: the result would depend on chance, or on the batch.
+    """
+    config, build = layer.config, layer.build
+    random = any(key in config and config.raw(key) not in (0, 0.0, None) for key in RANDOM)
+    if random and build.deterministic:
+        note = f"{layer.where} is called with training=True: converted without its dropout"
+        if note not in build.warnings:
+            build.warnings.append(note)
+    elif random or layer.parts or "layer" in config or layer.class_name == "BatchNormalization":
+        hint = "; --deterministic converts it without its dropout" if random else ""
+        raise layer.unsupported(f"called with training=True, its result depends on chance or on the batch{hint}")
+
+
+def run_operation(model: KerasModel, item: dict[str, Any], call: Call) -> Any:
+    """One call of a keras.ops function."""
+    name = f"{model.prefix}{_name(item)}"
+    class_name, values, module = described(f"operation '{printable(name)}'", {**item, "registered_name": None})
+    where = f"operation '{printable(name)}' ({printable(module)}.{printable(class_name)})"
+    key = (str(module).rpartition(".")[2], class_name)
+    if key not in OPERATIONS:
+        raise UnsupportedError(f"{where}: this operation is not supported", "E_UNSUPPORTED_OPERATION")
+    config = Config(where, values)
+    layer = Layer(name, class_name, config, NoWeights(), model.build, "float32")
+    result = OPERATIONS[key](layer, call)
+    config.done()
+    return result
+
+
 def _call_functional(model: KerasModel, inputs: Sequence[Tensor]) -> Any:
-    raise UnsupportedError(f"{model.where}: Functional models come next", "E_UNSUPPORTED_STRUCTURE")
+    entries, _ = _entries(model, "input_layers")
+    if len(entries) != len(inputs):
+        raise InvalidFileError(f"{model.where}: takes {len(entries)} inputs, got {len(inputs)}", "E_GRAPH")
+    given = {name: tensor for (_, (name, _, _)), tensor in zip(entries, inputs, strict=True)}
+    items = model.config["layers"]
+    operations = {_name(item): item for item in items if is_operation(item)}
+
+    def run(name: str, call: Call) -> Any:
+        return run_operation(model, operations[name], call) if name in operations else call_layer(model, name, call)
+
+    outputs, is_dict = _entries(model, "output_layers")
+    named = [{**item, "name": _name(item)} for item in items if _name(item) not in given]
+    first = 0 if model.build.semantics.modern else 1
+    resolve = run_calls(model.where, named, [ref for _, ref in outputs], given, dict.fromkeys(model.inner, first), run)
+    if is_dict:
+        return {str(key): resolve(ref) for key, ref in outputs}
+    made = [resolve(ref) for _, ref in outputs]
+    return made[0] if len(made) == 1 else made

@@ -1,4 +1,4 @@
-"""Probes: inputs with the outputs an oracle computed for them, kept in the bundle so that any copy of it can be checked.
+"""Probes: inputs and the outputs an oracle computed for them, kept in the bundle so that any copy of it can be checked.
 
 They exercise what the model has: masked steps, ids at both ends of a table, saturated gates, a single time step.
 """

@@ -16,23 +16,29 @@ class Semantics:
     """Facts of one Keras version that decide what its files mean.
 
     Attributes:
+        modern: Keras 3.
         hard_sigmoid_slope: 0.2 in Keras 1 and 2, 1/6 in Keras 3.
-        merge_mask: how Concatenate joins masks: "all" before Keras 3.4, "any" since.
+        merge_mask: how merge layers join masks: "all" before Keras 3.4, "any" since; since then Multiply, Maximum and
+            Minimum also leave masked steps out.
         recurrent_passes_mask: RNN layers, Bidirectional and TimeDistributed pass their mask on; not since Keras 3.16.
         masking_selects: Masking writes 0 at masked steps; before Keras 3 it multiplied by the mask.
-        initial_state_keeps_mask: an RNN that is given its initial state still takes the mask of its input; not in Keras 3.
+        bidirectional_zeroes_masked: inside Bidirectional, masked steps of a sequence put out zeros.
+        initial_state_keeps_mask: an RNN given its initial state still takes the mask of its input; not in Keras 3.
     """
 
     keras_version: str
+    modern: bool
     hard_sigmoid_slope: float
     merge_mask: str
     recurrent_passes_mask: bool
     masking_selects: bool
     initial_state_keeps_mask: bool
+    bidirectional_zeroes_masked: bool
 
     def recorded(self) -> dict[str, str]:
         """As the bundle keeps it."""
         return {
+            "bidirectional_zeroes_masked": str(self.bidirectional_zeroes_masked).lower(),
             "initial_state_keeps_mask": str(self.initial_state_keeps_mask).lower(),
             "hard_sigmoid_slope": repr(self.hard_sigmoid_slope),
             "masking_selects": str(self.masking_selects).lower(),
@@ -47,9 +53,11 @@ def semantics_of(keras_version: str) -> Semantics:
     modern = version >= (3,)
     return Semantics(
         keras_version=keras_version,
+        modern=modern,
         hard_sigmoid_slope=1 / 6 if modern else 0.2,
         merge_mask="any" if version >= (3, 4) else "all",
         recurrent_passes_mask=version < (3, 16),
         masking_selects=modern,
         initial_state_keeps_mask=not modern,
+        bidirectional_zeroes_masked=modern,
     )

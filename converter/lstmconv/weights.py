@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from lstmconv_runtime.graph import Array
@@ -19,11 +19,12 @@ MAX_PARAMETERS = 2**31
 
 
 class Spec(NamedTuple):
-    """One array a layer must have."""
+    """One array a layer must have; `kinds` are the kinds of its dtype, as NumPy abbreviates them."""
 
     name: str
     shape: tuple[int, ...]
     trainable: bool = True
+    kinds: str = "f"
 
 
 class LayerWeights(Protocol):
@@ -32,8 +33,8 @@ class LayerWeights(Protocol):
     def child(self, attribute: str) -> LayerWeights:
         """The part of the layer held in one attribute, such as "cell"."""
 
-    def members(self, attribute: str, class_names: Sequence[str]) -> list[LayerWeights]:
-        """The parts held in a list, such as the "layers" of a nested model."""
+    def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
+        """The parts held in a list, such as the "layers" of a nested model; `items` are their serialised forms."""
 
     def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
         """The arrays by name.
@@ -60,11 +61,11 @@ class PathWeights:
     def child(self, attribute: str) -> PathWeights:
         return PathWeights(self._archive, f"{self._path}/{attribute}" if self._path else attribute)
 
-    def members(self, attribute: str, class_names: Sequence[str]) -> list[LayerWeights]:
+    def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
         seen: dict[str, int] = {}
         paths: list[LayerWeights] = []
-        for class_name in class_names:
-            name = snake_case(class_name)
+        for item in items:
+            name = snake_case(str(item.get("class_name")))
             count = seen.get(name, 0)
             seen[name] = count + 1
             paths.append(self.child(attribute).child(f"{name}_{count}" if count else name))
@@ -75,6 +76,19 @@ class PathWeights:
             return {}
         arrays = self._archive.arrays(self._path)
         return named(where, specs, arrays[: len(specs)] if _only_seeds(arrays[len(specs) :]) else arrays)
+
+
+class NoWeights:
+    """The arrays of what has none."""
+
+    def child(self, attribute: str) -> NoWeights:
+        return self
+
+    def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
+        return [self for _ in items]
+
+    def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
+        return named(where, specs, [])
 
 
 def _only_seeds(extra: Sequence[Array]) -> bool:
@@ -95,7 +109,7 @@ def named(where: str, specs: Sequence[Spec], arrays: Sequence[Array]) -> dict[st
             raise InvalidFileError(
                 f"{where}: {spec.name} has the shape {array.shape}, its config implies {spec.shape}", "E_WEIGHT_SHAPE"
             )
-        if array.dtype.kind != "f":
+        if array.dtype.kind not in spec.kinds:
             raise UnsupportedError(
                 f"{where}: {spec.name} is {array.dtype}; quantised weights are not supported", "E_UNSUPPORTED_DTYPE"
             )

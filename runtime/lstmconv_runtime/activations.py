@@ -24,7 +24,7 @@ def linear(x: Array) -> Array:
 
 
 def relu(x: Array, *, max_value: float | None, negative_slope: float, threshold: float) -> Array:
-    """x where x > threshold, else 0; cut to 0 … max_value if that is given; less negative_slope * max(threshold − x, 0)."""
+    """x where x > threshold, else 0; cut to 0 … max_value if given; less negative_slope * max(threshold − x, 0)."""
     zero, t = _as(x, 0), _as(x, threshold)
     y = np.maximum(x, zero) if threshold == 0 else np.where(x > t, x, zero)
     if max_value is not None:
@@ -180,13 +180,17 @@ def sparse_sigmoid(x: Array) -> Array:
 
 
 def sparsemax(x: Array, *, axis: float = -1) -> Array:
-    """The point of the probability simplex nearest to x (Martins 2016): max(x − τ, 0)."""
+    """max(x − τ, 0), τ = (Σₖ sₖ − 1) / K over the K places k of x in falling order with x₍ₖ₎ − (sₖ − 1) / k > 0.
+
+    sₖ is the sum of the k largest. This is what Keras computes; Martins 2016, where the idea comes from, has s_K for the
+    sum of all sₖ.
+    """
     z = np.sort(np.moveaxis(x, int(axis), -1), axis=-1)[..., ::-1]
     k = np.arange(1, z.shape[-1] + 1, dtype=x.dtype)
     sums = np.cumsum(z, axis=-1)
-    count = np.sum(1 + k * z > sums, axis=-1, keepdims=True)
-    tau = (np.take_along_axis(sums, count - 1, axis=-1) - 1) / count.astype(x.dtype)
-    return np.maximum(x - np.moveaxis(tau, -1, int(axis)), _as(x, 0))
+    support = z - (sums - 1) / k > 0
+    tau = (np.sum(np.where(support, sums, 0), axis=-1, keepdims=True) - 1) / np.sum(support, axis=-1, keepdims=True)
+    return np.maximum(x - np.moveaxis(tau.astype(x.dtype), -1, int(axis)), _as(x, 0))
 
 
 def squareplus(x: Array, *, b: float = 4.0) -> Array:

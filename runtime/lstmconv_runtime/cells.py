@@ -31,7 +31,7 @@ def lstm_step(
     input_product: Product = matmul,
     state_product: Product = matmul,
 ) -> dict[str, Array]:
-    """LSTM (Hochreiter and Schmidhuber 1997, with the forget gate of Gers 2000); ConvLSTM with convolutions as products.
+    """LSTM (Hochreiter 1997, with the forget gate of Gers 2000); ConvLSTM where the products are convolutions.
 
     i  = σ(x·W_i + h·U_i + b_i)         c' = f * c + i * c~
     f  = σ(x·W_f + h·U_f + b_f)         h' = o * act(c')

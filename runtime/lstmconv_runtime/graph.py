@@ -3,9 +3,10 @@
 A *value* carries the name of the node that makes it; a node's further outputs are ``name:h``, ``name:c``. Values are
 arrays whose first axis is the batch. Masks are ordinary values of dtype bool.
 
-A node is a frozen dataclass. Its fields are value names (annotated `Value`, `Value | None` or `tuple[Value, ...]`) and
-settings; `parameters()` gives the shapes of its arrays; `infer()` gives the type of each output from the types of the
-values it reads, and raises `GraphError` where they do not fit. Validator, writers and documents read these declarations.
+A node is a frozen dataclass. Its fields are settings and names of values (annotated `Value`, `Value | None` or
+`tuple[Value, ...]`); `parameters()` gives the shapes of its arrays; `infer()` gives the type of each output from the
+types of the values it reads, and raises `GraphError` where they do not fit. Validator, writers and documents read these
+declarations.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class Node:
         return tuple(f"{self.name}:{suffix}" if suffix else self.name for suffix in self.OUTPUTS)
 
     def namespace(self) -> str:
-        """The node name under which this node's arrays are stored: its own, or that of the layer it shares them with."""
+        """The node name that this node's arrays are stored under: its own, or that of the node it shares them with."""
         return getattr(self, "weights", None) or self.name
 
 

@@ -111,7 +111,8 @@ class Model:
         """The model's outputs for a batch of whole sequences, from zero states.
 
         Args:
-            x: (batch, time, features) for a model of one input; else a dict by input name or a list in the model's order.
+            x: (batch, time, features) for a model of one input; else a dict by input name, or a list in the model's
+                order.
             batch_size: rows to compute at once; None is all.
 
         Returns:
@@ -123,13 +124,8 @@ class Model:
         inputs = self.check_inputs(x)
         rows = len(next(iter(inputs.values())))
         if batch_size is None or rows <= batch_size:
-            return self.pack(
-                [
-                    self._held(name, values)
-                    for values in [engine.run(self.program, inputs)]
-                    for name in self.bundle.graph.outputs
-                ]
-            )
+            values = engine.run(self.program, inputs)
+            return self.pack([self._held(name, values) for name in self.bundle.graph.outputs])
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
         parts = []
@@ -141,8 +137,8 @@ class Model:
     def trace(self, x: Inputs) -> dict[str, Any]:
         """Every value of the graph by node name; for recurrent nodes their gates.
 
-        ``trace["lstm"].i .f .o .c_tilde .c .h`` are (batch, time, units), index t belonging to time step t of the input;
-        GRU has z, r, h_tilde, h; ``.output`` is what the node returns. At masked steps the gates are what the cell
+        ``trace["lstm"].i .f .o .c_tilde .c .h`` are (batch, time, units), index t belonging to time step t of the
+        input; GRU has z, r, h_tilde, h; ``.output`` is what the node returns. At masked steps the gates are what the cell
         computed, while c and h are what it kept.
 
         Raises:
@@ -173,8 +169,8 @@ class Model:
     def verify(self) -> Verification:
         """Runs the bundle's probes: inputs with the outputs an oracle computed for them when the bundle was made.
 
-        Passes where every difference is at most 1e-5 of the output's scale (1e-2 for half precision): rounding in another
-        order, as another machine's BLAS does, stays well below it; a damaged weight or a wrong formula does not.
+        Passes where every difference is at most 1e-5 of the output's scale (1e-2 for half precision): rounding in
+        another order, as another machine's BLAS does, stays well below it; a damaged weight or a wrong formula does not.
         """
         results = tuple(self._verify(probe) for probe in self.bundle.probes)
         return Verification(all(result.ok for result in results), results)

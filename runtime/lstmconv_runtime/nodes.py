@@ -109,7 +109,7 @@ class _Recurrent(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class LSTM(_Recurrent):
-    """Long short-term memory (Hochreiter and Schmidhuber 1997, with forget gates), over the steps t of x (B, T, input_size).
+    """Long short-term memory (Hochreiter 1997, with forget gates), over the steps t of x (B, T, input_size).
 
         i  = σ(x_t @ W_i + h @ U_i + b_i)
         f  = σ(x_t @ W_f + h @ U_f + b_f)
@@ -594,7 +594,7 @@ class Transpose(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class Slice(Node):
-    """The places start, start + step, … before stop of `axis`, as Python slices count; step > 0, stop null is the end."""
+    """The places start, start + step, … before stop of `axis`, counted as Python slices do; stop null is the end."""
 
     x: Value
     axis: int

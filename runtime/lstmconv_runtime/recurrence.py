@@ -3,9 +3,9 @@
 `prepare` lays the arrays of a node out once, at load; `run` takes a sequence and the carried states. B is the batch,
 T the time steps, n the input size, u the units, g the number of gates.
 
-A masked step carries every state. Its output repeats the previous output, which is zero before the first valid step even
-where an initial state was given, or is zero everywhere with `zero_output_for_mask`; so the previous output is carried
-beside the states.
+A masked step carries every state. Its output repeats the previous output, which is zero before the first valid step
+even where an initial state was given; with `zero_output_for_mask` it is zero. So the previous output is carried beside
+the states.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from lstmconv.keras_file.hdf5_objects import (
     LINK_INFO,
     SYMBOL_TABLE,
     UNDEFINED,
+    Attributes,
     Message,
     Objects,
 )
@@ -33,12 +34,13 @@ MAX_OBJECTS = 100_000
 MAX_DEPTH = 64
 _GROUP_KINDS = frozenset({SYMBOL_TABLE, LINK, LINK_INFO, GROUP_INFO})
 
-# The optimizer's state: never needed, often twice as large as the model, so not even walked.
-SKIPPED = frozenset({"optimizer", "optimizer_weights"})
+# State of training, at the root: never needed, often twice as large as the model, so not even walked. Archives of
+# Keras before 3 hold the running means of metrics.
+SKIPPED = frozenset({"optimizer", "optimizer_weights", "metrics"})
 
 # The attributes that Keras writes and that mean something here.
 _ATTRIBUTES = frozenset(
-    {"model_config", "keras_version", "backend", "layer_names", "weight_names", "name", "dtype", "nb_layers"}
+    {"model_config", "keras_version", "backend", "layer_names", "weight_names", "name", "nb_layers"}
 )
 
 
@@ -77,11 +79,11 @@ class Hdf5File:
         return self._groups.get(path, ())
 
     def datasets(self) -> tuple[str, ...]:
-        """The paths of all datasets outside the optimizer's state."""
+        """The paths of all datasets outside the state of training."""
         return tuple(self._datasets)
 
-    def attributes(self, path: str) -> dict[str, str | tuple[str, ...]]:
-        """The text attributes that Keras writes, of the group or dataset at `path`; {} when there is none."""
+    def attributes(self, path: str) -> Attributes:
+        """The attributes that Keras writes, as texts, of the group or dataset at `path` (`Objects.attributes`)."""
         dataset = self._datasets.get(path)
         messages = dataset.messages if dataset else self._group_messages.get(path, [])
         with parsing(self._where(path)):

@@ -29,6 +29,9 @@ _MAX_BTREE2_DEPTH = 16
 _SHARED = 0x02
 
 
+Attributes = dict[str, str | tuple[str, ...] | None]
+
+
 @dataclass(frozen=True)
 class Message:
     kind: int
@@ -113,16 +116,16 @@ class Objects:
         for _, link in sorted(found, key=lambda pair: pair[1][0] if by_order is None else pair[0] or 0):
             yield link
 
-    def attributes(self, messages: list[Message], names: frozenset[str]) -> dict[str, str | tuple[str, ...]]:
-        """Those attributes called one of `names`, or one of them with a number behind, that hold text.
+    def attributes(self, messages: list[Message], names: frozenset[str]) -> Attributes:
+        """Those attributes called one of `names`, or one of them with a number behind.
 
-        A scalar is a str, an array of rank 1 a tuple of str; an attribute of another type, or without elements, is ().
+        A scalar text is a str, an array of them a tuple of str, an array without elements (), anything else None.
         """
         bodies = [message.body for message in messages if message.kind == ATTRIBUTE]
         for message in messages:
             if message.kind == ATTRIBUTE_INFO:
                 bodies += self._dense_attributes(message.body)
-        result: dict[str, str | tuple[str, ...]] = {}
+        result: Attributes = {}
         for body in bodies:
             name, rest = _attribute_name(body)
             if name.rstrip("0123456789") not in names:
@@ -148,7 +151,7 @@ class Objects:
             raise InvalidFileError("an HDF5 attribute is shared between objects", "E_H5_INVALID")
         return [heap.get_data(record["heapid"]) for record in records]
 
-    def _text(self, name: str, datatype: bytes, dataspace: bytes, data: bytes) -> str | tuple[str, ...]:
+    def _text(self, name: str, datatype: bytes, dataspace: bytes, data: bytes) -> str | tuple[str, ...] | None:
         shape, _ = determine_data_shape(dataspace, 0)
         if shape is None or 0 in shape:
             return ()
@@ -167,7 +170,7 @@ class Objects:
             if datatype[1] & 0x0F == 2:
                 texts = [text.rstrip(b" ") for text in texts]
         else:
-            return ()
+            return None
         # Many references to one long string cost nothing until they are decoded.
         if sum(map(len, texts)) > MAX_ATTRIBUTE_BYTES:
             raise LimitError(f"attribute '{name}' has over {MAX_ATTRIBUTE_BYTES} bytes", "E_LIMIT_MEMBER")

@@ -69,7 +69,7 @@ class ArchiveWeights:
         return self._file.dtype_name(f"{owner}/{index}")
 
     def unread(self) -> tuple[str, ...]:
-        """The paths of the arrays that `arrays` never handed out, the optimizer's state left aside."""
+        """The paths of the arrays that `arrays` never handed out, the state of training left aside."""
         return tuple(
             "/".join("layers" if part == _OLD_LAYERS else part for part in path.split("/"))
             for path in self._file.datasets()

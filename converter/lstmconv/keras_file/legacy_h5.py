@@ -15,10 +15,9 @@ import numpy as np
 
 from lstmconv.errors import InvalidFileError, UnsupportedError, printable
 from lstmconv.keras_file.hdf5 import Hdf5File
+from lstmconv.keras_file.hdf5_objects import Attributes
 from lstmconv.keras_file.keras_archive import model_config, version_text
 from lstmconv.keras_file.strict_json import parse_json
-
-_Attributes = dict[str, str | tuple[str, ...]]
 
 
 class LegacyWeights:
@@ -55,7 +54,7 @@ class LegacyWeights:
         return self._file.dtype_name(self._path(layer_name, self.weight_names(layer_name)[index]))
 
     def unread(self) -> tuple[str, ...]:
-        """The paths of arrays that belong to no layer of `layer_names`, the optimizer's state left aside."""
+        """The paths of arrays that belong to no layer of `layer_names`, the state of training left aside."""
         return tuple(path for path in self._file.datasets() if path not in self._owners)
 
     def _checked_weights(self, layer: str) -> tuple[str, ...]:
@@ -107,16 +106,18 @@ def is_legacy(file: Hdf5File) -> bool:
     return bool(marks & {"model_config", "layer_names", "nb_layers"}) or file.is_group("model_weights")
 
 
-def _text(attributes: _Attributes, name: str, shown: str) -> str | None:
-    value = attributes.get(name)
+def _text(attributes: Attributes, name: str, shown: str) -> str | None:
+    if name not in attributes:
+        return None
+    value = attributes[name]
     if isinstance(value, tuple) and len(value) == 1:
         value = value[0]
-    if value is not None and not isinstance(value, str):
+    if not isinstance(value, str):
         raise InvalidFileError(f"{shown}: attribute {name} is not a text", "E_H5_ATTRIBUTE")
     return value
 
 
-def _text_list(attributes: _Attributes, name: str, shown: str) -> tuple[str, ...] | None:
+def _text_list(attributes: Attributes, name: str, shown: str) -> tuple[str, ...] | None:
     """The list of texts `name`, put together from its numbered pieces; None when there is neither."""
     pieces = {key: value for key, value in attributes.items() if key.rstrip("0123456789") == name}
     if not pieces:
@@ -127,7 +128,7 @@ def _text_list(attributes: _Attributes, name: str, shown: str) -> tuple[str, ...
     result: list[str] = []
     for key in keys:
         value = pieces[key]
-        if isinstance(value, str):
+        if not isinstance(value, tuple):
             raise InvalidFileError(f"{shown}: attribute {key} is not a list", "E_H5_ATTRIBUTE")
         result += value
     return tuple(result)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from lstmconv_runtime.graph import Activation
+from lstmconv_runtime.graph import Activation, Value
+from lstmconv_runtime.nodes import Activate, PReLU
 
 from ..builder import Builder, Layer, Tensor
-from ..calls import Call
+from ..calls import Call, flatten
 from ..config import Config
 from ..errors import UnsupportedError, printable
+from ..weights import Spec
+from .compose import elementwise, reduced, scalar, where
+from .shapes import known_size, places
 
 # Keras's name → ours, with the constants of the plain function.
 PLAIN: dict[str, Activation] = {
@@ -43,7 +47,6 @@ PLAIN: dict[str, Activation] = {
     "sparse_sigmoid": Activation("sparse_sigmoid"),
     "sparsemax": Activation("sparsemax", (("axis", -1.0),)),
     "squareplus": Activation("squareplus", (("b", 4.0),)),
-    "threshold": Activation("threshold", (("threshold", 0.0), ("default_value", 0.0))),
 }
 NAMES = (*PLAIN, "hard_sigmoid")
 
@@ -115,8 +118,10 @@ def _elu(config: Config, build: Builder) -> Activation:
 
 def _softmax(config: Config, build: Builder) -> Activation:
     axis = config.raw("axis", -1)
+    if type(axis) is list and len(axis) == 1:
+        axis = axis[0]
     if type(axis) is not int:
-        raise config.bad("axis", "a whole number")
+        raise UnsupportedError(f"{config.where}: axis {printable(axis)} is not one axis", "E_UNSUPPORTED_OPTION")
     return Activation("softmax", (("axis", float(axis)),))
 
 
@@ -129,8 +134,6 @@ LAYERS = {"ReLU": _relu, "LeakyReLU": _leaky_relu, "ELU": _elu, "Softmax": _soft
 
 def activation_tensor(layer: Layer, x: Tensor, activation: Activation) -> Tensor:
     """act(x) as a node of its own; nothing for linear."""
-    from lstmconv_runtime.nodes import Activate
-
     if activation.name == "linear":
         return x
     return Tensor(layer.add(Activate(name=layer.name_for(), x=x.value, activation=activation)), x.mask)
@@ -141,3 +144,56 @@ def activation_layer(layer: Layer, call: Call) -> Tensor:
     x = call.one(layer)
     activation = LAYERS[layer.class_name](layer.config, layer.build)
     return activation_tensor(layer, Tensor(x.value, call.previous_mask(layer)), activation)
+
+
+def softmax_layer(layer: Layer, call: Call) -> Tensor:
+    """Softmax over an axis or several; places outside the mask count as −10⁹ (−3·10⁴ in float16) and come out 0."""
+    x = call.one(layer)
+    value, dtype, mask = x.value, layer.build.dtype(x), _softmax_mask(layer, call)
+    axes = places(layer, "axis", -1, len(layer.build.shape(x)))
+    if mask is not None:
+        lowest = scalar(layer, "lowest", -3e4 if dtype == "float16" else -1e9, dtype)
+        value = where(layer, "masked", mask, value, lowest)
+    part = "" if mask is None else "softmax"
+    if len(axes) == 1:
+        activation = Activation("softmax", (("axis", float(axes[0])),))
+        value = layer.add(Activate(name=layer.name_for(part), x=value, activation=activation))
+    else:
+        value = _softmax_over(layer, part, value, axes)
+    if mask is not None:
+        value = where(layer, "", mask, value, scalar(layer, "zero", 0.0, dtype))
+    return Tensor(value, call.previous_mask(layer))
+
+
+def _softmax_over(layer: Layer, part: str, x: Value, axes: tuple[int, ...]) -> Value:
+    """eˣ / Σ eˣ over several axes, shifted by the maximum."""
+    largest = reduced(layer, "largest", "max", x, axes, keepdims=True)
+    powers = elementwise(layer, "powers", "exp", elementwise(layer, "shifted", "subtract", x, largest))
+    total = reduced(layer, "total", "sum", powers, axes, keepdims=True)
+    return elementwise(layer, part, "divide", powers, total)
+
+
+def _softmax_mask(layer: Layer, call: Call) -> Value | None:
+    """The mask as bool: a number given as a mask holds where it is over a half, cut to its dtype."""
+    explicit = next(flatten(call.option(1, "mask")), None)
+    if explicit is None or layer.build.dtype(explicit) == "bool":
+        return call.mask(layer, 1)
+    dtype = layer.build.dtype(explicit)
+    half = scalar(layer, "half", 0.0 if dtype.startswith(("int", "uint")) else 0.5, dtype)
+    return elementwise(layer, "mask", "greater", explicit.value, half)
+
+
+def prelu(layer: Layer, call: Call) -> Tensor:
+    """max(x, 0) + alpha · min(x, 0), alpha shared along `shared_axes`."""
+    config = layer.config
+    config.ignore("alpha_initializer", "alpha_regularizer", "alpha_constraint")
+    x = call.one(layer)
+    rank = len(layer.build.shape(x))
+    shared = config.raw("shared_axes")
+    shared = [shared] if type(shared) is int else [] if shared is None else shared
+    if type(shared) is not list or not all(type(axis) is int and 0 < axis < rank for axis in shared):
+        raise config.bad("shared_axes", "a list of axes after the batch")
+    shape = tuple(1 if axis in shared else known_size(layer, x, axis) for axis in range(1, rank))
+    arrays = layer.weights.take(layer.where, [Spec("alpha", shape)])
+    node = PReLU(name=layer.name_for(), x=x.value, weights=layer.stored(), shape=shape)
+    return Tensor(layer.add(node, arrays), call.previous_mask(layer))

@@ -69,6 +69,7 @@ class Options:
 
 def read_options(layer: Layer) -> Options:
     config = layer.config
+    config.only("time_major", False)
     config.flag("unroll", False)  # the same result, computed in another way
     options = Options(
         return_sequences=config.flag("return_sequences", False),
@@ -110,7 +111,7 @@ def _read_cells(layer: Layer, described: Any, weights: LayerWeights, what: str) 
         config.done()
         if type(inner) is not list or not inner or not all(type(item) is dict for item in inner):
             raise InvalidFileError(f"{config.where}: cells is not a list of cells", "E_CONFIG_TYPE")
-        places = weights.members("cells", [str(item.get("class_name")) for item in inner])
+        places = weights.members("cells", inner)
         return [
             found
             for index, (item, place) in enumerate(zip(inner, places, strict=True))
@@ -128,7 +129,8 @@ def _read_cells(layer: Layer, described: Any, weights: LayerWeights, what: str) 
 def run_cells(layer: Layer, call: Call, cells: Sequence[tuple[Cell, LayerWeights, str]], options: Options) -> Outputs:
     """One recurrent node per cell.
 
-    A stack of cells is a chain of nodes over the same mask: at a masked step no cell moves, whatever the one below put out.
+    A stack of cells is a chain of nodes over the same mask: at a masked step no cell moves, whatever the one below
+    put out.
     """
     x, mask = call.one(layer), call.mask(layer, 2)
     states = initial_states(layer, call)

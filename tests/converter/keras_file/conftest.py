@@ -29,7 +29,7 @@ def legacy() -> bytes:
 
 @pytest.fixture(scope="session")
 def refusal() -> Callable[[bytes], tuple[int, str]]:
-    """(exit code, error code) of the error that reading some bytes, and every array in them, ends in; (0, "") if none."""
+    """Reads a file and all its arrays: (exit code, error code) of the error that this ends in, (0, "") without one."""
 
     def read(data: bytes) -> tuple[int, str]:
         try:

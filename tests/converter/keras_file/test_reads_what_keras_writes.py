@@ -56,7 +56,7 @@ def _assert_legacy_like_h5py(file: KerasFile, path: Path) -> int:
     assert isinstance(weights, LegacyWeights)
     count = 0
     with h5py.File(path) as oracle:
-        root = oracle["model_weights"] if "model_weights" in oracle else oracle
+        root = oracle.get("model_weights", oracle)
         assert list(weights.layer_names) == _texts(root, "layer_names")
         for layer in weights.layer_names:
             names = _texts(root[layer], "weight_names")

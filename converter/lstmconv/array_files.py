@@ -1,0 +1,256 @@
+"""Arrays in files: `.npy`, `.npz` and `.csv`, in and out.
+
+A CSV row is one sequence: its time steps in order, the features of each step side by side. A first line without any
+number is a heading. Values are written so that reading them gives the same numbers.
+
+Nothing is unpickled, and no size that a file claims is believed before the bytes are there.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from lstmconv_runtime import InputError
+from lstmconv_runtime.graph import FLOATS, Array
+from lstmconv_runtime.nodes import Input
+
+from .atomic_file import publish
+from .errors import InvalidFileError, LimitError, UsageError, printable
+from .keras_file.read_bytes import read_bytes
+from .text_table import shape_text
+
+SUFFIXES = (".npy", ".npz", ".csv")
+MAX_ARRAY_BYTES = 4 * 2**30  # of all arrays of one file, as for the files themselves
+
+
+def check_suffix(path: Path, suffixes: tuple[str, ...] = SUFFIXES) -> str:
+    """The suffix of a path, in lower case.
+
+    Raises:
+        UsageError: it is not one of `suffixes`.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in suffixes:
+        raise UsageError(f"'{printable(str(path))}': the name must end in {' or '.join(suffixes)}", "E_SUFFIX")
+    return suffix
+
+
+# --- in ---------------------------------------------------------------------------------------------------------------
+
+
+def read_inputs(path: Path, inputs: list[Input]) -> Array | dict[str, Array]:
+    """The arrays of a file, as a model with these inputs takes them.
+
+    An `.npz` holds one array per input, by the input's name; the name is free where the model has one input. The other
+    kinds of file hold the array of a single input. Whether the arrays fit the model is for the model to check.
+
+    Raises:
+        FileAccessError, LimitError: the file cannot be read.
+        InvalidFileError: it is damaged, or not of the kind its suffix says.
+        UsageError: its kind does not suit the model.
+        InputError: the columns of a CSV do not make up whole time steps.
+    """
+    suffix = check_suffix(path)
+    if len(inputs) != 1 and suffix != ".npz":
+        names = ", ".join(printable(node.name, 40) for node in inputs)
+        raise UsageError(f"the model takes {len(inputs)} inputs: give them in one .npz, under the names {names}")
+    data = read_bytes(path)
+    shown = printable(path.name, 80)
+    if suffix == ".npy":
+        return parse_npy(data, shown)
+    if suffix == ".csv":
+        return shape_rows(parse_csv(data, shown), inputs[0])
+    arrays = parse_npz(data, shown)
+    if len(inputs) == len(arrays) == 1:
+        return next(iter(arrays.values()))
+    return arrays
+
+
+def parse_npy(data: bytes | memoryview, shown: str) -> Array:
+    """The array of a `.npy` file; read-only, as it lies on the file's bytes.
+
+    Raises:
+        InvalidFileError: not such a file; or it holds Python objects, or too few or too many bytes.
+    """
+    file = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(file)
+        if version == (1, 0):
+            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+        elif version == (2, 0):
+            shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(file)
+        else:
+            raise ValueError(f"its format {version[0]}.{version[1]} is not 1.0 or 2.0")
+    except Exception as error:  # the header is a Python literal: its parser raises much more than ValueError
+        raise InvalidFileError(f"{shown}: not a .npy array: {_first_line(error)}", "E_ARRAY_FILE") from None
+    if dtype.kind not in "biuf":
+        raise InvalidFileError(f"{shown}: holds {printable(str(dtype), 60)}, not numbers", "E_ARRAY_DTYPE")
+    if any(size < 0 for size in shape):
+        raise InvalidFileError(f"{shown}: not a .npy array: its shape is {shape_text(shape)}", "E_ARRAY_FILE")
+    start, count = file.tell(), math.prod(shape)
+    needed, there = count * dtype.itemsize, len(data) - start
+    if needed != there:
+        raise InvalidFileError(
+            f"{shown}: {dtype} {shape_text(shape)} takes {needed} bytes, the file has {there}", "E_ARRAY_FILE"
+        )
+    flat: Array = np.frombuffer(data, dtype, count, start) if count else np.empty(0, dtype)
+    return flat.reshape(shape, order="F" if fortran_order else "C")
+
+
+def parse_npz(data: bytes, shown: str) -> dict[str, Array]:
+    """The arrays of an `.npz` file by name.
+
+    Raises:
+        InvalidFileError: not such a file, or one of its arrays is none.
+        LimitError: its arrays would take more than MAX_ARRAY_BYTES.
+    """
+    arrays: dict[str, Array] = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+            if sum(member.file_size for member in members) > MAX_ARRAY_BYTES:
+                raise LimitError(f"{shown}: its arrays take more than {MAX_ARRAY_BYTES} bytes", "E_LIMIT_SIZE")
+            for member in members:
+                name = member.filename.removesuffix(".npy")
+                where = f"{shown}, array '{printable(name, 80)}'"
+                if name == member.filename or name in arrays:
+                    raise InvalidFileError(f"{where}: is no .npy member, or is there twice", "E_ARRAY_FILE")
+                arrays[name] = parse_npy(archive.read(member), where)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise InvalidFileError(f"{shown}: not an .npz archive: {_first_line(error)}", "E_ARRAY_FILE") from None
+    return arrays
+
+
+def parse_csv(data: bytes, shown: str) -> Array:
+    """The numbers of a CSV file, (rows, columns) float64.
+
+    Raises:
+        InvalidFileError: not text, no rows, a cell that is no number, or rows of different lengths.
+    """
+    try:
+        lines = data.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise InvalidFileError(f"{shown}: not a CSV file: it is not UTF-8 text", "E_ARRAY_FILE") from None
+    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    if numbered and not any(_is_number(cell) for cell in numbered[0][1].split(",")):
+        del numbered[0]
+    if not numbered:
+        raise InvalidFileError(f"{shown}: has no rows of numbers", "E_ARRAY_FILE")
+    columns = numbered[0][1].count(",") + 1
+    rows = np.empty((len(numbered), columns))
+    for row, (number, line) in zip(rows, numbered, strict=True):
+        cells = line.split(",")
+        if len(cells) != columns:
+            raise InvalidFileError(f"{shown}, line {number}: {len(cells)} values, not {columns}", "E_ARRAY_FILE")
+        try:
+            row[:] = [float(cell) for cell in cells]
+        except ValueError:
+            odd = next(cell for cell in cells if not _is_number(cell))
+            raise InvalidFileError(
+                f"{shown}, line {number}: '{printable(odd.strip(), 40)}' is not a number", "E_ARRAY_FILE"
+            ) from None
+    return rows
+
+
+def shape_rows(rows: Array, node: Input) -> Array:
+    """Rows of a CSV in the shape of an input: (rows, time · features) → (rows, time, features).
+
+    Raises:
+        InputError: the number of columns does not fit, or an input of whole numbers gets others.
+    """
+    wanted = node.shape[1:]
+    columns = rows.shape[1]
+    known = math.prod(size for size in wanted if size is not None)
+    unknown = wanted.count(None)
+    if unknown > 1 or known == 0:
+        raise InputError(f"input '{node.name}': rows cannot be laid out as {shape_text(node.shape)}; give a .npy")
+    if (columns % known if unknown else columns != known) != 0:
+        some = f"{'a multiple of ' if unknown else ''}{known}"
+        raise InputError(
+            f"input '{node.name}': a row needs {some} values for the shape {shape_text(node.shape)}, got {columns}"
+        )
+    if node.dtype not in FLOATS:
+        whole = rows.astype(np.int64) if np.isfinite(rows).all() and np.abs(rows).max() < 2**53 else None
+        if whole is None or not np.array_equal(whole, rows):
+            raise InputError(f"input '{node.name}': takes {node.dtype}, but not all values are whole numbers")
+        rows = whole
+    return rows.reshape(len(rows), *(columns // known if size is None else size for size in wanted))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return printable(lines[0] if lines else type(error).__name__)
+
+
+# --- out --------------------------------------------------------------------------------------------------------------
+
+
+def write_arrays(arrays: Mapping[str, Array], path: Path, force: bool) -> None:
+    """Publishes arrays as the kind of file that the suffix says: all of them in an `.npz`, a single one in the others.
+
+    Raises:
+        UsageError: several arrays, and not an `.npz`.
+        FileAccessError: see `atomic_file.publish`.
+    """
+    suffix = check_suffix(path)
+    check_number(len(arrays), path)
+    with publish(path, force) as file:
+        if suffix == ".npz":
+            write_npz(arrays, file)
+            return
+        (array,) = arrays.values()
+        if suffix == ".npy":
+            np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+        else:
+            file.write(csv_text(array).encode())
+
+
+def check_number(count: int, path: Path) -> None:
+    """Raises UsageError where a file of this kind cannot hold `count` arrays."""
+    suffix = check_suffix(path)
+    if count != 1 and suffix != ".npz":
+        raise UsageError(f"the model has {count} outputs, which a {suffix} cannot hold: let the output be an .npz")
+
+
+def write_npz(arrays: Mapping[str, Array], file: BinaryIO) -> None:
+    """An `.npz` archive like that of `np.savez`, whose keywords exclude some names. Equal arrays give equal bytes.
+
+    Raises:
+        InvalidFileError: a name that would lead out of the folder when someone unpacks the archive.
+    """
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            if "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
+                raise InvalidFileError(f"'{printable(name)}' cannot be the name of an array in an .npz", "E_NPZ_NAME")
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def csv_text(array: Array) -> str:
+    """An array as CSV, one row per sequence, each value with the digits that tell it from its neighbours."""
+    numbers = array.astype(np.uint8) if array.dtype.kind == "b" else array
+    rows = numbers.reshape(*(numbers.shape[:1] or (1,)), math.prod(numbers.shape[1:]))
+    blocks = (rows[start : start + 1000].astype(np.str_) for start in range(0, len(rows), 1000))
+    return "".join(f"{','.join(row)}\n" for block in blocks for row in block.tolist())
+
+
+def csv_texts(arrays: Mapping[str, Array]) -> str:
+    """Arrays as CSV; where there are several, each under a line with its name."""
+    if len(arrays) == 1:
+        return "".join(csv_text(array) for array in arrays.values())
+    return "".join(f"# {printable(name)}\n{csv_text(array)}" for name, array in arrays.items())

@@ -1,0 +1,278 @@
+"""The commands of `lstmconv`: each parses its arguments, calls, and prints. What fails, `__main__` reports.
+
+Modules that only some commands need are imported by those commands, so that the others start fast.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .errors import printable
+from .standard_streams import print_note, print_result
+
+EXIT_CODES = """\b
+Exit codes:
+  0   done
+  1   a check did not hold (verify, parity)
+  2   usage: the arguments, or an input array that does not fit the model
+  3   unsupported: a layer, an option, or a format version
+  4   invalid: a damaged or hostile file, or not the kind of file it should be
+  5   over a limit, or out of memory
+  6   input or output failed, or the output exists already
+  70  a bug of lstmconv
+  130, 141, 143  ended by an interrupt, by a closed pipe, or by SIGTERM
+"""
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,  # rich would take longer to import than most commands run
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EXIT_CODES,
+)
+
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing output file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+# readable=False: whether a file can be read shows when it is read, with exit code 6.
+BundleFile = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle, NAME.safetensors.", readable=False)]
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A Keras file, NAME.keras.", readable=False)]
+InputFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="INPUT",
+        help="A .npy, .npz (one array per input, by its name) or .csv file (a row per sequence: its time steps in "
+        "order, the features of each step side by side).",
+        readable=False,
+    ),
+]
+
+
+def _json_text(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=2, allow_nan=False)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import lstmconv_runtime
+
+        from . import __version__
+
+        print_result(f"lstmconv {__version__}, lstmconv_runtime {lstmconv_runtime.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def lstmconv(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the versions and exit.")
+    ] = False,
+) -> None:
+    """Turns trained Keras recurrent models into safetensors bundles, without TensorFlow, and proves them equal.
+
+    \b
+    Example:
+      lstmconv export sine.keras
+      lstmconv verify sine.safetensors
+      lstmconv run sine.safetensors windows.npy -o predictions.npy
+
+    Results go to standard output, warnings and errors to standard error, an error in one line with a code in brackets.
+    No file is written unless everything went well.
+    """
+
+
+@app.command(epilog="Exit codes: 0 done, 2 usage, 3 unsupported, 4 invalid, 5 over a limit, 6 input or output.")
+def export(
+    model: ModelFile,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="OUT", help="The bundle; by default MODEL with the suffix .safetensors."),
+    ] = None,
+    force: Force = False,
+    allow_nonfinite: Annotated[
+        bool, typer.Option("--allow-nonfinite", help="Accept NaN and infinity among the weights.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write the bundle of a Keras model.
+
+    The file is read as data: neither Keras nor TensorFlow is needed, and nothing in it is executed.
+
+    \b
+    Example:
+      lstmconv export sine.keras -o sine.safetensors
+    """
+    from . import conversion, inspection, output_paths
+
+    out = out or output_paths.bundle_path(model)
+    output_paths.check_output(out, force, model)
+    made = conversion.export(model, out, force=force, allow_nonfinite=allow_nonfinite)
+    for warning in made.warnings:
+        print_note("warning", warning)
+    report = inspection.export_report(made, out)
+    print_result(_json_text(report) if as_json else inspection.export_text(report))
+
+
+@app.command(epilog="Exit codes: 0 done, 2 usage, 3 unsupported, 4 invalid, 5 over a limit, 6 input or output.")
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A bundle or a Keras file.", readable=False)],
+    as_json: Json = False,
+) -> None:
+    """Show what is in a bundle or a Keras file.
+
+    Layers with their settings, named tensors with shapes and dtypes, the number of parameters, where the model comes
+    from, its inputs, outputs and probes; of a Keras file, what its bundle would hold.
+
+    \b
+    Example:
+      lstmconv inspect sine.safetensors
+    """
+    from . import inspection
+
+    found = inspection.inspect_file(file)
+    for warning in found["warnings"]:
+        print_note("warning", warning)
+    print_result(_json_text(found) if as_json else inspection.inspection_text(found))
+
+
+@app.command(
+    epilog="Exit codes: 0 done, 2 usage or an input that does not fit, 4 invalid, 5 over a limit, 6 input or output."
+)
+def run(
+    bundle: BundleFile,
+    input_file: InputFile,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="OUT", help="A .npy, .npz or .csv file; by default CSV is printed."),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Predict from the sequences in a file.
+
+    \b
+    Example:
+      lstmconv run sine.safetensors windows.npy -o predictions.npy
+      lstmconv run sine.safetensors windows.csv
+    """
+    from . import array_files, bundle_file, output_paths, prediction
+
+    if out is not None:
+        array_files.check_suffix(out)
+        output_paths.check_output(out, force, bundle, input_file)
+    model = bundle_file.load_bundle(bundle)
+    if out is not None:
+        array_files.check_number(len(model.output_names), out)
+    outputs = prediction.named_outputs(model, array_files.read_inputs(input_file, prediction.inputs_of(model)))
+    if out is None:
+        print_result(array_files.csv_texts(outputs))
+    else:
+        array_files.write_arrays(outputs, out, force)
+
+
+@app.command(
+    epilog="Exit codes: 0 done, 2 usage or an input that does not fit, 4 invalid, 5 over a limit, 6 input or output."
+)
+def trace(
+    bundle: BundleFile,
+    input_file: InputFile,
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="OUT", help="An .npz file, with keys like lstm/f for a forget gate.")
+    ],
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="PICTURE", help="Draw each gate as a heat map: a .png, .svg or .pdf file."),
+    ] = None,
+    row: Annotated[int, typer.Option("--row", help="Which sequence of the input to draw, counted from 0.")] = 0,
+    force: Force = False,
+) -> None:
+    """Record every gate at every time step.
+
+    The gates and states of each recurrent layer, and what every other layer gives, go to an .npz file.
+
+    \b
+    Example:
+      lstmconv trace sine.safetensors windows.npy -o trace.npz --plot gates.png
+    """
+    from . import array_files, atomic_file, bundle_file, gate_plot, output_paths, prediction
+
+    array_files.check_suffix(out, (".npz",))
+    output_paths.check_output(out, force, bundle, input_file)
+    if plot is not None:
+        array_files.check_suffix(plot, gate_plot.SUFFIXES)
+        output_paths.check_output(plot, force, bundle, input_file, out)
+        gate_plot.require_matplotlib()
+    model = bundle_file.load_bundle(bundle)
+    traced = model.trace(array_files.read_inputs(input_file, prediction.inputs_of(model)))
+    figure = None if plot is None else gate_plot.gate_figure(traced, row)
+    array_files.write_arrays(prediction.traced_arrays(traced), out, force)
+    if plot is not None:
+        with atomic_file.publish(plot, force) as file:
+            gate_plot.save_figure(figure, file, plot.suffix)
+
+
+@app.command(
+    epilog="Exit codes: 0 the probes hold, 1 they do not, 2 usage, 3 unsupported, 4 invalid, 6 input or output."
+)
+def verify(bundle: BundleFile, as_json: Json = False) -> None:
+    """Check a bundle by its own probes.
+
+    These are inputs with the outputs that were computed for them when the bundle was made.
+
+    \b
+    Example:
+      lstmconv verify sine.safetensors
+    """
+    from . import bundle_file, probe_report
+
+    report = {"bundle": str(bundle), **probe_report.probe_report(bundle_file.load_bundle(bundle))}
+    print_result(_json_text(report) if as_json else probe_report.probe_report_text(report, printable(str(bundle))))
+    if not report["ok"]:
+        raise typer.Exit(1)
+
+
+@app.command(
+    epilog="Exit codes: 0 the engines agree, 1 they do not, 2 usage or a missing package, 3, 4, 5, 6 as for export."
+)
+def parity(
+    model: ModelFile,
+    input_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--input",
+            metavar="INPUT",
+            help="A .npy file, or an .npz with an array per input; by default random.",
+            readable=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare Keras, the runtime, onnxruntime.
+
+    The same inputs go through all three; a table shows how far their outputs are apart.
+
+    \b
+    Example:
+      lstmconv parity sine.keras --input windows.npy
+    """
+    raise typer.Exit(import_module("lstmconv.parity.command").run(model, input_file, as_json))
+
+
+@app.command(epilog="Exit codes: 0 done, 1 the engines do not agree, 2 usage or a missing package, 6 input or output.")
+def demo(
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The folder for its files; by default ./demo.")
+    ] = None,
+) -> None:
+    """Train, export and compare a sine-wave LSTM.
+
+    Writes the model, its bundle, its ONNX export and two pictures.
+
+    \b
+    Example:
+      lstmconv demo --out sine-demo
+    """
+    raise typer.Exit(import_module("lstmconv.demo").run(out))

@@ -1,0 +1,196 @@
+"""Keras 2 (standalone and tf.keras) and the .h5 files of Keras 3 → today's form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import InvalidFileError, UnsupportedError, printable
+from .inbound_nodes import todays_call
+from .tf_operations import is_tf_operation, keras3_module, todays_operation
+
+MODELS = ("Model", "Functional", "Sequential")
+Options = dict[str, Any]
+
+
+def to_today(item: Any, modern: bool) -> dict[str, Any]:
+    """A serialised model in today's form.
+
+    Args:
+        modern: the file was written by Keras 3, where only the calls differ.
+    """
+    if type(item) is not dict or item.get("class_name") not in MODELS:
+        name = item.get("class_name") if type(item) is dict else item
+        raise UnsupportedError(
+            f"the model: class '{printable(name)}' is not Sequential or Functional; the forward pass of a subclassed "
+            "model is Python code, which is not in the file",
+            "E_UNSUPPORTED_LAYER",
+        )
+    config = item.get("config")
+    if type(config) is list:  # Sequential before Keras 2.2.3
+        config = {"name": "sequential", "layers": config}
+    if type(config) is not dict or type(config.get("layers")) is not list:
+        raise InvalidFileError("the model: its config has no list of layers", "E_CONFIG_TYPE")
+    sequential = item["class_name"] == "Sequential"
+    names = {_name(layer) for layer in config["layers"]}
+    layers = [_layer(layer, names, modern) for layer in config["layers"]]
+    if sequential:
+        layers = [*_input_layer(layers, config), *layers]
+    return {
+        "class_name": "Sequential" if sequential else "Functional",
+        "name": item.get("name"),
+        "config": {**config, "layers": layers},
+        **({"inbound_nodes": item["inbound_nodes"]} if "inbound_nodes" in item else {}),
+    }
+
+
+def _name(item: Any) -> str:
+    if type(item) is not dict:
+        raise InvalidFileError("the model: a layer is not an object", "E_CONFIG_TYPE")
+    config = item.get("config")
+    name = item.get("name") or (config.get("name") if type(config) is dict else None)
+    return str(name)
+
+
+def _layer(item: dict[str, Any], names: set[str], modern: bool) -> dict[str, Any]:
+    """One entry of a model's list of layers."""
+    class_name, where = str(item.get("class_name")), f"layer '{printable(_name(item))}'"
+    nodes = item.get("inbound_nodes", [])
+    if type(nodes) is not list:
+        raise InvalidFileError(f"{where}: inbound_nodes is not a list", "E_CONFIG_TYPE")
+    calls = [todays_call(where, class_name, node, names) for node in nodes]
+    if is_tf_operation(class_name):
+        return todays_operation(where, _name(item), item, calls)
+    if modern and class_name not in MODELS and "trainable" not in item.get("config", {}) and calls:
+        # An operation: layers say whether they are trainable.
+        return {**item, "name": _name(item), "module": keras3_module(class_name), "inbound_nodes": calls}
+    if class_name in MODELS:
+        made = to_today(item, modern)
+        made["config"] = {**made["config"], "name": _name(item)}
+    else:
+        made = {**item, **layer_to_today(item, modern)}
+    return {**made, "name": _name(item), "inbound_nodes": calls}
+
+
+def layer_to_today(item: dict[str, Any], modern: bool) -> dict[str, Any]:
+    """class_name and config of one layer in today's form, the layers it wraps included."""
+    name, config = str(item.get("class_name")), item.get("config")
+    if type(config) is not dict:
+        raise InvalidFileError(f"layer of class '{printable(name)}': its config is not an object", "E_CONFIG_TYPE")
+    config = dict(config)
+    for key in ("layer", "backward_layer", "cell"):
+        if type(config.get(key)) is dict:
+            inner = config[key]
+            config[key] = (
+                to_today(inner, modern) if inner.get("class_name") in MODELS else layer_to_today(inner, modern)
+            )
+    if type(config.get("cells")) is list:
+        config["cells"] = [layer_to_today(cell, modern) for cell in config["cells"] if type(cell) is dict]
+    if not modern:
+        for key in ("time_major", "num_constants"):
+            if config.get(key) in (False, None, 0):
+                config.pop(key, None)
+        if name in CHANGED:
+            name, config = CHANGED[name](config)
+    made = {"class_name": name, "config": config}
+    return {**item, **made}
+
+
+def _input_layer(layers: list[dict[str, Any]], config: Options) -> list[dict[str, Any]]:
+    """The InputLayer that a Sequential model before Keras 3 left out."""
+    first = layers[0] if layers else {}
+    inner = first.get("config")
+    if not layers or type(inner) is not dict or first.get("class_name") == "InputLayer":
+        return []
+    while "batch_input_shape" not in inner and type(inner.get("layers")) is list and inner["layers"]:
+        first = inner["layers"][0]  # a model as the first layer
+        inner = first.get("config", {})
+        if first.get("class_name") == "InputLayer":
+            return [{"class_name": "InputLayer", "config": {**inner, "name": f"{_name(layers[0])}_input"}}]
+    shape = inner.get("batch_input_shape") or config.get("build_input_shape")
+    if shape is None:
+        raise InvalidFileError("the model: it was never built, so it has no input shape", "E_GRAPH")
+    dtype = inner.get("dtype") if str(inner.get("dtype")).startswith(("int", "uint")) else "float32"
+    values = {"batch_shape": shape, "dtype": dtype, "name": f"{_name(layers[0])}_input"}
+    return [{"class_name": "InputLayer", "config": values, "name": values["name"]}]
+
+
+# --- layers whose options have changed --------------------------------------------------------------------------------
+
+
+def _gru(config: Options) -> tuple[str, Options]:
+    """Without the key, the reset gate is applied before the product, as before Keras 2.1."""
+    return "GRU", {"reset_after": False, **config}
+
+
+def _gru_cell(config: Options) -> tuple[str, Options]:
+    return "GRUCell", {"reset_after": False, **config}
+
+
+def _cudnn_lstm(config: Options) -> tuple[str, Options]:
+    return "LSTM", {**config, "activation": "tanh", "recurrent_activation": "sigmoid", "use_bias": True}
+
+
+def _cudnn_gru(config: Options) -> tuple[str, Options]:
+    gates = {"activation": "tanh", "recurrent_activation": "sigmoid", "use_bias": True, "reset_after": True}
+    return "GRU", {**config, **gates}
+
+
+def _embedding(config: Options) -> tuple[str, Options]:
+    """Keras 2.0 gave the table the dtype of the ids."""
+    dtype = config.get("dtype")
+    return "Embedding", {**config, "dtype": "float32" if str(dtype).startswith("int") else dtype}
+
+
+def _leaky_relu(config: Options) -> tuple[str, Options]:
+    made = dict(config)
+    if "alpha" in made:
+        alpha = made.pop("alpha")
+        made["negative_slope"] = _number(alpha)
+    return "LeakyReLU", made
+
+
+def _elu(config: Options) -> tuple[str, Options]:
+    return "ELU", {**config, "alpha": _number(config.get("alpha", 1.0))}
+
+
+def _number(value: Any) -> Any:
+    """A number that some versions wrote as a serialised 0-d array."""
+    return value.get("value") if type(value) is dict and value.get("type") == "ndarray" else value
+
+
+def _thresholded_relu(config: Options) -> tuple[str, Options]:
+    """x where x > theta, else 0, is today's ReLU with a threshold."""
+    made = {key: value for key, value in config.items() if key != "theta"}
+    return "ReLU", {**made, "threshold": _number(config.get("theta", 1.0))}
+
+
+def _relu(config: Options) -> tuple[str, Options]:
+    made = dict(config)
+    for key in ("max_value", "negative_slope", "threshold"):
+        if key in made:
+            made[key] = _number(made[key])
+    return "ReLU", made
+
+
+def _batch_normalization(config: Options) -> tuple[str, Options]:
+    unused = ("renorm", "fused", "virtual_batch_size", "renorm_clipping", "renorm_momentum", "adjustment")
+    if config.get("virtual_batch_size") is not None or config.get("renorm") not in (None, False):
+        return "BatchNormalization", config  # its handler refuses them by name
+    return "BatchNormalization", {key: value for key, value in config.items() if key not in unused}
+
+
+CHANGED: dict[str, Callable[[Options], tuple[str, Options]]] = {
+    "GRU": _gru,
+    "GRUCell": _gru_cell,
+    "CuDNNLSTM": _cudnn_lstm,
+    "CuDNNGRU": _cudnn_gru,
+    "Embedding": _embedding,
+    "LeakyReLU": _leaky_relu,
+    "ELU": _elu,
+    "ReLU": _relu,
+    "ThresholdedReLU": _thresholded_relu,
+    "BatchNormalization": _batch_normalization,
+    "BatchNormalizationV2": _batch_normalization,
+    "BatchNormalizationV1": _batch_normalization,
+}

@@ -1,0 +1,178 @@
+"""The calls of a Functional model: references between them resolved, each run once what it reads is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from .builder import Tensor
+from .calls import Call, flatten
+from .errors import InvalidFileError, UnsupportedError, printable
+
+Reference: TypeAlias = tuple[str, int, int]  # layer, which call of it, which tensor of that call
+MAX_CALLS = 10_000
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A call still to be run."""
+
+    layer: str
+    index: int
+    args: list[Any]
+    kwargs: dict[str, Any]
+
+
+def reference(where: str, item: Any) -> Reference:
+    """A [layer, node, tensor] triple of the file.
+
+    Raises:
+        UnsupportedError: something else stands there.
+    """
+    if type(item) is list and len(item) >= 3 and type(item[0]) is str and type(item[1]) is type(item[2]) is int:
+        return item[0], item[1], item[2]
+    raise UnsupportedError(
+        f"{where}: {printable(item)} is not a reference to a layer, a node and a tensor", "E_UNSUPPORTED_STRUCTURE"
+    )
+
+
+def pending_calls(where: str, layers: list[dict[str, Any]]) -> list[Pending]:
+    """Every call that the config of a Functional model lists."""
+    calls: list[Pending] = []
+    for item in layers:
+        nodes = item.get("inbound_nodes", [])
+        if type(nodes) is not list:
+            raise InvalidFileError(f"{where}: inbound_nodes is not a list", "E_CONFIG_TYPE")
+        for index, node in enumerate(nodes):
+            if type(node) is not dict or type(node.get("args")) is not list or type(node.get("kwargs")) is not dict:
+                raise InvalidFileError(f"{where}: a call of '{printable(item.get('name'))}' is malformed", "E_GRAPH")
+            calls.append(Pending(str(item.get("name")), index, node["args"], node["kwargs"]))
+        if len(calls) > MAX_CALLS:
+            raise InvalidFileError(f"{where}: more than {MAX_CALLS} calls", "E_LIMIT_LAYERS")
+    return calls
+
+
+def tensor_reference(where: str, item: Any) -> Reference | None:
+    """The reference inside a serialised Keras tensor; None if the item is something else."""
+    if type(item) is dict and item.get("class_name") == "__keras_tensor__":
+        config = item.get("config")
+        return reference(where, config.get("keras_history") if type(config) is dict else None)
+    return None
+
+
+def references(where: str, structure: Any) -> Iterator[Reference]:
+    """Every reference in the arguments of a call."""
+    found = tensor_reference(where, structure)
+    if found:
+        yield found
+    elif type(structure) is list:
+        for item in structure:
+            yield from references(where, item)
+    elif type(structure) is dict:
+        for item in structure.values():
+            yield from references(where, item)
+
+
+def first_index(layer: str, count: int, used: set[int], default: int) -> int:
+    """The number of a layer's first call: models used as layers may start at 1, after the call that made them."""
+    if max(used, default=0) >= count:
+        return 1
+    return 0 if 0 in used else default
+
+
+def run_calls(
+    where: str,
+    layers: list[dict[str, Any]],
+    outputs: list[Reference],
+    given: Mapping[str, Tensor],
+    nested: Mapping[str, int],
+    run: Callable[[str, Call], Any],
+) -> Callable[[Reference], Tensor]:
+    """Runs all calls in an order in which each finds what it reads.
+
+    Args:
+        given: tensors of the input layers, by layer name.
+        nested: for models used as layers, the number their first call has unless the references tell otherwise.
+        run: calls one layer.
+
+    Returns:
+        A function from a reference to its tensor.
+
+    Raises:
+        InvalidFileError: a reference to nothing, or a cycle.
+    """
+    calls = pending_calls(where, layers)
+    used: dict[str, set[int]] = {}
+    counts: dict[str, int] = {}
+    wanted = {id(call): list(references(where, [call.args, call.kwargs])) for call in calls}
+    for name, index, _ in [*outputs, *(ref for refs in wanted.values() for ref in refs)]:
+        used.setdefault(name, set()).add(index)
+    for call in calls:
+        counts[call.layer] = max(counts.get(call.layer, 0), call.index + 1)
+    offset = {name: first_index(name, counts.get(name, 0), used.get(name, set()), nested[name]) for name in nested}
+    results: dict[tuple[str, int], list[Tensor]] = {(name, 0): [tensor] for name, tensor in given.items()}
+
+    def resolve(ref: Reference) -> Tensor:
+        name, index, position = ref
+        made = results.get((name, index), [])
+        if not 0 <= position < len(made):
+            raise InvalidFileError(
+                f"{where}: refers to output {position} of call {index} of '{printable(name)}', which is not there",
+                "E_GRAPH",
+            )
+        return made[position]
+
+    waiting = calls
+    while waiting:
+        later = []
+        for call in waiting:
+            if all((name, index) in results for name, index, _ in wanted[id(call)]):
+                args = [decode(where, a, resolve) for a in call.args]
+                kwargs = {key: decode(where, a, resolve) for key, a in call.kwargs.items()}
+                made = run(call.layer, Call(args, kwargs))
+                results[call.layer, call.index + offset.get(call.layer, 0)] = list(flatten(made))
+            else:
+                later.append(call)
+        if len(later) == len(waiting):
+            names = ", ".join(sorted({printable(call.layer) for call in later})[:5])
+            raise InvalidFileError(f"{where}: calls that wait for each other, or for nothing: {names}", "E_GRAPH")
+        waiting = later
+    return resolve
+
+
+def decode(where: str, item: Any, resolve: Callable[[Reference], Tensor]) -> Any:
+    """An argument of a call: tensors resolved, slices and arrays as Python has them, the rest as plain JSON.
+
+    Raises:
+        UnsupportedError: an object that is none of these.
+    """
+    found = tensor_reference(where, item)
+    if found:
+        return resolve(found)
+    if type(item) is list:
+        return [decode(where, inner, resolve) for inner in item]
+    if type(item) is not dict:
+        return item
+    kind, config = item.get("class_name"), item.get("config")
+    if kind is None:
+        return {key: decode(where, inner, resolve) for key, inner in item.items()}
+    if kind == "__slice__" and type(config) is dict:
+        parts = [config.get(key) for key in ("start", "stop", "step")]
+        if all(part is None or type(part) is int for part in parts):
+            return slice(*parts)
+    if kind == "__ellipsis__":
+        return ...
+    if kind in ("__numpy__", "__tensor__") and type(config) is dict:
+        return StoredArray(config.get("value"), str(config.get("dtype")))
+    raise UnsupportedError(
+        f"{where}: an argument of class '{printable(kind)}' is not supported", "E_UNSUPPORTED_STRUCTURE"
+    )
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An array written into the config."""
+
+    value: Any
+    dtype: str

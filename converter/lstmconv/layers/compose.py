@@ -1,0 +1,48 @@
+"""The small steps that layers without a node of their own are written in."""
+
+from __future__ import annotations
+
+from lstmconv_runtime.graph import Value
+from lstmconv_runtime.nodes import Elementwise, ExpandDims, MatMul, Reduce, Where
+
+from ..builder import Layer
+
+
+def elementwise(layer: Layer, part: str, op: str, *args: Value) -> Value:
+    """op(*args) place by place."""
+    return layer.add(Elementwise(name=layer.name_for(part), op=op, args=args))
+
+
+def scalar(layer: Layer, part: str, number: float, dtype: str) -> Value:
+    """A constant without axes."""
+    return layer.build.constant(layer.where, f"{layer.name}.{part}", number, dtype)
+
+
+def reduced(layer: Layer, part: str, op: str, x: Value, axes: tuple[int, ...], keepdims: bool) -> Value:
+    """sum, mean, max, … over axes."""
+    return layer.add(Reduce(name=layer.name_for(part), x=x, op=op, axes=axes, keepdims=keepdims))
+
+
+def expanded(layer: Layer, part: str, x: Value, *axes: int) -> Value:
+    """x with new axes of size 1, put in one after the other."""
+    for axis in axes:
+        x = layer.add(ExpandDims(name=layer.name_for(part), x=x, axis=axis))
+    return x
+
+
+def where(layer: Layer, part: str, condition: Value, a: Value, b: Value) -> Value:
+    """a where the condition holds, else b."""
+    return layer.add(Where(name=layer.name_for(part), condition=condition, a=a, b=b))
+
+
+def product(layer: Layer, part: str, a: Value, b: Value, transpose_b: bool = False) -> Value:
+    """a @ b."""
+    return layer.add(MatMul(name=layer.name_for(part), a=a, b=b, transpose_b=transpose_b))
+
+
+def conjunction(layer: Layer, part: str, masks: list[Value]) -> Value | None:
+    """Where all the masks hold; None for no mask."""
+    joined: Value | None = None
+    for mask in masks:
+        joined = mask if joined is None else elementwise(layer, part, "logical_and", joined, mask)
+    return joined

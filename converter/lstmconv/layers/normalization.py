@@ -1,0 +1,177 @@
+"""Normalisation by stored statistics, by those of the input, and by numbers in the config. All pass their mask on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from lstmconv_runtime.graph import Array, Shape
+from lstmconv_runtime.nodes import BatchNorm, GroupNorm, LayerNorm
+
+from ..builder import Layer, Tensor
+from ..calls import Call
+from ..errors import InvalidFileError
+from ..weights import Spec
+from .compose import elementwise, reduced, scalar
+from .shapes import known_size, place, places
+
+KERAS_EPSILON = 1e-7  # keras.config.epsilon(), the least standard deviation of Normalization
+
+
+def _ignore_training(layer: Layer, *names: str) -> None:
+    for name in names:
+        layer.config.ignore(f"{name}_initializer", f"{name}_regularizer", f"{name}_constraint")
+
+
+def batch_normalization(layer: Layer, call: Call) -> Tensor:
+    """By the moving statistics, whatever the mask."""
+    config = layer.config
+    _ignore_training(layer, "gamma", "beta", "moving_mean", "moving_variance")
+    config.ignore("momentum", "synchronized", "renorm_clipping", "renorm_momentum")
+    renorm = config.flag("renorm", False)  # statistics of its own for training, beside those of inference
+    epsilon, scale, center = config.number("epsilon", 1e-3), config.flag("scale", True), config.flag("center", True)
+    x = call.one(layer)
+    axes = places(layer, "axis", -1, len(layer.build.shape(x)))
+    if len(axes) != 1:
+        raise layer.unsupported(f"axis {list(axes)}; only one axis is supported")
+    size = known_size(layer, x, axes[0])
+    specs = [
+        *[Spec("gamma", (size,))] * scale,
+        *[Spec("beta", (size,))] * center,
+        Spec("mean", (size,), trainable=False),
+        Spec("variance", (size,), trainable=False),
+    ]
+    extra = ("moving_stddev", "renorm_mean", "renorm_stddev") if renorm else ()
+    arrays = layer.weights.take(layer.where, [*specs, *(Spec(name, (size,), trainable=False) for name in extra)])
+    node = BatchNorm(
+        name=layer.name_for(), x=x.value, weights=layer.stored(), axis=axes[0], size=size, epsilon=epsilon,
+        scale=scale, center=center,
+    )  # fmt: skip
+    return Tensor(layer.add(node, {spec.name: arrays[spec.name] for spec in specs}), call.previous_mask(layer))
+
+
+def layer_normalization(layer: Layer, call: Call) -> Tensor:
+    """Over the axes of each example. Computes in the dtype of its input, then casts to its own."""
+    config = layer.config
+    _ignore_training(layer, "gamma", "beta")
+    epsilon, rms = config.number("epsilon", 1e-3), config.flag("rms_scaling", False)
+    scale, center = config.flag("scale", True) or rms, config.flag("center", True) and not rms
+    x = _float(layer, call.one(layer))
+    rank = len(layer.build.shape(x))
+    axes = places(layer, "axis", -1, rank)
+    sizes = tuple(known_size(layer, x, axis) for axis in axes)
+    # Keras sorts the axes as they are written, negative ones first, and reads the arrays in row-major order.
+    written = config.raw("axis", -1)
+    stored = tuple(known_size(layer, x, axis) for axis in (sorted(written) if type(written) is list else [written]))
+    arrays = layer.weights.take(layer.where, [Spec("gamma", stored)] * scale + [Spec("beta", stored)] * center)
+    node = LayerNorm(
+        name=layer.name_for(), x=x.value, weights=layer.stored(), axes=axes, shape=sizes, epsilon=epsilon,
+        scale=scale, center=center, rms=rms,
+    )  # fmt: skip
+    made = layer.add(node, {name: array.reshape(sizes) for name, array in arrays.items()})
+    return layer.cast(Tensor(made, call.previous_mask(layer)))
+
+
+def group_normalization(layer: Layer, call: Call) -> Tensor:
+    """Over groups of channels. Computes in the dtype of its input, then casts to its own."""
+    config = layer.config
+    _ignore_training(layer, "gamma", "beta")
+    epsilon, scale, center = config.number("epsilon", 1e-3), config.flag("scale", True), config.flag("center", True)
+    groups = config.integer("groups", 32, least=-1)
+    x = _float(layer, call.one(layer))
+    axis = place(layer, "axis", config.raw("axis", -1), len(layer.build.shape(x)))
+    size = known_size(layer, x, axis)
+    groups = size if groups == -1 else groups
+    if groups == 0 or size % groups:
+        raise config.bad("groups", f"a divisor of its {size} channels")
+    arrays = layer.weights.take(layer.where, [Spec("gamma", (size,))] * scale + [Spec("beta", (size,))] * center)
+    node = GroupNorm(
+        name=layer.name_for(), x=x.value, weights=layer.stored(), axis=axis, size=size, groups=groups,
+        epsilon=epsilon, scale=scale, center=center,
+    )  # fmt: skip
+    return layer.cast(Tensor(layer.add(node, arrays), call.previous_mask(layer)))
+
+
+def unit_normalization(layer: Layer, call: Call) -> Tensor:
+    """x · min(1 / √Σ x², 10¹²): length 1 over its axes."""
+    x = call.one(layer)
+    axes = places(layer, "axis", -1, len(layer.build.shape(x)))
+    square = elementwise(layer, "square", "square", x.value)
+    total = reduced(layer, "total", "sum", square, axes, keepdims=True)
+    limit = scalar(layer, "limit", 1e12, layer.build.dtype(x))
+    inverse = elementwise(layer, "inverse", "minimum", elementwise(layer, "rsqrt", "rsqrt", total), limit)
+    return Tensor(elementwise(layer, "", "multiply", x.value, inverse), call.previous_mask(layer))
+
+
+def normalization(layer: Layer, call: Call) -> Tensor:
+    """(x − mean) / max(√variance, ε), or with `invert` mean + x · max(√variance, ε)."""
+    config = layer.config
+    x = _float(layer, call.one(layer))
+    shape = layer.build.shape(x)
+    axis, invert = config.raw("axis", -1), config.flag("invert", False)
+    kept = () if axis is None or axis == [] else places(layer, "axis", -1, len(shape))
+    sizes = tuple(known_size(layer, x, place) for place in kept)
+    if (config.raw("mean") is None) != (config.raw("variance") is None):
+        raise InvalidFileError(f"{layer.where}: it has only one of mean and variance", "E_CONFIG_TYPE")
+    if config.raw("mean") is None:
+        specs = [Spec(name, sizes, trainable=False) for name in ("mean", "variance")]
+        arrays = layer.weights.take(layer.where, [*specs, Spec("count", (), trainable=False, kinds="iuf")])
+        mean, variance = arrays["mean"], arrays["variance"]
+    else:
+        given = (_numbers(layer, key, sizes).astype("float32") for key in ("mean", "variance"))
+        mean, variance = (np.broadcast_to(array, sizes) for array in given)
+    deviation = np.sqrt(variance.astype("float64" if layer.dtype == "float64" else "float32"))
+    deviation = np.maximum(deviation, deviation.dtype.type(KERAS_EPSILON))
+    centre = layer.build.constant(layer.where, f"{layer.name}.mean", _along(mean, kept, shape), layer.dtype)
+    spread = layer.build.constant(layer.where, f"{layer.name}.deviation", _along(deviation, kept, shape), layer.dtype)
+    if invert:
+        made = elementwise(layer, "", "add", centre, elementwise(layer, "scaled", "multiply", x.value, spread))
+    else:
+        made = elementwise(layer, "", "divide", elementwise(layer, "centred", "subtract", x.value, centre), spread)
+    return Tensor(made, call.previous_mask(layer))
+
+
+def rescaling(layer: Layer, call: Call) -> Tensor:
+    """x · scale + offset, numbers or lists of them for the last axes."""
+    x = _float(layer, call.one(layer))
+    scale, offset = _numbers(layer, "scale"), _numbers(layer, "offset", default=0.0)
+    factor = layer.build.constant(layer.where, f"{layer.name}.scale", scale, layer.dtype)
+    shift = layer.build.constant(layer.where, f"{layer.name}.offset", offset, layer.dtype)
+    scaled = elementwise(layer, "scaled", "multiply", x.value, factor)
+    made = elementwise(layer, "", "add", scaled, shift)
+    if len(layer.build.shape(made)) != len(layer.build.shape(x)):
+        raise layer.unsupported("scale or offset has more axes than its input")
+    return Tensor(made, call.previous_mask(layer))
+
+
+def _float(layer: Layer, x: Tensor) -> Tensor:
+    """Integers as the dtype the layer computes in; floats as they are."""
+    if layer.build.dtype(x).startswith(("int", "uint", "bool")):
+        return Tensor(layer.build.cast(layer.where, x.value, layer.dtype), x.mask)
+    return x
+
+
+def _numbers(layer: Layer, key: str, sizes: tuple[int, ...] | None = None, default: Any = None) -> Array:
+    """A number, a list of numbers, or a serialised array of the config; it must broadcast to `sizes`."""
+    value = layer.config.raw(key, default)
+    if type(value) is dict and value.get("class_name") == "__numpy__" and type(value.get("config")) is dict:
+        value = value["config"].get("value")
+    try:
+        array = np.array(value, dtype="float64")
+        if sizes is not None:
+            np.broadcast_to(array, sizes)
+    except (TypeError, ValueError, OverflowError):
+        raise layer.config.bad(key, "a number or a list of numbers that fits the input") from None
+    if not np.isfinite(array).all() or array.size > 2**24:
+        raise layer.config.bad(key, "a number or a list of finite numbers")
+    return array
+
+
+def _along(array: Array, axes: tuple[int, ...], shape: Shape) -> Array:
+    """An array over `axes`, shaped to broadcast against `shape` without leading axes of size 1."""
+    if not axes:
+        return array.reshape(())
+    sizes = [1] * len(shape)
+    for axis, size in zip(axes, array.shape, strict=True):
+        sizes[axis] = size
+    return array.reshape(sizes[axes[0] :])

@@ -1,0 +1,129 @@
+"""Bidirectional and TimeDistributed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lstmconv_runtime.graph import Value
+from lstmconv_runtime.nodes import Concatenate, Elementwise, Flip, FoldTime, UnfoldTime
+
+from ..builder import Layer, Tensor
+from ..calls import Call, flatten, map_tensors
+from ..errors import InvalidFileError
+
+MERGES = {"sum": "add", "ave": "add", "mul": "multiply"}
+
+
+def bidirectional(layer: Layer, call: Call) -> Any:
+    """Two recurrent layers over the same sequence, one of them backwards, and their outputs merged."""
+    from ..graph import run_layer
+
+    config = layer.config
+    merge_mode = config.choice("merge_mode", ("concat", "sum", "ave", "mul", None), "concat")
+    forward, backward = _directions(layer)
+    options = [direction.config for direction in (forward, backward)]
+    sequences, states = (options[0].flag(key, False) for key in ("return_sequences", "return_state"))
+    for key, value in (("return_sequences", sequences), ("return_state", states)):
+        if options[1].flag(key, False) != value:
+            raise InvalidFileError(f"{layer.where}: its directions disagree on {key}", "E_CONFIG_TYPE")
+    if options[0].flag("go_backwards", False) == options[1].flag("go_backwards", False):
+        raise InvalidFileError(f"{layer.where}: both directions have the same go_backwards", "E_CONFIG_TYPE")
+    x, mask = call.one(layer), call.mask(layer, 2)
+    given = list(flatten(call.option(1, "initial_state")))
+    if len(given) % 2:
+        raise InvalidFileError(f"{layer.where}: an odd number of initial states", "E_GRAPH")
+    half = len(given) // 2
+    made = []
+    for direction, initial in ((forward, given[:half]), (backward, given[half:])):
+        kwargs = {"initial_state": initial or None, "mask": None if mask is None else Tensor(mask)}
+        result = run_layer(direction, Call([Tensor(x.value, mask)], kwargs))
+        made.append(result if isinstance(result, list) else [result])
+    y, y_rev = made[0][0].value, made[1][0].value
+    if sequences:
+        y_rev = layer.add(Flip(name=layer.name_for("backward.flipped"), x=y_rev, axis=1))
+    passes = sequences and layer.build.semantics.recurrent_passes_mask
+    output_mask = call.previous_mask(layer) if passes else None
+    if merge_mode is None:
+        outputs = [Tensor(y, output_mask), Tensor(y_rev, output_mask)]
+    else:
+        outputs = [Tensor(_merged(layer, str(merge_mode), y, y_rev), output_mask)]
+    outputs += [*made[0][1:], *made[1][1:]] if states else []
+    return outputs if len(outputs) > 1 else outputs[0]
+
+
+def _directions(layer: Layer) -> tuple[Layer, Layer]:
+    """The forward and the backward layer, opened once."""
+    if not layer.parts:
+        from ..graph import open_layer
+
+        config = layer.config
+        forward = config.raw("layer")
+        backward = config.raw("backward_layer")
+        if type(forward) is not dict or type(forward.get("config")) is not dict:
+            raise InvalidFileError(f"{layer.where}: it wraps no layer", "E_CONFIG_TYPE")
+        if backward is None:
+            turned = not forward["config"].get("go_backwards", False)
+            backward = {**forward, "config": {**forward["config"], "go_backwards": turned}}
+        for part, item in (("forward", forward), ("backward", backward)):
+            if type(item) is not dict or type(item.get("config")) is not dict:
+                raise InvalidFileError(f"{layer.where}: its {part} layer is not a layer", "E_CONFIG_TYPE")
+            values = dict(item["config"])
+            if layer.build.semantics.bidirectional_zeroes_masked:
+                values["zero_output_for_mask"] = values.get("return_sequences", False)
+            item = {**item, "config": values}
+            place = layer.weights.child(f"{part}_layer")
+            layer.parts[part] = open_layer(item, f"{layer.name}.{part}", place, layer.build)
+    config = layer.config
+    config.ignore("layer", "backward_layer")
+    return layer.parts["forward"], layer.parts["backward"]
+
+
+def _merged(layer: Layer, mode: str, y: Value, y_rev: Value) -> Value:
+    if mode == "concat":
+        axis = len(layer.build.shape(y)) - 1
+        return layer.add(Concatenate(name=layer.name_for(), args=(y, y_rev), axis=axis))
+    name = layer.name_for("sum" if mode == "ave" else "")
+    value = layer.add(Elementwise(name=name, op=MERGES[mode], args=(y, y_rev)))
+    if mode == "ave":
+        two = layer.build.constant(layer.where, f"{layer.name}.two", 2, layer.dtype)
+        value = layer.add(Elementwise(name=layer.name_for(), op="divide", args=(value, two)))
+    return value
+
+
+# Layers that treat the last axis alone, whatever axes come before it: no need to fold time into the batch.
+LAST_AXIS = frozenset({"Dense", "Activation", "Dropout"})
+
+
+def time_distributed(layer: Layer, call: Call) -> Any:
+    """A layer, or a nested model, on every time step by itself: time is folded into the batch around it."""
+    from ..graph import MODELS, call_nested, open_layer, open_model, run_layer
+
+    x = call.one(layer)
+    item = layer.config.raw("layer")
+    if type(item) is not dict:
+        raise InvalidFileError(f"{layer.where}: it wraps no layer", "E_CONFIG_TYPE")
+    is_model = item.get("class_name") in MODELS
+    if not layer.parts:
+        place = layer.weights.child("layer")
+        if is_model:
+            layer.parts["layer"] = open_model(item, place, layer.build, f"{layer.name}.", 1)
+        else:
+            layer.parts["layer"] = open_layer(item, f"{layer.name}.layer", place, layer.build)
+    inner = layer.parts["layer"]
+    mask = call.previous_mask(layer)
+    passed = mask if layer.build.semantics.recurrent_passes_mask else None
+    if item.get("class_name") in LAST_AXIS:
+        inner.name = layer.name
+        result = run_layer(inner, Call([Tensor(x.value)]))
+        return Tensor(result.value, passed)
+    if not is_model and inner.config.raw("stateful", False) is True:
+        raise layer.unsupported("a stateful layer inside")
+    folded = Tensor(layer.add(FoldTime(name=layer.name_for("folded"), x=x.value)))
+    if mask is not None:
+        folded = Tensor(folded.value, layer.add(FoldTime(name=layer.name_for("mask"), x=mask)))
+    result = call_nested(inner, Call([folded])) if is_model else run_layer(inner, Call([folded]))
+
+    def unfold(tensor: Tensor) -> Tensor:
+        return Tensor(layer.add(UnfoldTime(name=layer.name_for(), x=tensor.value, like=x.value)), passed)
+
+    return map_tensors(unfold, result)

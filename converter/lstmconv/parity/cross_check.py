@@ -1,0 +1,81 @@
+"""One model, the same inputs, every engine: the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from lstmconv_runtime.graph import FLOATS, Array, Graph
+from lstmconv_runtime.nodes import Input
+
+from ..probes import _draw, _shape
+from .compare import Reference, compare_outputs, largest_difference, reference
+from .divergence import NodeDifference, node_differences
+from .engines import EngineMissing, Subject, keras_in_float64, open_engines
+from .report import Report
+
+ROWS, STEPS = 8, 20  # of drawn inputs, where the model leaves them open
+
+
+def draw_inputs(graph: Graph, seed: int = 0) -> dict[str, Array]:
+    """Random inputs that fit a graph: ids where a table is looked up, masked steps where a mask is made."""
+    random = np.random.default_rng(seed)
+    nodes = [node for node in graph.nodes if isinstance(node, Input) and node.name in graph.inputs]
+    return {node.name: _draw(graph, node, _shape(node, ROWS, STEPS), 1.0, random) for node in nodes}
+
+
+def cross_check(subject: Subject, inputs: Mapping[str, Array]) -> Report:
+    """Runs every engine that is there on the same inputs, and compares.
+
+    Args:
+        inputs: arrays by the names of the model's inputs.
+
+    Raises:
+        InputError: an array does not fit the model.
+    """
+    graph = subject.runtime.bundle.graph
+    held = subject.runtime.check_inputs(dict(inputs))
+    dtypes = {node.name: node.dtype for node in graph.nodes if isinstance(node, Input)}
+    given = {name: _as_keras_reads(array, dtypes[name]) for name, array in held.items()}
+    truth = reference(graph, given)
+    engines, missing = open_engines(subject)
+    results: dict[str, list[Array]] = {}
+    for name, evaluate in engines.items():
+        try:
+            results[name] = evaluate(given)
+        except EngineMissing as reason:
+            missing[name] = str(reason)
+    return Report(
+        inputs={name: (array.shape, array.dtype.name) for name, array in given.items()},
+        engines=tuple(results),
+        missing=missing,
+        outputs=compare_outputs(subject.runtime.output_names, graph.outputs, results, truth),
+        keras_float64=_keras_float64(subject, given, truth),
+        nodes=_nodes(subject, given, truth),
+    )
+
+
+def _as_keras_reads(array: Array, dtype: str) -> Array:
+    """An input in its dtype, a float64 rounded to float32: so Keras's `predict` does with arrays, whatever the model."""
+    if dtype == "float64":
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32)
+    return array.astype("float32" if dtype == "bfloat16" else dtype)
+
+
+def _keras_float64(subject: Subject, inputs: Mapping[str, Array], truth: Reference) -> tuple[float, ...] | str:
+    graph = subject.runtime.bundle.graph
+    if not all(truth.dtypes[name] in FLOATS for name in graph.outputs):
+        return "an output is not floating point"
+    try:
+        made = keras_in_float64(subject)(inputs)
+    except EngineMissing as reason:
+        return str(reason)
+    return tuple(largest_difference(a, b) for a, b in zip(made, truth.outputs, strict=True))
+
+
+def _nodes(subject: Subject, inputs: Mapping[str, Array], truth: Reference) -> tuple[NodeDifference, ...] | str:
+    try:
+        return node_differences(subject.keras, subject.runtime, inputs, truth)
+    except EngineMissing as reason:
+        return str(reason)

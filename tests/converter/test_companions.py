@@ -1,0 +1,349 @@
+"""The companion layers against Keras: each case is one branch of a model of its family, built and run by Keras.
+
+A family is saved once, exported once and predicted once, so that the table can be long and the file quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lstmconv
+import lstmconv_runtime as lr
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+keras = pytest.importorskip("keras")
+L = keras.layers
+
+Case = Callable[[Any], Any]
+SEQUENCE, IMAGE, LINE_VIDEO, VIDEO = (7, 4), (6, 5, 4), (5, 6, 2), (4, 6, 5, 2)
+
+
+def masked(layer: Any, **arguments: Any) -> Case:
+    """The layer on a masked sequence, then an LSTM that shows which mask came out."""
+    return lambda x: L.LSTM(3, return_sequences=True)(layer(L.Masking()(x), **arguments))
+
+
+def with_state(layer: Any) -> Case:
+    """The layer with all it returns."""
+    return lambda x: layer(x)
+
+
+def from_state(layer: Any, maker: Any) -> Case:
+    """The layer started from the final state of another."""
+    return lambda x: layer(x, initial_state=maker(x)[1:])
+
+
+def adapted(**options: Any) -> Any:
+    layer = L.Normalization(**options)
+    layer.adapt(np.random.default_rng(5).normal(3, 2, (20, 7, 4)).astype("float32"))
+    return layer
+
+
+CONVOLUTION: dict[str, Case] = {
+    "valid": L.Conv1D(5, 3),
+    "same, strides": L.Conv1D(5, 3, strides=2, padding="same", activation="relu"),
+    "same, even kernel": L.Conv1D(5, 4, padding="same", use_bias=False),
+    "causal": L.Conv1D(5, 3, padding="causal", activation="tanh"),
+    "causal, dilated": L.Conv1D(5, 3, padding="causal", dilation_rate=2),
+    "causal, strides": L.Conv1D(5, 2, padding="causal", strides=3),
+    "dilated": L.Conv1D(5, 3, dilation_rate=3),
+    "same, dilated": L.Conv1D(5, 3, padding="same", dilation_rate=2),
+    "groups": L.Conv1D(6, 3, groups=2, padding="same", activation="gelu"),
+    "kernel 1": L.Conv1D(3, 1, activation="softmax"),
+    "wider than its stride": L.Conv1D(3, 2, strides=5, padding="same"),
+    "mask stops": masked(L.Conv1D(3, 3, padding="same")),
+    "depthwise": L.DepthwiseConv1D(3),
+    "depthwise, multiplier": L.DepthwiseConv1D(3, depth_multiplier=3, padding="same", activation="relu"),
+    "depthwise, strides": L.DepthwiseConv1D(3, strides=2, padding="same", depth_multiplier=2),
+    "depthwise, strides, dilation": L.DepthwiseConv1D(3, strides=2, dilation_rate=2, padding="same"),
+    "depthwise, dilation": L.DepthwiseConv1D(2, dilation_rate=2, use_bias=False),
+    "separable": L.SeparableConv1D(5, 3),
+    "separable, multiplier": L.SeparableConv1D(5, 3, depth_multiplier=2, padding="same", activation="tanh"),
+    "separable, strides": L.SeparableConv1D(5, 3, strides=2, padding="same", use_bias=False),
+    "separable, dilation": L.SeparableConv1D(5, 2, dilation_rate=2, padding="valid"),
+}
+CONVOLUTION_2D: dict[str, Case] = {
+    "valid": L.Conv2D(5, (3, 2)),
+    "same": L.Conv2D(5, 3, padding="same", activation="relu"),
+    "strides": L.Conv2D(5, (2, 3), strides=(2, 1), padding="same"),
+    "dilation": L.Conv2D(5, 2, dilation_rate=(2, 3), padding="same"),
+    "groups": L.Conv2D(8, 3, groups=4, padding="valid", use_bias=False),
+    "depthwise": L.DepthwiseConv2D(3, depth_multiplier=2, padding="same"),
+    "depthwise, strides": L.DepthwiseConv2D(3, strides=2, padding="valid"),
+    "separable": L.SeparableConv2D(5, (3, 2), depth_multiplier=2, padding="same", activation="elu"),
+    "max": L.MaxPooling2D((2, 3)),
+    "max, same": L.MaxPooling2D(2, strides=1, padding="same"),
+    "average": L.AveragePooling2D((3, 2), strides=(1, 2)),
+    "average, same": L.AveragePooling2D(3, strides=2, padding="same"),
+    "global max": L.GlobalMaxPooling2D(),
+    "global max, keepdims": L.GlobalMaxPooling2D(keepdims=True),
+    "global average": L.GlobalAveragePooling2D(),
+    "global average, keepdims": L.GlobalAveragePooling2D(keepdims=True),
+    "zero padding": L.ZeroPadding2D(2),
+    "zero padding, pair": L.ZeroPadding2D((1, 2)),
+    "zero padding, pairs": L.ZeroPadding2D(((0, 1), (3, 2))),
+    "batch norm": L.BatchNormalization(),
+    "batch norm, axis": L.BatchNormalization(axis=2, epsilon=0.1, scale=False),
+    "layer norm, axes": L.LayerNormalization(axis=[1, 3]),
+    "layer norm, all": L.LayerNormalization(axis=[1, 2, 3], epsilon=1e-5),
+    "group norm": L.GroupNormalization(groups=2),
+    "group norm, axis": L.GroupNormalization(groups=3, axis=1),
+    "spatial dropout": L.SpatialDropout2D(0.4),
+    "prelu": L.PReLU(shared_axes=[1, 2]),
+    "softmax, axes": L.Softmax(axis=[1, 2]),
+    "softmax, axis": L.Softmax(axis=1),
+    "flatten": L.Flatten(),
+    "flatten, channels first": L.Flatten(data_format="channels_first"),
+    "permute": L.Permute((3, 1, 2)),
+    "reshape": L.Reshape((5, -1)),
+}
+SEQUENCES: dict[str, Case] = {
+    "max": L.MaxPooling1D(2),
+    "max, same": L.MaxPooling1D(3, strides=2, padding="same"),
+    "max, wide stride": L.MaxPooling1D(2, strides=3, padding="same"),
+    "average": L.AveragePooling1D(3, strides=1),
+    "average, same": L.AveragePooling1D(4, strides=3, padding="same"),
+    "global max": L.GlobalMaxPooling1D(),
+    "global max, keepdims, mask": lambda x: L.GlobalMaxPooling1D(keepdims=True)(L.Masking()(x)),
+    "global average": L.GlobalAveragePooling1D(),
+    "global average, mask": lambda x: L.GlobalAveragePooling1D()(L.Masking()(x)),
+    "global average, mask, keepdims": lambda x: L.GlobalAveragePooling1D(keepdims=True)(L.Masking()(x)),
+    "zero padding": L.ZeroPadding1D(2),
+    "zero padding, pair": L.ZeroPadding1D((0, 3)),
+    "cropping": L.Cropping1D(1),
+    "cropping, start": L.Cropping1D((2, 0)),
+    "cropping, end": L.Cropping1D((0, 3)),
+    "up-sampling": L.UpSampling1D(3),
+    "flatten": L.Flatten(),
+    "reshape": L.Reshape((2, 2, 7)),
+    "reshape, open": L.Reshape((-1, 2)),
+    "permute": L.Permute((2, 1)),
+    "repeat vector": lambda x: L.RepeatVector(3)(L.Flatten()(x)),
+    "spatial dropout": masked(L.SpatialDropout1D(0.4)),
+    "gaussian dropout": masked(L.GaussianDropout(0.4)),
+    "gaussian noise": masked(L.GaussianNoise(0.4)),
+    "alpha dropout": masked(L.AlphaDropout(0.4)),
+    "activity regularization": masked(L.ActivityRegularization(l1=0.1)),
+    "relu": L.ReLU(max_value=1.5, negative_slope=0.1, threshold=0.3),
+    "relu, mask": masked(L.ReLU()),
+    "leaky relu": L.LeakyReLU(),
+    "leaky relu, slope": masked(L.LeakyReLU(negative_slope=0.05)),
+    "elu": L.ELU(alpha=0.7),
+    "prelu": L.PReLU(),
+    "prelu, shared": masked(L.PReLU(shared_axes=[1])),
+    "softmax": L.Softmax(),
+    "softmax, axis 1": L.Softmax(axis=1),
+    "softmax, axis list": L.Softmax(axis=[-1]),
+    "softmax, axes": L.Softmax(axis=[1, 2]),
+    "softmax, mask": lambda x: L.Softmax()(x, mask=x > 0.2),
+    "softmax, number mask": lambda x: L.Softmax(axis=[1, 2])(x, mask=L.ReLU()(x)),
+    "activation object": L.Dense(3, activation=L.Softmax(axis=1)),
+}
+NORMALIZATION: dict[str, Case] = {
+    "batch": L.BatchNormalization(),
+    "batch, axis": L.BatchNormalization(axis=1, epsilon=0.2),
+    "batch, neither": L.BatchNormalization(scale=False, center=False),
+    "batch, scale": masked(L.BatchNormalization(center=False)),
+    "batch, renorm": L.BatchNormalization(renorm=True),
+    "layer": masked(L.LayerNormalization()),
+    "layer, axis": L.LayerNormalization(axis=1, epsilon=0.05),
+    "layer, axes": L.LayerNormalization(axis=[1, 2]),
+    "layer, mixed axes": L.LayerNormalization(axis=[1, -1]),
+    "layer, neither": L.LayerNormalization(scale=False, center=False),
+    "layer, center": L.LayerNormalization(scale=False),
+    "layer, rms": L.LayerNormalization(rms_scaling=True),
+    "layer, rms, no scale": L.LayerNormalization(axis=[1], rms_scaling=True, scale=False),
+    "group": masked(L.GroupNormalization(groups=2)),
+    "group, one": L.GroupNormalization(groups=1, epsilon=0.1),
+    "group, instance": L.GroupNormalization(groups=-1, scale=False),
+    "group, time": L.GroupNormalization(groups=7, axis=1, center=False),
+    "unit": masked(L.UnitNormalization()),
+    "unit, axes": L.UnitNormalization(axis=[1, 2]),
+    "adapted": masked(adapted()),
+    "adapted, axes": adapted(axis=(1, 2)),
+    "adapted, inverted": adapted(invert=True),
+    "adapted, no axis": adapted(axis=None),
+    "given": L.Normalization(mean=0.3, variance=2.0),
+    "given, list": L.Normalization(mean=[0.1, 0.2, 0.3, 4.0], variance=[1.0, 2.0, 0.0, 4.0], invert=True),
+    "given, axes": L.Normalization(axis=(1, 2), mean=[0.1, 0.2, 0.3, 4.0], variance=[1.0, 2.0, 3.0, 4.0]),
+    "given, no axis": L.Normalization(axis=None, mean=0.3, variance=2.0),
+    "rescaling": masked(L.Rescaling(1 / 255, offset=-1)),
+    "rescaling, lists": L.Rescaling([0.1, 0.2, 0.3, 0.4], offset=[1.0, 2.0, 3.0, 4.0]),
+    "rescaling, array": L.Rescaling(np.array([0.1, 0.2, 0.3, 0.4])),
+}
+CONV_LSTM_1D: dict[str, Case] = {
+    "last": L.ConvLSTM1D(3, 3),
+    "sequence, same": L.ConvLSTM1D(3, 3, padding="same", return_sequences=True),
+    "strides": L.ConvLSTM1D(3, 2, strides=2, return_sequences=True, use_bias=False),
+    "dilation": L.ConvLSTM1D(3, 2, dilation_rate=2, padding="same", activation="relu"),
+    "backwards": L.ConvLSTM1D(3, 3, go_backwards=True, return_sequences=True, recurrent_activation="hard_sigmoid"),
+    "states": with_state(L.ConvLSTM1D(3, 3, return_state=True)),
+    "from states": from_state(L.ConvLSTM1D(3, 3, return_sequences=True), L.ConvLSTM1D(3, 3, return_state=True)),
+    "mask": lambda x: L.ConvLSTM1D(3, 3, return_sequences=True)(x, mask=keras.ops.any(x > 0.9, axis=(2, 3))),
+    "mask, last": lambda x: L.ConvLSTM1D(3, 3)(x, mask=keras.ops.any(x > 1.5, axis=(2, 3))),
+    "mask, backwards": lambda x: L.ConvLSTM1D(3, 3, go_backwards=True)(x, mask=keras.ops.any(x > 1.5, axis=(2, 3))),
+    "mask, zeros": lambda x: L.ConvLSTM1D(3, 3, return_sequences=True, zero_output_for_mask=True)(
+        x, mask=keras.ops.any(x > 1.5, axis=(2, 3))
+    ),
+}
+CONV_LSTM_2D: dict[str, Case] = {
+    "last": L.ConvLSTM2D(3, 3),
+    "sequence, same": L.ConvLSTM2D(3, (3, 2), padding="same", return_sequences=True),
+    "strides, states": with_state(L.ConvLSTM2D(2, 2, strides=(2, 1), return_state=True, return_sequences=True)),
+    "dropout": L.ConvLSTM2D(2, 3, dropout=0.3, recurrent_dropout=0.3),
+}
+
+
+def pair(x: Any) -> tuple[Any, Any]:
+    """Query of 7 steps and value of 5, both masked."""
+    value = L.Dense(4)(L.Cropping1D((1, 1))(x))
+    return L.Masking()(x), L.Masking()(L.ReLU(threshold=0.8)(value))
+
+
+def attend(layer: Any, **arguments: Any) -> Case:
+    """Attention of one sequence over another, and the mask that comes out of it."""
+
+    def case(x: Any) -> Any:
+        made = layer(list(pair(x)), **arguments)
+        first = made[0] if isinstance(made, list | tuple) else made
+        return [*(made if isinstance(made, list | tuple) else [made]), L.LSTM(2, return_sequences=True)(first)]
+
+    return case
+
+
+def heads(layer: Any, **arguments: Any) -> Case:
+    """MultiHeadAttention, masked, and the mask that comes out of it."""
+
+    def case(x: Any) -> Any:
+        made = layer(*pair(x), **arguments)
+        first = made[0] if isinstance(made, list | tuple) else made
+        return [*(made if isinstance(made, list | tuple) else [made]), L.LSTM(2, return_sequences=True)(first)]
+
+    return case
+
+
+def transformer(x: Any) -> Any:
+    """Two blocks: the first takes the mask off its argument, so the sum and the second run without it."""
+    for _ in range(2):
+        x = L.LayerNormalization()(L.Add()([x, L.MultiHeadAttention(2, 3)(x, x)]))
+    return x
+
+
+ATTENTION: dict[str, Case] = {
+    "dot": attend(L.Attention()),
+    "dot, scale": attend(L.Attention(use_scale=True, dropout=0.2)),
+    "dot, causal": attend(L.Attention(), use_causal_mask=True),
+    "dot, scores": attend(L.Attention(), return_attention_scores=True),
+    "concat": attend(L.Attention(score_mode="concat")),
+    "concat, scale": attend(L.Attention(score_mode="concat", use_scale=True), return_attention_scores=True),
+    "no mask, key": lambda x: L.Attention()([x, L.Dense(3)(x), L.Dense(4)(x)]),
+    "no mask, causal": lambda x: L.Attention(use_scale=True)([x, x], use_causal_mask=True),
+    "value mask": lambda x: L.Attention()([x, L.Masking()(x)]),
+    "query mask": lambda x: L.Attention()([L.Masking()(x), x]),
+    "given masks": lambda x: L.Attention()([x, x], mask=[None, keras.ops.any(x > 0.5, axis=2)]),
+    "additive": attend(L.AdditiveAttention()),
+    "additive, no scale": attend(L.AdditiveAttention(use_scale=False), use_causal_mask=True),
+    "additive, no mask": lambda x: L.AdditiveAttention()([x, x], return_attention_scores=True),
+}
+MULTI_HEAD: dict[str, Case] = {
+    "plain": lambda x: L.MultiHeadAttention(2, 3)(x, x),
+    "key": lambda x: L.MultiHeadAttention(2, 3)(x, L.Dense(5)(x), L.Dense(6)(x)),
+    "causal": lambda x: L.MultiHeadAttention(2, 3)(x, x, use_causal_mask=True),
+    "sizes": lambda x: L.MultiHeadAttention(3, 2, value_dim=5, output_shape=6, use_bias=False)(x, x),
+    "masks": heads(L.MultiHeadAttention(2, 3)),
+    "masks, causal": heads(L.MultiHeadAttention(2, 3), use_causal_mask=True),
+    "masks, scores": heads(L.MultiHeadAttention(2, 3), return_attention_scores=True),
+    "masks, scores, causal": heads(L.MultiHeadAttention(2, 3), return_attention_scores=True, use_causal_mask=True),
+    "masks, dropout": heads(L.MultiHeadAttention(2, 3, dropout=0.3)),
+    "gate": heads(L.MultiHeadAttention(2, 3, value_dim=4, use_gate=True)),
+    "self, masked": lambda x: (lambda m: L.MultiHeadAttention(2, 3)(m, m))(L.Masking()(x)),
+    "attention mask": lambda x: L.MultiHeadAttention(2, 3)(x, x, attention_mask=L.Dot(axes=2)([x, x]) > 0),
+    "attention mask of scores": lambda x: L.MultiHeadAttention(2, 3)(
+        x, x, attention_mask=L.Attention()([x, x], return_attention_scores=True)[1] > 0.1, return_attention_scores=True
+    ),
+    "value mask by hand": lambda x: L.MultiHeadAttention(2, 3)(x, x, value_mask=keras.ops.any(x > 0.5, axis=2)),
+    "query mask by hand": lambda x: L.MultiHeadAttention(2, 3)(x, x, query_mask=keras.ops.any(x > 0.5, axis=2)),
+    "transformer": transformer,
+    "transformer, masked": lambda x: transformer(L.Masking()(x)),
+}
+FAMILIES: dict[str, tuple[tuple[int, ...], dict[str, Case]]] = {
+    "convolution": (SEQUENCE, CONVOLUTION),
+    "convolution 2d": (IMAGE, CONVOLUTION_2D),
+    "sequences": (SEQUENCE, SEQUENCES),
+    "normalization": (SEQUENCE, NORMALIZATION),
+    "conv lstm 1d": (LINE_VIDEO, CONV_LSTM_1D),
+    "conv lstm 2d": (VIDEO, CONV_LSTM_2D),
+    "attention": (SEQUENCE, ATTENTION),
+    "multi-head attention": (SEQUENCE, MULTI_HEAD),
+}
+
+
+def fill(model: Any, seed: int) -> None:
+    """Random weights of a size that neither dies nor explodes; variances positive, counts whole."""
+    random = np.random.default_rng(seed)
+    for variable in model.variables:
+        if "seed" in variable.path or "int" in str(variable.dtype):
+            continue
+        shape, name = tuple(variable.shape), variable.path.rsplit("/", 1)[-1]
+        fan_in = int(np.prod(shape[:-1])) if len(shape) > 1 else 1
+        values = random.normal(0, fan_in**-0.5 if "kernel" in name else 0.6, shape)
+        if "variance" in name or "stddev" in name:
+            values = np.abs(values) + 0.1
+        if "gamma" in name or "scale" in name:
+            values = values + 1
+        variable.assign(values.astype(variable.dtype))
+    for layer in model.layers:
+        if isinstance(layer, L.Normalization):
+            layer.finalize_state()
+
+
+def inputs_for(shape: tuple[int, ...], seed: int) -> np.ndarray[Any, Any]:
+    """Rows with gaps, a masked tail, a masked head, and nothing at all."""
+    x = np.random.default_rng(seed).normal(0, 1, (5, *shape)).astype("float32")
+    x[1, [1, 3]] = 0
+    x[2, -2:] = 0
+    x[3, :2] = 0
+    x[4] = 0
+    return x
+
+
+def differences(model: Any, x: np.ndarray[Any, Any], folder: Path) -> list[float]:
+    """Per output, the greatest difference between Keras and the runtime, over the output's scale."""
+    model.save(folder / "model.keras")
+    lstmconv.export(folder / "model.keras", folder / "model.safetensors")
+    ours = lr.load(folder / "model.safetensors").predict(x)
+    theirs = model.predict(x, verbose=0)
+    if not isinstance(theirs, list):
+        ours, theirs = [ours], [theirs]
+    found = []
+    for y, reference in zip(ours, theirs, strict=True):
+        assert y.shape == reference.shape
+        assert y.dtype == reference.dtype
+        assert np.array_equal(np.isnan(y), np.isnan(reference))
+        scale = max(float(np.nanmax(np.abs(reference), initial=0)), 1e-3)
+        found.append(float(np.nanmax(np.abs(y.astype("f8") - reference), initial=0)) / scale)
+    return found
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask")
+@pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_agrees_with_keras(family: str, tmp_path: Path) -> None:
+    shape, cases = FAMILIES[family]
+    x = keras.Input(shape)
+    outputs, names = [], []
+    for name, case in cases.items():
+        made = case(x)
+        flat = list(made) if isinstance(made, list | tuple) else [made]
+        outputs += flat
+        names += [name] * len(flat)
+    model = keras.Model(x, outputs)
+    fill(model, seed=len(names))
+    found = differences(model, inputs_for(shape, seed=3), tmp_path)
+    worst = {name: max(d for n, d in zip(names, found, strict=True) if n == name) for name in cases}
+    print("\n".join(f"{family}: {name}: {difference:.1e}" for name, difference in worst.items()))
+    assert {name: d for name, d in worst.items() if not d <= 2e-6} == {}

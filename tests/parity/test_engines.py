@@ -1,0 +1,137 @@
+"""The engines agree on a real model, and one that is missing is named."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lstmconv.errors import FileAccessError, MissingPackageError, UsageError
+from lstmconv.parity import command
+from lstmconv.parity.cross_check import cross_check, draw_inputs
+from lstmconv.parity.engines import INSTALL, Subject, import_quietly, open_engines
+
+
+@pytest.fixture(scope="module")
+def subject(model_path: Path) -> Subject:
+    return Subject.from_file(model_path)
+
+
+def test_three_engines_agree(subject: Subject) -> None:
+    report = cross_check(subject, draw_inputs(subject.runtime.bundle.graph))
+    assert report.engines == ("Keras", "runtime", "onnxruntime")
+    assert report.ok
+    assert not report.missing
+    assert [(d.first, d.second) for d in report.outputs[0].differences] == [
+        ("Keras", "runtime"), ("Keras", "onnxruntime"), ("runtime", "onnxruntime"),
+    ]  # fmt: skip
+    assert max(d.absolute for d in report.outputs[0].differences) < 1e-6
+    assert isinstance(report.keras_float64, tuple)
+    assert max(report.keras_float64) < 1e-14
+
+
+def test_a_missing_package_is_named(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    report = cross_check(subject, draw_inputs(subject.runtime.bundle.graph))
+    assert report.engines == ("Keras", "runtime")
+    assert report.missing == {"onnxruntime": f"needs onnxruntime, which is not installed: {INSTALL}"}
+    assert report.ok
+    assert f"onnxruntime did not run: needs onnxruntime, which is not installed: {INSTALL}" in report.text()
+
+
+def test_a_failed_onnx_export_is_named(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise NotImplementedError("no such\noperator")
+
+    monkeypatch.setattr(subject.keras, "export", fail)
+    engines, missing = open_engines(subject)
+    assert set(engines) == {"Keras", "runtime"}
+    assert missing["onnxruntime"] == "Keras's ONNX export of this model fails: NotImplementedError: no such"
+
+
+def test_a_file_that_keras_does_not_open_is_named(subject: Subject, tmp_path: Path) -> None:
+    path = tmp_path / "broken.keras"
+    path.write_bytes(b"not a model")
+    other = Subject(subject.bundle, path)
+    report = cross_check(other, draw_inputs(other.runtime.bundle.graph))
+    assert report.engines == ("runtime",)
+    assert "does not open the file" in report.missing["Keras"]
+    assert not report.ok
+
+
+def test_a_stateful_model_starts_from_zeros_each_time(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    keras = import_quietly("keras")
+    model = keras.Sequential(
+        [keras.Input(batch_shape=(2, 4, 1), name="x"), keras.layers.LSTM(3, stateful=True, name="lstm")]
+    )
+    path = tmp_path / "stateful.keras"
+    model.save(path)
+    subject = Subject.from_file(path)
+    inputs = {"x": np.ones((2, 4, 1), np.float32)}
+    engines, _ = open_engines(subject)
+    first, second = engines["Keras"](inputs)[0], engines["Keras"](inputs)[0]
+    np.testing.assert_array_equal(first, second)
+    assert cross_check(subject, inputs).outputs[0].verdict == "agree"
+
+
+def test_dicts_of_inputs_and_outputs(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    keras = import_quietly("keras")
+    layers = keras.layers
+    late, early = keras.Input((6, 3), name="late"), keras.Input((None,), name="early", dtype="int32")
+    masked = layers.Embedding(9, 4, mask_zero=True, name="table")(early)
+    outputs = {
+        "z": layers.GRU(4, name="gru")(late),
+        "a": layers.Bidirectional(layers.LSTM(2, return_sequences=True), name="both")(masked),
+    }
+    path = tmp_path / "dicts.keras"
+    keras.Model({"late": late, "early": early}, outputs).save(path)
+    subject = Subject.from_file(path)
+    report = cross_check(subject, draw_inputs(subject.runtime.bundle.graph))
+    assert report.engines == ("Keras", "runtime", "onnxruntime")
+    assert sorted(output.name for output in report.outputs) == ["a", "z"]
+    assert report.verdicts == ("agree", "agree")
+    assert isinstance(report.nodes, tuple)
+    assert {"gru", "both", "table"} <= {node.node for node in report.nodes}
+
+
+def test_the_command(model_path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    inputs = tmp_path / "x.npz"
+    np.savez(inputs, x=np.random.default_rng(0).standard_normal((4, 9, 3)))
+    assert command.run(model_path, inputs, as_json=False) == 0
+    captured = capfd.readouterr()
+    assert "input  x (4, 9, 3) float32" in captured.out
+    assert "AGREE: Keras, runtime, onnxruntime" in captured.out
+    assert captured.err == ""
+    assert command.run(model_path, None, as_json=True) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["agree"] is True
+    assert found["inputs"] == {"x": {"shape": [8, 20, 3], "dtype": "float32"}}
+
+
+def test_without_keras_the_command_says_what_to_install(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keras", None)
+    with pytest.raises(MissingPackageError, match="keras, which is not installed: pip install"):
+        command.run(model_path, None, as_json=False)
+
+
+def test_input_files(tmp_path: Path) -> None:
+    array = np.arange(6.0).reshape(1, 2, 3)
+    np.save(tmp_path / "one.npy", array)
+    np.savez(tmp_path / "two.npz", a=array, b=array)
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    (tmp_path / "text.npy").write_text("1, 2, 3")
+    np.testing.assert_array_equal(command.read_inputs(tmp_path / "one.npy", ("x",))["x"], array)
+    assert set(command.read_inputs(tmp_path / "two.npz", ("b", "a"))) == {"a", "b"}
+    with pytest.raises(UsageError, match="inputs x, y; it has a, b"):
+        command.read_inputs(tmp_path / "two.npz", ("x", "y"))
+    with pytest.raises(UsageError, match="inputs x, y"):
+        command.read_inputs(tmp_path / "one.npy", ("x", "y"))
+    for name in ("objects.npy", "text.npy"):
+        with pytest.raises(UsageError, match="plain arrays"):
+            command.read_inputs(tmp_path / name, ("x",))
+    with pytest.raises(FileAccessError, match="cannot read"):
+        command.read_inputs(tmp_path / "absent.npy", ("x",))
