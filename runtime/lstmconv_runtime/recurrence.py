@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from . import loops
 from .activations import function
 from .cells import Function, gru_step, lstm_step, matmul, simple_rnn_step
 from .convolution import convolve
@@ -33,13 +34,14 @@ FUSED_ORDER: dict[type[Node], tuple[str, ...]] = {
 
 
 class Prepared(NamedTuple):
-    """A recurrent node ready to run."""
+    """A recurrent node ready to run: by the tuned loops, or, where they do not fit, by plain steps."""
 
-    W: Array  # (n, g·u); convolution: (*kernel, channels, g·filters)
-    U: Array  # (u, g·u); convolution: (*kernel, filters, g·filters)
-    b: Array | None  # (g·u,)
-    bU: Array | None  # (g·u,), added to h @ U; GRU with reset_after
+    W: Array  # (g·u, n), scaled by `loops.gate_scale`; plain: (n, g·u), convolution: (*kernel, channels, g·filters)
+    U: Array  # (g·u, u), scaled; plain: (u, g·u), convolution: (*kernel, filters, g·filters)
+    b: Array | None  # (g·u,), scaled
+    bU: Array | None  # tuned: (u,), of the candidate alone, the others joined to b; plain: (g·u,)
     named: dict[str, Array]  # the same arrays, one per gate, for `trace`
+    tuned: bool
 
 
 class State(NamedTuple):
@@ -57,14 +59,27 @@ class Result(NamedTuple):
 
 def prepare(node: Recurrent, arrays: Mapping[str, Array]) -> Prepared:
     """Fuses the gates of a node; `arrays` by parameter name, already of the dtype to compute in."""
+    gates = FUSED_ORDER[type(node)]
+    tuned = not isinstance(node, ConvLSTM) and loops.is_tunable(node.activation)
+    sigma = None if isinstance(node, SimpleRNN) else node.recurrent_activation
+    tuned = tuned and (sigma is None or loops.is_tunable(sigma))
+    scale = loops.gate_scale(sigma) if sigma and tuned else 1.0
+    squashed = {"LSTM": 3, "GRU": 2}.get(type(node).__name__, 0)  # how many gates σ is applied to
 
     def fused(prefix: str) -> Array | None:
-        parts = [arrays[f"{prefix}_{gate}"] for gate in FUSED_ORDER[type(node)] if f"{prefix}_{gate}" in arrays]
-        return np.ascontiguousarray(np.concatenate(parts, axis=-1)) if parts else None
+        parts = [arrays[f"{prefix}_{gate}"] for gate in gates if f"{prefix}_{gate}" in arrays]
+        if tuned:
+            parts = [part * part.dtype.type(scale) if k < squashed else part for k, part in enumerate(parts)]
+        return np.concatenate(parts, axis=-1) if parts else None
 
-    W, U = fused("W"), fused("U")
+    W, U, b, bU = (fused(prefix) for prefix in ("W", "U", "b", "bU"))
     assert W is not None and U is not None
-    return Prepared(W, U, fused("b"), fused("bU"), dict(arrays))
+    if tuned:
+        W, U = np.ascontiguousarray(W.T), np.ascontiguousarray(U.T)
+        if b is not None and bU is not None:
+            split = len(b) // 3 * 2
+            b, bU = np.concatenate([b[:split] + bU[:split], b[split:]]), bU[split:].copy()
+    return Prepared(W, U, b, bU, dict(arrays), tuned)
 
 
 def zero_state(node: Recurrent, batch: int, space: tuple[int, ...], dtype: np.dtype[np.generic]) -> State:
@@ -84,7 +99,104 @@ def run(
     sequence: bool,
     gates: bool = False,
 ) -> Result:
-    """Runs a node over x (B, T, n), already in processing order, from `state`."""
+    """Runs a node over x (B, T, n), already in processing order, from `state`, which is left as it was."""
+    if p.tuned and not gates:
+        return Runner(node, p, x.shape[0]).run(x, mask, state, sequence)
+    return _run_plain(node, p, x, mask, state, sequence, gates)
+
+
+PORTION = 2**19  # numbers in the input product of one portion: 2 MB of float32, within the cache of a core
+
+
+class Runner:
+    """A node's tuned loop with its buffers, for one number of rows. Not to be shared between threads."""
+
+    def __init__(self, node: Recurrent, p: Prepared, batch: int) -> None:
+        assert not isinstance(node, ConvLSTM)
+        self._node, self._p, self._batch = node, p, batch
+        column = (slice(None),) if batch == 1 else (slice(None), None)
+        self._b = None if p.b is None else p.b[column]
+        if isinstance(node, LSTM):
+            self._step = loops.lstm(node, p.U, batch)
+        elif isinstance(node, GRU):
+            self._step = loops.gru(node, p.U, None if p.bU is None else p.bU[column], batch)
+        else:
+            self._step = loops.simple_rnn(node, p.U, batch)
+
+    def run(self, x: Array, mask: Array | None, state: State, sequence: bool) -> Result:
+        """As `recurrence.run`."""
+        batch, steps, _ = x.shape
+        units, dtype, one_row = self._node.units, self._p.U.dtype, batch == 1
+        # Feature-major copies: (u,) for one row, (u, B) else.
+        states = tuple(s[0].copy() if one_row else np.ascontiguousarray(s.T) for s in state.states)
+        ys = np.empty((steps, units) if one_row else (steps, units, batch), dtype) if sequence else None
+        portion = max(1, PORTION // (len(self._p.U) * max(1, batch)))
+        carried: Array | None = None
+        if mask is not None:
+            carried = state.output[0].copy() if one_row else np.ascontiguousarray(state.output.T)
+        for start in range(0, steps, portion):
+            part = slice(start, start + portion)
+            xz = self._input_product(x[:, part])
+            rows = None if ys is None else ys[part]
+            if mask is None:
+                states = self._unmasked(xz, states, rows)
+            else:
+                assert carried is not None
+                self._masked(xz, mask[:, part], states, carried, rows)
+        last = tuple(s[None] if one_row else np.ascontiguousarray(s.T) for s in states)
+        if carried is not None:
+            output = carried[None] if one_row else np.ascontiguousarray(carried.T)
+        else:
+            output = last[0]
+        if ys is not None:
+            ys = ys[None] if one_row else np.ascontiguousarray(ys.transpose(2, 0, 1))
+        return Result(ys, State(last, output), None)
+
+    def _input_product(self, x: Array) -> Array:
+        """x_t·W + b of some steps: (T, g·u) for one row, (T, g·u, B) else."""
+        if self._batch == 1:
+            xz: Array = x[0] @ self._p.W.T
+        else:
+            xz = np.matmul(self._p.W, np.ascontiguousarray(x.transpose(1, 2, 0)))
+        if self._b is not None:
+            np.add(xz, self._b, xz)
+        return xz
+
+    def _unmasked(self, xz: Array, states: tuple[Array, ...], ys: Array | None) -> tuple[Array, ...]:
+        step = self._step
+        if ys is None:
+            for x_t in xz:
+                step(x_t, states, states)
+            return states
+        rest = states[1:]
+        for x_t, y_t in zip(xz, ys, strict=True):
+            new = (y_t, *rest)
+            step(x_t, states, new)
+            states = new
+        return (states[0].copy(), *rest)
+
+    def _masked(self, xz: Array, mask: Array, states: tuple[Array, ...], output: Array, ys: Array | None) -> None:
+        """Advances `states` and `output` in place; a masked step leaves both, or puts out zeros."""
+        step, zero = self._step, self._node.zero_output_for_mask
+        new = tuple(np.empty_like(s) for s in states)
+        one_row = self._batch == 1
+        for t, x_t in enumerate(xz):
+            valid = mask[:, t]
+            if zero:
+                output.fill(0)
+            if not one_row or valid[0]:
+                step(x_t, states, new)
+                for s, s_new in zip(states, new, strict=True):
+                    np.copyto(s, s_new, where=valid)
+                np.copyto(output, new[0], where=valid)
+            if ys is not None:
+                ys[t] = output
+
+
+def _run_plain(
+    node: Recurrent, p: Prepared, x: Array, mask: Array | None, state: State, sequence: bool, gates: bool
+) -> Result:
+    """Step by step in the equations' own form: for `trace`, convolutions, and activations that mix features."""
     step = (_traced_step if gates else _fused_step)(node, p)
     if not gates:
         x = _input_product(node, p, x)

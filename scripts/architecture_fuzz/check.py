@@ -173,7 +173,9 @@ def widened(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: x.astype("float64") if x.dtype.kind == "f" else x for name, x in inputs.items()}
 
 
-def sensitivity(model: Any, plan: Plan, weights: list[np.ndarray], inputs: dict[str, np.ndarray], exact: list[np.ndarray]) -> list[float]:
+def sensitivity(
+    model: Any, plan: Plan, weights: list[np.ndarray], inputs: dict[str, np.ndarray], exact: list[np.ndarray]
+) -> list[float]:
     """How far each output goes when every weight and input moves by one ulp at random."""
     random = np.random.default_rng(plan.seed + 3)
     ulp = 2.0 ** (-10 if "float16" in plan.policy else -52 if plan.policy == "float64" else -23)
@@ -230,7 +232,11 @@ def check(plan: Plan, *, predict: bool = False) -> Outcome:
             return outcome
         except Exception as error:
             kind = "refused" if isinstance(error, LstmconvError) else "crash"
-            outcome.status, outcome.what, outcome.detail = "failed", f"export {kind}: {type(error).__name__}", str(error)
+            outcome.status, outcome.what, outcome.detail = (
+                "failed",
+                f"export {kind}: {type(error).__name__}",
+                str(error),
+            )
             return outcome
     try:
         _compare(plan, weights, inputs, made, expected, data, outcome)
@@ -277,7 +283,9 @@ def _compare(plan: Plan, weights: list[np.ndarray], inputs: dict[str, np.ndarray
                     outcome.notes.append(f"{what}: {difference:.1e}, one ulp moves it by {moves[index]:.1e}")
                     continue
             sense = f"; one ulp of the weights moves it by {moves[index]:.2e}" if moves else ""
-            raise _Failure(what, f"output {index} differs by {difference:.3g} of its scale, allowed {allowed:.0e}{sense}")
+            raise _Failure(
+                what, f"output {index} differs by {difference:.3g} of its scale, allowed {allowed:.0e}{sense}"
+            )
 
     agree("predict", flat(ours), expected, tolerance)
     program = model.program

@@ -34,7 +34,9 @@ class Value(NamedTuple):
 class Draw:
     """A model as it is drawn: the steps so far and the values they make."""
 
-    def __init__(self, rng: random.Random, source: Source, inputs: list[Spec], prefix: str = "", depth: int = 0) -> None:
+    def __init__(
+        self, rng: random.Random, source: Source, inputs: list[Spec], prefix: str = "", depth: int = 0
+    ) -> None:
         self.rng, self.source, self.prefix, self.depth = rng, source, prefix, depth
         self.inputs = inputs
         self.steps: list[Step] = []
@@ -62,6 +64,7 @@ class Draw:
         Raises:
             Refused: Keras does not build it.
         """
+
         def bare(item: Any) -> Any:
             if isinstance(item, Value):
                 return item.ref
@@ -302,7 +305,9 @@ def stacked(d: Draw, rank: int, count: int) -> list[Make]:
 def _keeps_sequence(make: Make) -> bool:
     inner = make.options.get("layer", make)
     recurrent = isinstance(inner, Make) and inner.cls in (*RNNS, "RNN")
-    return bool(inner.options.get("return_sequences")) if recurrent else "Global" not in make.cls and make.cls != "Flatten"
+    return (
+        bool(inner.options.get("return_sequences")) if recurrent else "Global" not in make.cls and make.cls != "Flatten"
+    )
 
 
 def time_distributed(d: Draw) -> bool:
@@ -402,7 +407,9 @@ def concatenate(d: Draw) -> bool:
         other = d.find(lambda v: len(v.shape) == 3 and is_float(v) and v.shape[2] == x.shape[2])
         d.emit(Make("Concatenate", {"axis": d.pick(1, -2)}), [x, other])
         return True
-    others = [d.find(lambda v: len(v.shape) == rank and is_float(v) and v.shape[1:-1] == time) for _ in range(d.pick(1, 2))]
+    others = [
+        d.find(lambda v: len(v.shape) == rank and is_float(v) and v.shape[1:-1] == time) for _ in range(d.pick(1, 2))
+    ]
     d.emit(Make("Concatenate", d.pick({}, {"axis": -1}, {"axis": rank - 1})), [x, *others])
     return True
 
@@ -429,7 +436,9 @@ def again(d: Draw) -> bool:
     def other(item: Any) -> Any:
         if isinstance(item, Ref):
             old = before[item]
-            return d.find(lambda v: len(v.shape) == len(old.shape) and v.shape[-1] == old.shape[-1] and v.dtype == old.dtype)
+            return d.find(
+                lambda v: len(v.shape) == len(old.shape) and v.shape[-1] == old.shape[-1] and v.dtype == old.dtype
+            )
         return [other(part) for part in item] if isinstance(item, list) else item
 
     kwargs = step.kwargs if d.chance(0.5) else {}
@@ -586,7 +595,13 @@ def draw(seed: int, only: str | None = None) -> tuple[Plan, set[str]]:
                 if table[name].draw(d):
                     break
         grow(d, rng.choice([1, 2, 3, 4, 5, 6, 8]), only)
-    outputs = outputs_of(d, rng.choice([1, 1, 2, 4])) if frame.form == "functional" else [Ref(d.steps[-1].name)] if d.steps else []
+    outputs = (
+        outputs_of(d, rng.choice([1, 1, 2, 4]))
+        if frame.form == "functional"
+        else [Ref(d.steps[-1].name)]
+        if d.steps
+        else []
+    )
     used = {ref.name for step in d.steps for ref in (*refs(step.args), *refs(step.kwargs))}
     kept = tuple(spec for spec in d.inputs if spec.name in used) or tuple(d.inputs[:1])
     return replace(frame, inputs=kept, steps=tuple(d.steps), outputs=tuple(outputs)), d.kinds
@@ -595,7 +610,9 @@ def draw(seed: int, only: str | None = None) -> tuple[Plan, set[str]]:
 def _draw_sequential(d: Draw) -> None:
     current = d.values[0]
     if "int" in current.dtype:
-        (current,) = d.emit(Make("Embedding", {"input_dim": 6, "output_dim": d.units(), **d.pick({"mask_zero": True}, {})}), current)
+        (current,) = d.emit(
+            Make("Embedding", {"input_dim": 6, "output_dim": d.units(), **d.pick({"mask_zero": True}, {})}), current
+        )
     elif len(current.shape) == 3 and d.chance(0.6):
         (current,) = d.emit(Make("Masking", {"mask_value": d.inputs[0].pad}), current)
     for _ in range(d.pick(1, 2, 3, 4)):

@@ -43,8 +43,12 @@ def _shaped(d: Draw) -> bool:
         return False
     sizes = x.shape[1:]
     if None in sizes:
-        d.emit(f"ops.reshape({{0}}, (-1, {', '.join('1' for _ in range(1))}, {sizes[-1]}))" if len(sizes) == 1 else
-               f"ops.expand_dims({{0}}, {d.pick(1, 2, 3)})", x)
+        d.emit(
+            f"ops.reshape({{0}}, (-1, {', '.join('1' for _ in range(1))}, {sizes[-1]}))"
+            if len(sizes) == 1
+            else f"ops.expand_dims({{0}}, {d.pick(1, 2, 3)})",
+            x,
+        )
     elif len(sizes) == 2:
         d.emit(f"ops.reshape({{0}}, (-1, {d.pick(f'{sizes[0] * sizes[1]}', f'{sizes[1]}, {sizes[0]}')}))", x)
     else:

@@ -122,8 +122,11 @@ class Source:
         if isinstance(item, Make):
             options = {k: v for k, v in item.options.items() if k != "dtype" or not self.reference}
             inner = ", ".join(f"{k}={self.value(v, prefix)}" for k, v in options.items())
-            return f"keras.Sequential([{self.value(options['layers'], prefix)[1:-1]}])" if item.cls == "Sequential" \
+            return (
+                f"keras.Sequential([{self.value(options['layers'], prefix)[1:-1]}])"
+                if item.cls == "Sequential"
                 else f"layers.{item.cls}({inner})"
+            )
         if isinstance(item, Plan):
             return self.nested_model(item)
         if isinstance(item, list | tuple):
@@ -165,12 +168,16 @@ class Source:
         made = [self.value(ref, prefix) for ref in plan.outputs]
         inputs = {spec.name: Ref(spec.name) for spec in plan.inputs}
         given = self.value(inputs if plan.input_form == "dict" else list(inputs.values()), prefix)
-        outputs = ", ".join(f"'y{i}': {v}" for i, v in enumerate(made)) if plan.output_form == "dict" else ", ".join(made)
+        outputs = (
+            ", ".join(f"'y{i}': {v}" for i, v in enumerate(made)) if plan.output_form == "dict" else ", ".join(made)
+        )
         return f"keras.Model({given}, {'{' + outputs + '}' if plan.output_form == 'dict' else '[' + outputs + ']'})"
 
 
 def source_for(plan: Plan, reference: bool = False) -> Source:
-    return Source(plan.policy, dynamic=plan.dynamic, batch=plan.batch if plan.fixed_batch else None, reference=reference)
+    return Source(
+        plan.policy, dynamic=plan.dynamic, batch=plan.batch if plan.fixed_batch else None, reference=reference
+    )
 
 
 def build(plan: Plan, reference: bool = False) -> tuple[Any, str]:

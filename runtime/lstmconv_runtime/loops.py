@@ -1,0 +1,177 @@
+"""The tuned time steps of LSTM, GRU and SimpleRNN. `cells` has the equations in readable form.
+
+What makes them fast, each measured beside the plain form:
+
+- The state is feature-major, (u, B), so that every gate is a contiguous block of rows and the recurrent product has the
+  weights on the left: one matrix product, `U.dot(h, z)`, with no transposition inside. One row (B = 1) is kept as (u,),
+  which makes that product a matrix-vector product.
+- σ(x) = ½ tanh(x/2) + ½: the factor inside is folded into the weights when they are laid out (a power of two: exact),
+  and with the default activations a single tanh covers all gates.
+- Every ufunc writes into an array that exists already, passed by position: nothing is allocated per step.
+- Constants are 0-d arrays; NumPy takes twice as long to convert a Python number as to use it.
+- x·W + b of all steps is computed before the loop, `recurrence` says in what portions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from .activations import function
+from .graph import Activation, Array
+from .nodes import GRU, LSTM, SimpleRNN
+
+States: TypeAlias = tuple[Array, ...]
+# step(x_t, states, new): x_t is x·W + b of one step (g·u, B); writes the new states into `new`, whose arrays after the
+# first may be those of `states`.
+Step: TypeAlias = Callable[[Array, States, States], None]
+InPlace: TypeAlias = Callable[[Array, Array], object]
+
+add, subtract, multiply, tanh = np.add, np.subtract, np.multiply, np.tanh
+
+
+def is_tunable(activation: Activation) -> bool:
+    """False for activations that mix features, which the feature-major state has on another axis."""
+    return "axis" not in dict(activation.constants)
+
+
+def into(activation: Activation, dtype: np.dtype[np.generic]) -> InPlace:
+    """act as a function (x, out), which may be the same array."""
+    constants = dict(activation.constants)
+    if activation.name == "tanh":
+        return tanh
+    if activation.name == "linear":
+        return _copy
+    zero, one = np.zeros((), dtype), np.ones((), dtype)
+    if activation.name == "relu" and not any(constants.values()):
+        return lambda x, out: np.maximum(x, zero, out=out)
+    if activation.name == "hard_sigmoid":
+        slope = np.asarray(constants["slope"], dtype)
+        offset = np.asarray(constants["offset"], dtype)
+
+        def hard_sigmoid(x: Array, out: Array) -> None:
+            multiply(x, slope, out)
+            add(out, offset, out)
+            np.maximum(out, zero, out=out)
+            np.minimum(out, one, out=out)
+
+        return hard_sigmoid
+    act = function(activation)
+    return lambda x, out: np.copyto(out, act(x))
+
+
+def _copy(x: Array, out: Array) -> None:
+    if x is not out:
+        np.copyto(out, x)
+
+
+def gate_scale(activation: Activation) -> float:
+    """The factor folded into a gate's weights."""
+    return 0.5 if activation.name == "sigmoid" else 1.0
+
+
+def gate(activation: Activation, dtype: np.dtype[np.generic]) -> Callable[[Array], object]:
+    """σ in place, on values already multiplied by `gate_scale`."""
+    if activation.name == "sigmoid":
+        half = np.full((), 0.5, dtype)
+
+        def sigmoid(z: Array) -> None:
+            tanh(z, z)
+            multiply(z, half, z)
+            add(z, half, z)
+
+        return sigmoid
+    act = into(activation, dtype)
+    return lambda z: act(z, z)
+
+
+def lstm(node: LSTM, U: Array, batch: int) -> Step:
+    """c' = f * c + i * c~;  h' = o * act(c').  U (4u, u), gates in the order i, f, o, c."""
+    u, dtype = node.units, U.dtype
+    z = _buffer(4 * u, batch, dtype)
+    i, f, o, sigmoids, candidate = z[:u], z[u : 2 * u], z[2 * u : 3 * u], z[: 3 * u], z[3 * u :]
+    product = U.dot
+    act = into(node.activation, dtype)
+    if node.activation.name == "tanh" and node.recurrent_activation.name == "sigmoid":
+        half = np.full((), 0.5, dtype)
+
+        def squash() -> None:
+            tanh(z, z)  # all four gates at once
+            multiply(sigmoids, half, sigmoids)
+            add(sigmoids, half, sigmoids)
+    else:
+        sigma = gate(node.recurrent_activation, dtype)
+
+        def squash() -> None:
+            sigma(sigmoids)
+            act(candidate, candidate)
+
+    def step(x_t: Array, states: States, new: States) -> None:
+        h, c = states
+        h_new, c_new = new
+        product(h, z)
+        add(z, x_t, z)
+        squash()
+        multiply(f, c, c_new)
+        multiply(i, candidate, candidate)
+        add(c_new, candidate, c_new)
+        act(c_new, candidate)
+        multiply(o, candidate, h_new)
+
+    return step
+
+
+def gru(node: GRU, U: Array, bU: Array | None, batch: int) -> Step:
+    """h' = z * h + (1 − z) * h~ = h~ + z * (h − h~).  U (3u, u), gates in the order z, r, h; bU (u, B) of the last."""
+    u, dtype = node.units, U.dtype
+    zU, difference = _buffer(3 * u, batch, dtype), _buffer(u, batch, dtype)
+    gates, z, r, candidate = zU[: 2 * u], zU[:u], zU[u : 2 * u], zU[2 * u :]
+    sigma, act = gate(node.recurrent_activation, dtype), into(node.activation, dtype)
+    product, gate_product, candidate_product = U.dot, U[: 2 * u].dot, U[2 * u :].dot
+
+    def blend(h: Array, h_new: Array) -> None:
+        subtract(h, candidate, difference)
+        multiply(z, difference, difference)
+        add(candidate, difference, h_new)
+
+    def reset_after(x_t: Array, states: States, new: States) -> None:
+        product(states[0], zU)
+        add(gates, x_t[: 2 * u], gates)
+        sigma(gates)
+        if bU is not None:
+            add(candidate, bU, candidate)
+        multiply(r, candidate, candidate)
+        add(candidate, x_t[2 * u :], candidate)
+        act(candidate, candidate)
+        blend(states[0], new[0])
+
+    def reset_before(x_t: Array, states: States, new: States) -> None:
+        gate_product(states[0], gates)
+        add(gates, x_t[: 2 * u], gates)
+        sigma(gates)
+        multiply(r, states[0], difference)
+        candidate_product(difference, candidate)
+        add(candidate, x_t[2 * u :], candidate)
+        act(candidate, candidate)
+        blend(states[0], new[0])
+
+    return reset_after if node.reset_after else reset_before
+
+
+def simple_rnn(node: SimpleRNN, U: Array, batch: int) -> Step:
+    """h' = act(x·W + b + U h)."""
+    z = _buffer(node.units, batch, U.dtype)
+    product, act = U.dot, into(node.activation, U.dtype)
+
+    def step(x_t: Array, states: States, new: States) -> None:
+        product(states[0], z)
+        add(z, x_t, z)
+        act(z, new[0])
+
+    return step
+
+
+def _buffer(rows: int, batch: int, dtype: np.dtype[np.generic]) -> Array:
+    return np.empty(rows if batch == 1 else (rows, batch), dtype)
