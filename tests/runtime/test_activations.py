@@ -75,12 +75,12 @@ def softmax(row: list[float]) -> list[float]:
 
 
 def sparsemax(row: list[float]) -> list[float]:
-    """The threshold by bisection: Σ max(x − τ, 0) falls in τ and is 1 at the solution."""
-    low, high = min(row) - 1, max(row)
-    for _ in range(200):
-        middle = (low + high) / 2
-        low, high = (middle, high) if sum(max(x - middle, 0) for x in row) > 1 else (low, middle)
-    return [max(x - low, 0) for x in row]
+    """As Keras has it: the running sums of all places in the support, added up."""
+    falling = sorted(row, reverse=True)
+    sums = [math.fsum(falling[: k + 1]) for k in range(len(row))]
+    support = [k for k in range(len(row)) if falling[k] - (sums[k] - 1) / (k + 1) > 0]
+    tau = (math.fsum(sums[k] for k in support) - 1) / len(support)
+    return [max(x - tau, 0) for x in row]
 
 
 # Of those along an axis: the formula of one row.
