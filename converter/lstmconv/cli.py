@@ -6,7 +6,6 @@ Modules that only some commands need are imported by those commands, so that the
 from __future__ import annotations
 
 import json
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -254,7 +253,9 @@ def parity(
     Example:
       lstmconv parity sine.keras --input windows.npy
     """
-    raise typer.Exit(import_module("lstmconv.parity.command").run(model, input_file, as_json))
+    from .parity import command
+
+    raise typer.Exit(command.run(model, input_file, as_json))
 
 
 @app.command(epilog="Exit codes: 0 done, 1 the engines do not agree, 2 usage or a missing package, 6 input or output.")
@@ -271,4 +272,6 @@ def demo(
     Example:
       lstmconv demo --out sine-demo
     """
-    raise typer.Exit(import_module("lstmconv.demo").run(out))
+    from . import demo as demo_command
+
+    raise typer.Exit(demo_command.run(out))
