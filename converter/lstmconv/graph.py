@@ -13,7 +13,7 @@ from .builder import Builder, Layer, Tensor
 from .calls import Call, flatten, map_tensors
 from .config import Config
 from .errors import InvalidFileError, LimitError, UnsupportedError, printable
-from .functional import Reference, reference, run_calls
+from .functional import Numbers, Reference, reference, run_calls
 from .layers import HANDLERS, KEEPS_DTYPE, handle
 from .layers.operations import OPERATIONS
 from .weights import LayerWeights, NoWeights
@@ -364,6 +364,13 @@ def run_operation(model: KerasModel, item: dict[str, Any], call: Call) -> Any:
     return result
 
 
+def first_calls(model: KerasModel) -> dict[str, Numbers]:
+    """The numbers of the first call of each model inside."""
+    if not model.build.semantics.modern:
+        return dict.fromkeys(model.inner, Numbers(1, 1))
+    return {name: Numbers(0, int(inner.class_name == "Functional")) for name, inner in model.inner.items()}
+
+
 def _call_functional(model: KerasModel, inputs: Sequence[Tensor]) -> Any:
     entries, _ = _entries(model, "input_layers")
     if len(entries) != len(inputs):
@@ -377,9 +384,9 @@ def _call_functional(model: KerasModel, inputs: Sequence[Tensor]) -> Any:
 
     outputs, is_dict = _entries(model, "output_layers")
     named = [{**item, "name": _name(item)} for item in items if _name(item) not in given]
-    first = 0 if model.build.semantics.modern else 1
-    resolve = run_calls(model.where, named, [ref for _, ref in outputs], given, dict.fromkeys(model.inner, first), run)
+    ran = run_calls(model.where, named, [ref for _, ref in outputs], given, first_calls(model), run)
+    model.build.ran.setdefault(model.prefix, []).append(ran)
     if is_dict:
-        return {str(key): resolve(ref) for key, ref in outputs}
-    made = [resolve(ref) for _, ref in outputs]
+        return {str(key): ran.tensor(ran.outside(ref)) for key, ref in outputs}
+    made = [ran.tensor(ran.outside(ref)) for _, ref in outputs]
     return made[0] if len(made) == 1 else made

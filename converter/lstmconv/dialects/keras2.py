@@ -61,8 +61,7 @@ def _layer(item: dict[str, Any], names: set[str], modern: bool) -> dict[str, Any
     calls = [todays_call(where, class_name, node, names) for node in nodes]
     if is_tf_operation(class_name):
         return todays_operation(where, _name(item), item, calls)
-    if modern and class_name not in MODELS and "trainable" not in item.get("config", {}) and calls:
-        # An operation: layers say whether they are trainable.
+    if modern and calls and _is_operation(class_name, item.get("config")):
         return {**item, "name": _name(item), "module": keras3_module(class_name), "inbound_nodes": calls}
     if class_name in MODELS:
         made = to_today(item, modern)
@@ -70,6 +69,13 @@ def _layer(item: dict[str, Any], names: set[str], modern: bool) -> dict[str, Any
     else:
         made = {**item, **layer_to_today(item, modern)}
     return {**made, "name": _name(item), "inbound_nodes": calls}
+
+
+def _is_operation(class_name: str, config: Any) -> bool:
+    """Layers say whether they are trainable, all but one family; operations do not."""
+    if class_name in MODELS or class_name.startswith("SpatialDropout"):
+        return False
+    return type(config) is dict and "trainable" not in config
 
 
 def layer_to_today(item: dict[str, Any], modern: bool) -> dict[str, Any]:

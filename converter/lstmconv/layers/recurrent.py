@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from lstmconv_runtime.graph import Activation, Node, Value
-from lstmconv_runtime.nodes import GRU, LSTM, Flip, SimpleRNN
+from lstmconv_runtime.nodes import GRU, LSTM, Flip, SimpleRNN, Slice, Squeeze
 
 from ..builder import Layer, Tensor
 from ..calls import Call, Outputs, flatten
@@ -15,7 +16,8 @@ from ..config import Config
 from ..errors import InvalidFileError
 from ..gates import KERAS_GRU, KERAS_LSTM, KERAS_SIMPLE_RNN, keras_to_named
 from ..weights import LayerWeights, Spec
-from .activations import read_activation
+from .activations import read_activation, relu_with
+from .compose import elementwise, expanded, scalar, where
 
 GATES = {"LSTM": KERAS_LSTM, "GRU": KERAS_GRU, "SimpleRNN": KERAS_SIMPLE_RNN}
 
@@ -65,18 +67,19 @@ class Options:
     go_backwards: bool
     stateful: bool
     zero_output_for_mask: bool
+    unroll: bool  # the same result, computed in another way; not quite so with masks
 
 
 def read_options(layer: Layer) -> Options:
     config = layer.config
     config.only("time_major", False)
-    config.flag("unroll", False)  # the same result, computed in another way
     options = Options(
         return_sequences=config.flag("return_sequences", False),
         return_state=config.flag("return_state", False),
         go_backwards=config.flag("go_backwards", False),
         stateful=config.flag("stateful", False),
         zero_output_for_mask=config.flag("zero_output_for_mask", False),
+        unroll=config.flag("unroll", False),
     )
     if options.stateful:
         note = f"{layer.where} is stateful: predict starts from zero states; Model.stream carries them over"
@@ -140,7 +143,15 @@ def run_cells(layer: Layer, call: Call, cells: Sequence[tuple[Cell, LayerWeights
     if mask is not None and len(layer.build.shape(mask)) != 2:
         raise layer.unsupported("a mask that is not (batch, time)")
     value, backwards = x.value, options.go_backwards
+    h0 = states[0] if states else None
     made: list[str] = []
+    steps: list[Value] = []
+    # Unrolled, TensorFlow writes its zeros where the mask of the given order has them, not that of the processing order.
+    zeroes_unturned = options.unroll and options.zero_output_for_mask and options.go_backwards and mask is not None
+    if zeroes_unturned and options.return_sequences:
+        options = replace(options, zero_output_for_mask=False)
+    else:
+        zeroes_unturned = False
     for index, (cell, weights, part) in enumerate(cells):
         last = index == len(cells) - 1
         node = _node(
@@ -153,13 +164,62 @@ def run_cells(layer: Layer, call: Call, cells: Sequence[tuple[Cell, LayerWeights
         named = keras_to_named(GATES[cell.kind], arrays["kernel"], arrays["recurrent_kernel"], arrays.get("bias"))
         value = layer.add(node, named)
         made += node.makes()[1:]
+        steps.append(value)
         if backwards and not last and mask is not None:
             mask = layer.add(Flip(name=layer.name_for("mask"), x=mask, axis=1))
         backwards = False  # the first cell of a stack has put its output in processing order
+    if mask is not None and layer.build.semantics.masked_output_is_state and not options.unroll:
+        if len(cells) > 1:
+            value = _first_state_where_masked(layer, mask, steps[0], value, options)
+        elif h0 is not None:
+            value = _state_before_first_step(layer, mask, h0, value, made[0], options)
+    if zeroes_unturned:
+        assert mask is not None
+        valid = expanded(layer, "valid", mask, 2)
+        zero = scalar(layer, "zero", 0.0, layer.build.dtype(value))
+        value = where(layer, "masked", valid, value, zero)
     output = Tensor(value, passed_mask(layer, call, options))
     if not options.return_state:
         return output
     return [output, *(Tensor(state) for state in made)]
+
+
+def _state_before_first_step(
+    layer: Layer, mask: Value, h0: Value, y: Value, h: Value, options: Options
+) -> Value:
+    """Before Keras 2.3 the initial state, rather than zeros, is put out until the first step that is not masked."""
+    if not options.return_sequences:
+        return h
+    dtype = layer.build.dtype(y)
+    valid = layer.build.cast(layer.where, expanded(layer, "valid", mask, 2), dtype)
+    # Whether a step so far was valid, as a recurrence: h' = min(x + h, 1).
+    one = np.ones((1, 1), "float32")
+    seen = SimpleRNN(
+        name=layer.name_for("seen"), weights=layer.stored("seen"), x=valid, mask=None, h0=None, input_size=1, units=1,
+        use_bias=False, activation=relu_with(1.0, 0.0, 0.0), return_sequences=True, go_backwards=options.go_backwards,
+        zero_output_for_mask=False, stateful=False,
+    )  # fmt: skip
+    begun = elementwise(
+        layer, "begun", "not_equal", layer.add(seen, {"W_h": one, "U_h": one}), scalar(layer, "zero", 0.0, dtype)
+    )
+    return where(layer, "output", begun, y, expanded(layer, "before", h0, 1))
+
+
+def _first_state_where_masked(layer: Layer, mask: Value, first: Value, y: Value, options: Options) -> Value:
+    """Before Keras 2.3 a stack of cells puts out the first cell's state (B, T, units) at masked steps."""
+    if layer.build.shape(first)[-1] != layer.build.shape(y)[-1]:
+        raise layer.unsupported("a masked stack of cells of different sizes, which its own Keras could not run")
+    turned = mask
+    if options.go_backwards:
+        turned = layer.add(Flip(name=layer.name_for("mask"), x=mask, axis=1))
+    if not options.return_sequences:
+        turned, first = (
+            layer.add(Slice(name=layer.name_for(part), x=x, axis=1, start=-1, stop=None, step=1))
+            for part, x in (("last_mask", turned), ("last", first))
+        )
+        first = layer.add(Squeeze(name=layer.name_for("last"), x=first, axis=1))
+        return where(layer, "output", turned, y, first)
+    return where(layer, "output", expanded(layer, "valid", turned, 2), y, first)
 
 
 def passed_mask(layer: Layer, call: Call, options: Options) -> Value | None:
