@@ -97,7 +97,8 @@ def understand(file: KerasFile, architecture: Any = None, deterministic: bool = 
         config = todays_config(config, version)
         ledger = Ledger()
         convert_config(config, LegacyPlace(ledger), Builder(semantics, deterministic=deterministic))
-        deal_out(ledger, file.weights, keras1=version_tuple(version) < (2,))
+        keras1 = version_tuple(version) < (2,)
+        deal_out(ledger, file.weights, keras1, written_by_theano(file.backend, file.weights, keras1))
         weights = LegacyPlace(ledger)
     return Understood(config, weights, semantics, (*file.warnings, *guessed))
 
@@ -125,6 +126,14 @@ def architecture_of(file: KerasFile, given: Any) -> Any:
         f"model.to_json() writes. It has {describe_weights(file.weights)}",
         "E_NEEDS_CONFIG",
     )
+
+
+def written_by_theano(backend: str | None, weights: LegacyWeights, keras1: bool) -> bool:
+    """Whether a legacy file was written under Theano; Keras 1 shows it only in names without TensorFlow's ":0"."""
+    if backend is not None or not keras1:
+        return backend == "theano"
+    names = [name for layer in weights.layer_names for name in weights.weight_names(layer)]
+    return bool(names) and not any(name.endswith(":0") for name in names)
 
 
 def describe_weights(weights: ArchiveWeights | LegacyWeights) -> str:

@@ -71,10 +71,14 @@ class LegacyPlace:
         return named(where, specs, self._ledger.arrays.get(self._key, []))
 
 
-def deal_out(ledger: Ledger, file: LegacyWeights, keras1: bool) -> None:
+def deal_out(ledger: Ledger, file: LegacyWeights, keras1: bool, theano: bool) -> None:
     """Fills `ledger.arrays` from the file.
 
     Layers are matched by name; where the names differ, as in files of weights alone, by their order.
+
+    Args:
+        keras1: written by Keras 1.
+        theano: written under Theano, which turns the kernels of convolutions over.
 
     Raises:
         InvalidFileError: the file's arrays are not those the architecture needs.
@@ -85,7 +89,8 @@ def deal_out(ledger: Ledger, file: LegacyWeights, keras1: bool) -> None:
     ledger.arrays = {}
     for layer, stored in _matched(list(by_layer), file):
         requests = {key: ledger.requests[key] for key in by_layer[layer]}
-        ledger.arrays.update(_deal_layer(layer, requests, file.arrays(stored), keras1))
+        dealt = _deal_layer(layer, requests, file.arrays(stored), keras1)
+        ledger.arrays.update({key: _unturned(requests[key], held) if theano else held for key, held in dealt.items()})
 
 
 def _matched(layers: list[str], file: LegacyWeights) -> list[tuple[str, str]]:
@@ -126,6 +131,15 @@ def _deal_layer(layer: str, requests: dict[Key, Request], arrays: list[Array], k
         key: todays_arrays(requests[key], [found[index] for index in sorted(found)], keras1)
         for key, found in dealt.items()
     }
+
+
+def _unturned(request: Request, arrays: list[Array]) -> list[Array]:
+    """Kernels of convolutions (…, in, out) as correlations take them: reversed along every axis of space."""
+    turned = [spec.name in ("kernel", "recurrent_kernel") and len(spec.shape) > 2 for spec in request.specs]
+    return [
+        np.flip(array, tuple(range(array.ndim - 2))) if turn else array
+        for array, turn in zip(arrays, turned, strict=True)
+    ]
 
 
 def gate_count(specs: Sequence[Spec]) -> int | None:

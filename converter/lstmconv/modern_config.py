@@ -255,11 +255,15 @@ class Modern:
     def layer(self, item: dict[str, Any], path: Path, shown: str) -> dict[str, Any]:
         """A layer or a cell, with the layers inside it."""
         class_name, config = item["class_name"], item["config"]
+        if class_name == "Bidirectional" and type(config.get("backward_layer")) is not dict:
+            config = {**config, **_two_directions(config["layer"])}
         if class_name not in OPTIONS:
             raise UnsupportedError(f"layer '{printable(shown)}' ({printable(class_name)}): not known to upgrade")
         where = f"layer '{printable(shown)}' ({class_name})"
         made: dict[str, Any] = {"name": legal(str(config["name"]))} if config.get("name") else {}
-        made |= {"trainable": config.get("trainable", True) is not False, "dtype": _policy(config, where)}
+        if not class_name.startswith("SpatialDropout"):
+            made["trainable"] = config.get("trainable", True) is not False
+        made["dtype"] = _policy(config, where)
         for key in OPTIONS[class_name]:
             if key in config:
                 made[key] = self._option(key, config[key], path, shown)
@@ -327,6 +331,16 @@ class Modern:
             for array in self.arrays[place]
         ]
         self.notes.append(f"{where}: weights multiplied by {HARD_SIGMOID_SCALE} for the old hard_sigmoid")
+
+
+def _two_directions(layer: dict[str, Any]) -> dict[str, Any]:
+    """The layers of both directions, of which old files hold one."""
+    config = layer["config"]
+    backward = {**config, "go_backwards": not config.get("go_backwards", False)}
+    return {
+        key: {**layer, "config": {**values, "name": f"{direction}_{config.get('name', 'layer')}"}}
+        for key, direction, values in (("layer", "forward", config), ("backward_layer", "backward", backward))
+    }
 
 
 def _is_bidirectional(arrays: Mapping[Path, Any], path: Path) -> bool:

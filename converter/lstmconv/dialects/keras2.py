@@ -186,6 +186,15 @@ def _batch_normalization(config: Options) -> tuple[str, Options]:
     return "BatchNormalization", {key: value for key, value in config.items() if key not in unused}
 
 
+def _attention(config: Options) -> tuple[str, Options]:
+    """`causal` has become an argument of the call."""
+    return "Attention", {key: value for key, value in config.items() if key != "causal" or value}
+
+
+def _additive_attention(config: Options) -> tuple[str, Options]:
+    return "AdditiveAttention", _attention(config)[1]
+
+
 CHANGED: dict[str, Callable[[Options], tuple[str, Options]]] = {
     "GRU": _gru,
     "GRUCell": _gru_cell,
@@ -198,5 +207,7 @@ CHANGED: dict[str, Callable[[Options], tuple[str, Options]]] = {
     "ThresholdedReLU": _thresholded_relu,
     "BatchNormalization": _batch_normalization,
     "BatchNormalizationV2": _batch_normalization,
+    "Attention": _attention,
+    "AdditiveAttention": _additive_attention,
     "BatchNormalizationV1": _batch_normalization,
 }
