@@ -73,15 +73,16 @@ def write_masks_out(config: dict[str, Any], maker: Modern, restructured: bool) -
     Args:
         restructured: other layers take the place of those that Keras 3 computes otherwise.
     """
-    pages = [page for page in _functional_models(config) if any(_masked(run) for run in maker.build.ran.get(page[1], []))]
+    pages = [_Page(*found, maker) for found in _functional_models(config)]
+    pages = [page for page in pages if any(_masked(run) for run in page.runs)]
     if not pages:
         return
-    for model, prefix, path in pages if restructured else ():
-        _Page(model, prefix, path, maker).restructure()
+    for page in pages if restructured else ():
+        page.restructure()
     build = Builder(semantics_of(KERAS_VERSION), allow_nonfinite=True)
     convert_config(config, PlainWeights(maker.arrays), build)
-    for model, prefix, path in pages:
-        _Page(model, prefix, path, maker).give_masks(build)
+    for page in pages:
+        page.give_masks(build)
 
 
 def _masked(run: Any) -> bool:
@@ -110,13 +111,15 @@ class _Page:
         self.old = maker.build
         self.runs = self.old.ran.get(prefix, [])
         self.nodes = {value: node for node in self.old.nodes for value in node.makes()}
+        self.aliases: dict[Reference, Reference] = {}  # where an output is found now → where it was
         self.made: dict[Any, dict[str, Any]] = {}  # operations by what they compute
 
     # --- reading the old run ------------------------------------------------------------------------------------------
 
     def tensor(self, ref: Any) -> Tensor | None:
         """The old tensor of a reference of the archive."""
-        name, index, position = ref["config"]["keras_history"]
+        place = tuple(ref["config"]["keras_history"])
+        name, index, position = self.aliases.get(place, place)
         for (layer, call), tensors in self.runs[0].results.items() if self.runs else ():
             if layer.replace("/", "_") == name and call == index and position < len(tensors):
                 return tensors[position]
@@ -124,6 +127,8 @@ class _Page:
 
     def old_mask(self, call: dict[str, Any]) -> Value | None:
         """The mask a call ran with."""
+        if "initial_state" in call["kwargs"] and not self.old.semantics.initial_state_keeps_mask:
+            return None
         explicit = call["kwargs"].get("mask")
         if explicit is not None:
             given = self.tensor(explicit)
@@ -268,7 +273,7 @@ class _Page:
             "return_sequences": True, "go_backwards": config.get("go_backwards", False),
         }  # fmt: skip
         output = f"{name}_output"
-        self._rename(lambda ref: (output, ref[1], 0) if ref[0] == name and ref[2] == 0 else ref, but=wheres)
+        self._rename(lambda ref: (output, ref[1], 0) if ref[0] == name and ref[2] == 0 else ref)
         self.config["layers"] += [
             {
                 "module": "keras.layers", "class_name": "SimpleRNN", "config": counter, "registered_name": None,
@@ -292,16 +297,23 @@ class _Page:
         assert found is not None
         return self.maker.tensor((name, index, position), found)
 
-    def _rename(self, moved: Callable[[Reference], Reference], but: Any = None) -> None:
+    def _rename(self, moved: Callable[[Reference], Reference]) -> None:
         """Changes what the calls and the outputs of this model refer to."""
+
+        def changed(ref: Reference) -> list[Any]:
+            found = moved(ref)
+            if found != ref:
+                self.aliases[found] = self.aliases.get(ref, ref)
+            return list(found)
+
         for item in self.config["layers"]:
             for call in item.get("inbound_nodes", []):
                 for ref in (*_flat(call["args"]), *_flat(list(call["kwargs"].values()))):
-                    ref["config"]["keras_history"] = list(moved(tuple(ref["config"]["keras_history"])))
+                    ref["config"]["keras_history"] = changed(tuple(ref["config"]["keras_history"]))
         outputs = self.config["output_layers"]
         entries = list(outputs.values()) if type(outputs) is dict else outputs
         for entry in entries:
-            entry[:] = moved(tuple(entry))
+            entry[:] = changed(tuple(entry))
 
     # --- masks as arguments -------------------------------------------------------------------------------------------
 
