@@ -1,7 +1,7 @@
 """The graph without its arrays ⇄ JSON, checked field by field.
 
-A node is ``{"node": class name, field: value, …}`` with exactly the fields of its class in `nodes`; what a field may hold
-follows from its annotation there.
+A node is ``{"node": class name, field: value, …}`` with exactly the fields of its class in `nodes`; what a field may
+hold follows from its annotation there.
 """
 
 from __future__ import annotations
