@@ -1,4 +1,4 @@
-"""Writes the small Keras file that tests/converter/test_cli.py and its neighbours use, with the Keras that is installed.
+"""Writes the small Keras file that the tests of the command line use, with the Keras that is installed.
 
     python scripts/make_cli_vectors.py [FOLDER]        default: tests/vectors/cli
 

@@ -120,6 +120,8 @@ def parse_npz(data: bytes, shown: str) -> dict[str, Array]:
             for member in members:
                 name = member.filename.removesuffix(".npy")
                 where = f"{shown}, array '{printable(name, 80)}'"
+                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise InvalidFileError(f"{where}: is compressed in a way NumPy does not", "E_ARRAY_FILE")
                 if name == member.filename or name in arrays:
                     raise InvalidFileError(f"{where}: is no .npy member, or is there twice", "E_ARRAY_FILE")
                 arrays[name] = parse_npy(archive.read(member), where)

@@ -197,7 +197,7 @@ def trace(
     Example:
       lstmconv trace sine.safetensors windows.npy -o trace.npz --plot gates.png
     """
-    from . import array_files, atomic_file, bundle_file, gate_plot, output_paths, prediction
+    from . import array_files, bundle_file, gate_plot, output_paths, prediction, trace_files
 
     array_files.check_suffix(out, (".npz",))
     output_paths.check_output(out, force, bundle, input_file)
@@ -207,11 +207,7 @@ def trace(
         gate_plot.require_matplotlib()
     model = bundle_file.load_bundle(bundle)
     traced = model.trace(array_files.read_inputs(input_file, prediction.inputs_of(model)))
-    figure = None if plot is None else gate_plot.gate_figure(traced, row)
-    array_files.write_arrays(prediction.traced_arrays(traced), out, force)
-    if plot is not None:
-        with atomic_file.publish(plot, force) as file:
-            gate_plot.save_figure(figure, file, plot.suffix)
+    trace_files.write_trace(traced, out, plot, row, force)
 
 
 @app.command(

@@ -70,8 +70,8 @@ def references(where: str, structure: Any) -> Iterator[Reference]:
         for item in structure:
             yield from references(where, item)
     elif type(structure) is dict:
-        for item in structure.values():
-            yield from references(where, item)
+        for key in sorted(structure):
+            yield from references(where, structure[key])
 
 
 def first_index(layer: str, count: int, used: set[int], default: int) -> int:
@@ -79,6 +79,37 @@ def first_index(layer: str, count: int, used: set[int], default: int) -> int:
     if max(used, default=0) >= count:
         return 1
     return 0 if 0 in used else default
+
+
+def run_order(wanted: Mapping[tuple[str, int], list[Reference]], outputs: list[Reference]) -> list[tuple[str, int]]:
+    """The order in which Keras runs the calls: by depth, the outputs being the shallowest (`keras.src.ops.function`).
+
+    It matters because MultiHeadAttention takes the mask off its arguments for whatever runs after it.
+
+    Args:
+        wanted: what each call (layer, number) reads.
+    """
+    finished: dict[tuple[str, int], None] = {}  # each call after those it reads, by depth-first search
+    entered: set[tuple[str, int]] = set()
+    for start, number, _ in outputs:
+        stack = [((start, number), False)]
+        while stack:
+            key, left = stack.pop()
+            if left:
+                finished[key] = None
+            elif key in wanted and key not in entered:
+                entered.add(key)
+                stack.append((key, True))
+                stack += [((name, index), False) for name, index, _ in reversed(wanted[key])]
+    depths: dict[tuple[str, int], int] = {}
+    of_layer: dict[str, int] = {}
+    for key in reversed(finished):
+        depth = max(depths.setdefault(key, 0), of_layer.get(key[0], 0))
+        depths[key] = of_layer[key[0]] = depth
+        for name, index, _ in wanted[key]:
+            if (name, index) in finished:
+                depths[name, index] = max(depth + 1, depths.get((name, index), 0))
+    return sorted(depths, key=lambda key: -depths[key])
 
 
 def run_calls(
@@ -123,7 +154,10 @@ def run_calls(
             )
         return made[position]
 
-    waiting = calls
+    keys = {id(call): (call.layer, call.index + offset.get(call.layer, 0)) for call in calls}
+    order = run_order({keys[id(call)]: wanted[id(call)] for call in calls}, outputs)
+    positions = {key: position for position, key in enumerate(order)}
+    waiting = sorted(calls, key=lambda call: positions.get(keys[id(call)], len(order)))
     while waiting:
         later = []
         for call in waiting:
@@ -131,7 +165,7 @@ def run_calls(
                 args = [decode(where, a, resolve) for a in call.args]
                 kwargs = {key: decode(where, a, resolve) for key, a in call.kwargs.items()}
                 made = run(call.layer, Call(args, kwargs))
-                results[call.layer, call.index + offset.get(call.layer, 0)] = list(flatten(made))
+                results[keys[id(call)]] = list(flatten(made))
             else:
                 later.append(call)
         if len(later) == len(waiting):

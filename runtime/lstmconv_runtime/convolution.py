@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from itertools import product
 
 import numpy as np
@@ -76,8 +77,7 @@ def pool(x: Array, op: str, size: tuple[int, ...], strides: tuple[int, ...], pad
     ones = (1,) * len(size)
     if op == "max":
         padded = pad_space(x, size, strides, ones, padding, -np.inf)
-        parts = [part for _, part in _taps(padded, size, strides, ones)]
-        return np.asarray(np.max(np.stack(parts), axis=0))
+        return reduce(np.maximum, (part for _, part in _taps(padded, size, strides, ones)))
     padded = pad_space(x, size, strides, ones, padding)
     parts = [part for _, part in _taps(padded, size, strides, ones)]
     places = pad_space(np.ones((1, *x.shape[1:-1], 1), x.dtype), size, strides, ones, padding)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import warnings
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +132,31 @@ def test_npz_with_a_name_twice() -> None:
         data = archive(("a.npy", npy(np.zeros(1))), ("a.npy", npy(np.ones(1))))
     with pytest.raises(InvalidFileError, match="is there twice"):
         parse_npz(data, "x.npz")
+
+
+def test_npz_is_stored_or_deflated() -> None:
+    data = archive(("a.npy", npy(np.zeros(1))), compression=zipfile.ZIP_LZMA)
+    with pytest.raises(InvalidFileError, match="compressed in a way"):
+        parse_npz(data, "x.npz")
+
+
+def test_mutated_files_are_refused_or_read() -> None:
+    """Whatever the bytes are, there is an array or an error of ours."""
+    rng = np.random.default_rng(0)
+    seeds = [
+        (parse_npz, archive(("a.npy", npy(np.zeros(3))), ("b.npy", npy(np.ones((2, 2)))))),
+        (parse_npz, archive(("a.npy", npy(np.zeros(30))), compression=zipfile.ZIP_DEFLATED)),
+        (parse_npy, npy(np.zeros((3, 2), "float32"))),
+        (parse_csv, b"a,b\n1,2.5\n-3,4e10\n"),
+    ]
+    for parse, seed in seeds:
+        for _ in range(1000):
+            data = bytearray(seed)
+            for _ in range(int(rng.integers(1, 4))):
+                data[int(rng.integers(len(data)))] = int(rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.integers(256)]))
+            with suppress(InvalidFileError, LimitError), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                parse(bytes(data[: int(rng.integers(len(data))) if rng.random() < 0.1 else None]), "x")
 
 
 def test_npz_over_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:

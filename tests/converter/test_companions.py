@@ -13,6 +13,9 @@ import lstmconv
 import lstmconv_runtime as lr
 import numpy as np
 import pytest
+from lstmconv.conversion import convert
+from lstmconv.errors import UnsupportedError
+from lstmconv.keras_file import read_keras_file
 
 pytest.importorskip("tensorflow")
 keras = pytest.importorskip("keras")
@@ -226,6 +229,13 @@ def heads(layer: Any, **arguments: Any) -> Case:
     return case
 
 
+def siblings(x: Any) -> Any:
+    """Three layers over one masked tensor: the first of them that Keras runs takes the mask away from the others."""
+    m = L.Masking()(x)
+    first, second = L.MultiHeadAttention(2, 3), L.MultiHeadAttention(2, 3)
+    return [second(m, m), L.Attention()([m, m]), first(m, L.Dense(4)(m)), L.Attention()([m, L.Dense(4)(m)])]
+
+
 def transformer(x: Any) -> Any:
     """Two blocks: the first takes the mask off its argument, so the sum and the second run without it."""
     for _ in range(2):
@@ -267,8 +277,48 @@ MULTI_HEAD: dict[str, Case] = {
     ),
     "value mask by hand": lambda x: L.MultiHeadAttention(2, 3)(x, x, value_mask=keras.ops.any(x > 0.5, axis=2)),
     "query mask by hand": lambda x: L.MultiHeadAttention(2, 3)(x, x, query_mask=keras.ops.any(x > 0.5, axis=2)),
+    "siblings": siblings,
     "transformer": transformer,
     "transformer, masked": lambda x: transformer(L.Masking()(x)),
+}
+
+
+def twice(layer: Any) -> Case:
+    """One layer called twice: its arrays are stored once."""
+    return lambda x: L.Concatenate(axis=1)([layer(x), layer(L.ReLU()(x))])
+
+
+def attended_twice(layer: Any, x: Any) -> Any:
+    return L.Concatenate(axis=1)([layer([x, x]), layer([x, L.ReLU()(x)])])
+
+
+def heads_twice(layer: Any, x: Any) -> Any:
+    return L.Concatenate(axis=1)([layer(x, x), layer(query=x, value=L.ReLU()(x))])
+
+
+SHARED: dict[str, Case] = {
+    "conv": twice(L.Conv1D(3, 2)),
+    "separable": twice(L.SeparableConv1D(3, 2)),
+    "batch norm": twice(L.BatchNormalization()),
+    "layer norm": twice(L.LayerNormalization()),
+    "prelu": twice(L.PReLU()),
+    "normalization": twice(adapted()),
+    "attention": lambda x: attended_twice(L.AdditiveAttention(), x),
+    "multi-head": lambda x: heads_twice(L.MultiHeadAttention(2, 3), x),
+}
+WRAPPED: dict[str, Case] = {
+    "conv": L.TimeDistributed(L.Conv1D(3, 2, padding="same")),
+    "separable": L.TimeDistributed(L.SeparableConv1D(3, 2)),
+    "pooling": L.TimeDistributed(L.MaxPooling1D(2)),
+    "global average": L.TimeDistributed(L.GlobalAveragePooling1D()),
+    "flatten": L.TimeDistributed(L.Flatten()),
+    "reshape": L.TimeDistributed(L.Reshape((4, 3))),
+    "batch norm": L.TimeDistributed(L.BatchNormalization()),
+    "layer norm": L.TimeDistributed(L.LayerNormalization(axis=[1, 2])),
+    "unit": L.TimeDistributed(L.UnitNormalization()),
+    "prelu": L.TimeDistributed(L.PReLU()),
+    "softmax": L.TimeDistributed(L.Softmax(axis=1)),
+    "rescaling": L.TimeDistributed(L.Rescaling(0.5, 1.0)),
 }
 FAMILIES: dict[str, tuple[tuple[int, ...], dict[str, Case]]] = {
     "convolution": (SEQUENCE, CONVOLUTION),
@@ -279,6 +329,8 @@ FAMILIES: dict[str, tuple[tuple[int, ...], dict[str, Case]]] = {
     "conv lstm 2d": (VIDEO, CONV_LSTM_2D),
     "attention": (SEQUENCE, ATTENTION),
     "multi-head attention": (SEQUENCE, MULTI_HEAD),
+    "shared layers": (SEQUENCE, SHARED),
+    "time-distributed": (LINE_VIDEO, WRAPPED),
 }
 
 
@@ -329,10 +381,8 @@ def differences(model: Any, x: np.ndarray[Any, Any], folder: Path) -> list[float
     return found
 
 
-@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask")
-@pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`")
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_family_agrees_with_keras(family: str, tmp_path: Path) -> None:
+def build(family: str) -> tuple[Any, list[str]]:
+    """The model of a family, and the case that each of its outputs belongs to."""
     shape, cases = FAMILIES[family]
     x = keras.Input(shape)
     outputs, names = [], []
@@ -343,7 +393,115 @@ def test_a_family_agrees_with_keras(family: str, tmp_path: Path) -> None:
         names += [name] * len(flat)
     model = keras.Model(x, outputs)
     fill(model, seed=len(names))
-    found = differences(model, inputs_for(shape, seed=3), tmp_path)
-    worst = {name: max(d for n, d in zip(names, found, strict=True) if n == name) for name in cases}
+    return model, names
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask")
+@pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_agrees_with_keras(family: str, tmp_path: Path) -> None:
+    model, names = build(family)
+    found = differences(model, inputs_for(FAMILIES[family][0], seed=3), tmp_path)
+    worst = {name: max(d for n, d in zip(names, found, strict=True) if n == name) for name in FAMILIES[family][1]}
     print("\n".join(f"{family}: {name}: {difference:.1e}" for name, difference in worst.items()))
     assert {name: d for name, d in worst.items() if not d <= 2e-6} == {}
+
+
+def half_precision(x: Any) -> list[Any]:
+    """One layer of each kind, in the policy of the moment."""
+    x = L.Dense(4)(x)
+    m = L.Masking()(x)
+    return [
+        L.Conv1D(3, 3)(x),
+        L.SeparableConv1D(3, 2)(x),
+        L.BatchNormalization()(x),
+        L.LayerNormalization()(x),
+        L.GroupNormalization(2)(x),
+        L.UnitNormalization()(x),
+        L.Normalization(mean=0.3, variance=2.0)(x),
+        L.Rescaling(1 / 255, 0.1)(x),
+        L.PReLU()(x),
+        L.Softmax(axis=[1, 2])(x, mask=x > 0),
+        L.GlobalAveragePooling1D()(m),
+        L.Attention()([m, m]),
+        L.MultiHeadAttention(2, 3, dropout=0.1)(m, m),
+        L.MultiHeadAttention(2, 3)(x, x, use_causal_mask=True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("policy", "tolerance"), [("mixed_float16", 3e-3), ("float16", 3e-3), ("mixed_bfloat16", 2e-2), ("float64", 2e-7)]
+)
+def test_other_dtypes(policy: str, tolerance: float, tmp_path: Path) -> None:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        x = keras.Input(SEQUENCE)
+        model = keras.Model(x, half_precision(x))
+        fill(model, seed=1)
+        model.save(tmp_path / "model.keras")
+        lstmconv.export(tmp_path / "model.keras", tmp_path / "model.safetensors")
+        data = inputs_for(SEQUENCE, seed=4)
+        theirs = model.predict(data, verbose=0)
+    finally:
+        keras.config.set_dtype_policy(before)
+    ours = lr.load(tmp_path / "model.safetensors").predict(data)
+    for layer, y, reference in zip(model.layers[-len(theirs) :], ours, theirs, strict=True):
+        reference = np.asarray(reference).astype("f8")
+        assert np.array_equal(np.isnan(y), np.isnan(reference)), layer.name
+        worst = float(np.nanmax(np.abs(y.astype("f8") - reference))) / float(np.nanmax(np.abs(reference)))
+        assert worst <= tolerance, layer.name
+
+
+REFUSED: dict[str, tuple[tuple[int, ...], Case, str]] = {
+    "conv": (SEQUENCE, L.Conv1D(3, 2, data_format="channels_first"), "data_format"),
+    "depthwise": (IMAGE, L.DepthwiseConv2D(3, data_format="channels_first"), "data_format"),
+    "separable": (SEQUENCE, L.SeparableConv1D(3, 2, data_format="channels_first"), "data_format"),
+    "conv, gated": (SEQUENCE, L.Conv1D(4, 1, activation="glu"), "glu"),
+    "conv lstm": (VIDEO, L.ConvLSTM2D(3, 2, data_format="channels_first"), "data_format"),
+    "pooling": (SEQUENCE, L.MaxPooling1D(2, data_format="channels_first"), "data_format"),
+    "global pooling": (SEQUENCE, L.GlobalAveragePooling1D(data_format="channels_first"), "data_format"),
+    "zero padding": (IMAGE, L.ZeroPadding2D(1, data_format="channels_first"), "data_format"),
+    "unit norm": (SEQUENCE, L.UnitNormalization(axis=0), "axis 0"),
+    "softmax": (SEQUENCE, L.Softmax(axis=0), "axis 0"),
+    "softmax in a slot": (SEQUENCE, L.Dense(3, activation=L.Softmax(axis=[1, 2])), "axis"),
+    "batch mask": (VIDEO, lambda x: L.ConvLSTM2D(3, 2)(x, mask=x[..., 0] > 0), "mask"),
+    "attention of rank 4": (IMAGE, lambda x: L.Attention()([x, x]), "rank 4"),
+    "heads of rank 4": (IMAGE, lambda x: L.MultiHeadAttention(2, 3)(x, x), "attention_axes"),
+    "sliding window": (SEQUENCE, lambda x: L.MultiHeadAttention(2, 3, sliding_window=2)(x, x), "sliding_window"),
+    "output shape": (SEQUENCE, lambda x: L.MultiHeadAttention(2, 3, output_shape=(2, 3))(x, x), "output_shape"),
+    "grouped queries": (SEQUENCE, lambda x: L.GroupQueryAttention(4, 4, 2)(x, x), "class"),
+    "transposed": (SEQUENCE, L.Conv1DTranspose(3, 2), "class"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_not_understood_is_refused_by_name(case: str, tmp_path: Path) -> None:
+    shape, layer, option = REFUSED[case]
+    x = keras.Input(shape)
+    model = keras.Model(x, layer(x))
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(UnsupportedError) as error:
+        lstmconv.export(tmp_path / "model.keras", tmp_path / "model.safetensors")
+    named = model.layers[-1]
+    assert f"layer '{named.name}' ({type(named).__name__})" in str(error.value)
+    assert option in str(error.value)
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask")
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name not in ("shared layers", "time-distributed")])
+def test_an_unknown_option_is_refused(family: str, tmp_path: Path) -> None:
+    """One layer of each class gets an option that no version of Keras has."""
+    model, _ = build(family)
+    model.save(tmp_path / "model.keras")
+    file = read_keras_file(tmp_path / "model.keras")
+    assert file.config is not None
+    layers = {item["class_name"]: item for item in file.config["config"]["layers"] if "dtype" in item["config"]}
+    for class_name, item in layers.items():
+        if class_name == "InputLayer":
+            continue
+        item["config"]["mystery"] = 1
+        with pytest.raises(UnsupportedError, match=rf"{class_name}\): the option 'mystery'"):
+            convert(file)
+        del item["config"]["mystery"]

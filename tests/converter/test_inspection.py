@@ -10,8 +10,9 @@ import pytest
 from lstmconv.bundle_file import is_keras_file, load_bundle
 from lstmconv.errors import FileAccessError, InvalidFileError
 from lstmconv.inspection import inspect_file, inspection_text, summary
-from lstmconv.prediction import named_outputs, traced_arrays
+from lstmconv.prediction import named_outputs
 from lstmconv.probe_report import probe_report, probe_report_text
+from lstmconv.trace_files import traced_arrays
 from lstmconv_runtime import BundleError, Gates, load
 from lstmconv_runtime.bundle import Bundle, Probe, to_bytes
 from lstmconv_runtime.graph import TANH, Activation, Graph

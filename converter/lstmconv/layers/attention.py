@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from lstmconv_runtime.graph import SIGMOID, Activation, Array, Value
 from lstmconv_runtime.nodes import Activate, CausalMask, Dense, Reshape, Transpose
 
@@ -238,7 +239,9 @@ def _scores_of_dot_product(layer: Layer, call: Call, q: Value, k: Value, masks: 
     dtype = layer.build.dtype(q)
     wide = "float64" if dtype == "float64" else "float32"
     products = layer.build.cast(layer.where, product(layer, "products", q, k, transpose_b=True), wide)
-    logits = elementwise(layer, "logits", "multiply", products, scalar(layer, "factor", factor, wide))
+    logits = elementwise(
+        layer, "logits", "multiply", products, scalar(layer, "factor", float(np.float32(factor)), wide)
+    )
     mask = _joined_masks(layer, call, logits, masks)
     if mask is not None:
         lowest = scalar(layer, "lowest", 3.38953e38 * -0.7, wide)
@@ -249,7 +252,7 @@ def _scores_of_dot_product(layer: Layer, call: Call, q: Value, k: Value, masks: 
 def _scores_of_softmax_layer(layer: Layer, call: Call, q: Value, k: Value, masks: list[Value], factor: float) -> Value:
     """softmax((q · factor) kᵀ), −10⁹ where masked (−3·10⁴ in float16), then 0 there."""
     dtype = layer.build.dtype(q)
-    scaled = elementwise(layer, "scaled", "multiply", q, scalar(layer, "factor", factor, dtype))
+    scaled = elementwise(layer, "scaled", "multiply", q, scalar(layer, "factor", float(np.float32(factor)), dtype))
     logits = product(layer, "logits", scaled, k, transpose_b=True)
     mask = _joined_masks(layer, call, logits, masks)
     if mask is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from lstmconv_runtime.graph import Array, Shape
+from lstmconv_runtime.graph import Array, Shape, Value
 from lstmconv_runtime.nodes import BatchNorm, GroupNorm, LayerNorm
 
 from ..builder import Layer, Tensor
@@ -21,6 +21,18 @@ KERAS_EPSILON = 1e-7  # keras.config.epsilon(), the least standard deviation of 
 def _ignore_training(layer: Layer, *names: str) -> None:
     for name in names:
         layer.config.ignore(f"{name}_initializer", f"{name}_regularizer", f"{name}_constraint")
+
+
+def _wide(layer: Layer, x: Tensor) -> Value:
+    """x in float32 at least, where Keras normalises half precision."""
+    half = layer.build.dtype(x) in ("float16", "bfloat16")
+    return layer.build.cast(layer.where, x.value, "float32") if half else x.value
+
+
+def _narrow(layer: Layer, call: Call, x: Tensor, made: Value) -> Tensor:
+    """What was made of x, back in its dtype, then in that of the layer; with the mask."""
+    back = layer.build.cast(layer.where, made, layer.build.dtype(x))
+    return layer.cast(Tensor(back, call.previous_mask(layer)))
 
 
 def batch_normalization(layer: Layer, call: Call) -> Tensor:
@@ -44,10 +56,10 @@ def batch_normalization(layer: Layer, call: Call) -> Tensor:
     extra = ("moving_stddev", "renorm_mean", "renorm_stddev") if renorm else ()
     arrays = layer.weights.take(layer.where, [*specs, *(Spec(name, (size,), trainable=False) for name in extra)])
     node = BatchNorm(
-        name=layer.name_for(), x=x.value, weights=layer.stored(), axis=axes[0], size=size, epsilon=epsilon,
+        name=layer.name_for(), x=_wide(layer, x), weights=layer.stored(), axis=axes[0], size=size, epsilon=epsilon,
         scale=scale, center=center,
     )  # fmt: skip
-    return Tensor(layer.add(node, {spec.name: arrays[spec.name] for spec in specs}), call.previous_mask(layer))
+    return _narrow(layer, call, x, layer.add(node, {spec.name: arrays[spec.name] for spec in specs}))
 
 
 def layer_normalization(layer: Layer, call: Call) -> Tensor:
@@ -65,11 +77,11 @@ def layer_normalization(layer: Layer, call: Call) -> Tensor:
     stored = tuple(known_size(layer, x, axis) for axis in (sorted(written) if type(written) is list else [written]))
     arrays = layer.weights.take(layer.where, [Spec("gamma", stored)] * scale + [Spec("beta", stored)] * center)
     node = LayerNorm(
-        name=layer.name_for(), x=x.value, weights=layer.stored(), axes=axes, shape=sizes, epsilon=epsilon,
+        name=layer.name_for(), x=_wide(layer, x), weights=layer.stored(), axes=axes, shape=sizes, epsilon=epsilon,
         scale=scale, center=center, rms=rms,
     )  # fmt: skip
     made = layer.add(node, {name: array.reshape(sizes) for name, array in arrays.items()})
-    return layer.cast(Tensor(made, call.previous_mask(layer)))
+    return _narrow(layer, call, x, made)
 
 
 def group_normalization(layer: Layer, call: Call) -> Tensor:
@@ -86,10 +98,10 @@ def group_normalization(layer: Layer, call: Call) -> Tensor:
         raise config.bad("groups", f"a divisor of its {size} channels")
     arrays = layer.weights.take(layer.where, [Spec("gamma", (size,))] * scale + [Spec("beta", (size,))] * center)
     node = GroupNorm(
-        name=layer.name_for(), x=x.value, weights=layer.stored(), axis=axis, size=size, groups=groups,
+        name=layer.name_for(), x=_wide(layer, x), weights=layer.stored(), axis=axis, size=size, groups=groups,
         epsilon=epsilon, scale=scale, center=center,
     )  # fmt: skip
-    return layer.cast(Tensor(layer.add(node, arrays), call.previous_mask(layer)))
+    return _narrow(layer, call, x, layer.add(node, arrays))
 
 
 def unit_normalization(layer: Layer, call: Call) -> Tensor:
@@ -135,6 +147,8 @@ def rescaling(layer: Layer, call: Call) -> Tensor:
     """x · scale + offset, numbers or lists of them for the last axes."""
     x = _float(layer, call.one(layer))
     scale, offset = _numbers(layer, "scale"), _numbers(layer, "offset", default=0.0)
+    if layer.dtype == "float64":  # numbers written in Python reach Keras as float32
+        scale, offset = scale.astype("float32"), offset.astype("float32")
     factor = layer.build.constant(layer.where, f"{layer.name}.scale", scale, layer.dtype)
     shift = layer.build.constant(layer.where, f"{layer.name}.offset", offset, layer.dtype)
     scaled = elementwise(layer, "scaled", "multiply", x.value, factor)

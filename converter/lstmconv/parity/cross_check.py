@@ -56,7 +56,7 @@ def cross_check(subject: Subject, inputs: Mapping[str, Array]) -> Report:
 
 
 def _as_keras_reads(array: Array, dtype: str) -> Array:
-    """An input in its dtype, a float64 rounded to float32: so Keras's `predict` does with arrays, whatever the model."""
+    """An input in its dtype; float64 rounded to float32, as Keras's `predict` does with arrays whatever the model."""
     if dtype == "float64":
         with np.errstate(over="ignore"):
             array = array.astype(np.float32)

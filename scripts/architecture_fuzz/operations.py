@@ -1,0 +1,77 @@
+"""keras.ops and Python arithmetic on Keras tensors, as the grammar draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .grammar import Draw
+
+BINARY = (
+    "{0} + {1}", "{0} - {1}", "{0} * {1}", "ops.maximum({0}, {1})", "ops.minimum({0}, {1})",
+    "{0} / (1.5 + ops.absolute({1}))", "ops.where({0} > {1}, {0}, {1})", "ops.where({0} <= 0.1, {1}, {0})",
+    "ops.stack([{0}, {1}], axis=1)", "ops.concatenate([{0}, {1}], axis=-1)", "ops.concatenate([{0}, {1}], axis=1)",
+)  # fmt: skip
+UNARY = (
+    "{0} * 0.5", "2 * {0}", "1 - {0}", "{0} / 3", "1.0 / (2.0 + ops.square({0}))", "-{0}", "{0} ** 2", "abs({0})",
+    "ops.exp(-ops.absolute({0}))", "ops.log(1 + ops.square({0}))", "ops.sqrt(ops.absolute({0}) + 0.1)", "ops.sin({0})",
+    "ops.cos({0})", "ops.tanh({0})", "ops.sigmoid({0})", "ops.relu({0})", "ops.softmax({0}, axis=-1)", "ops.gelu({0})",
+    "ops.silu({0})", "ops.leaky_relu({0}, 0.1)", "ops.elu({0})", "ops.hard_sigmoid({0})", "ops.softplus({0})",
+    "ops.clip({0}, -0.5, 0.8)", "ops.zeros_like({0})", "ops.ones_like({0})", "ops.stop_gradient({0})",
+    "ops.cast({0}, 'float32')", "ops.cast({0} > 0, 'float32')", "{0} + [0.5]", "ops.add({0}, 1)", "ops.sign({0})",
+    "ops.softmax({0}, axis=1)", "ops.log_softmax({0})", "ops.reciprocal(ops.square({0}) + 1.0)", "ops.selu({0})",
+    "ops.log_sigmoid({0})", "ops.softsign({0})", "ops.relu6({0})", "ops.hard_tanh({0})", "ops.celu({0}, 0.7)",
+    "ops.flip({0}, axis=1)", "ops.flip({0}, axis=-1)", "ops.expand_dims({0}, -1)", "ops.expand_dims({0}, 1)",
+    "ops.mean({0}, axis=-1, keepdims=True)", "ops.sum({0}, axis=1, keepdims=True)", "ops.repeat({0}, 2, axis=1)",
+    "ops.repeat({0}, 2, axis=-1)", "{0}[..., :2]", "{0}[..., 0:1]", "{0}[..., ::-1]", "{0}[:, 1:]", "{0}[:, :-1]",
+    "{0}[:, ::2]", "{0}[:, None]", "{0}[:, ::-1]", "ops.max({0}, axis=-1, keepdims=True)",
+)  # fmt: skip
+ON_SEQUENCES = (
+    "{0}[:, -1]", "{0}[:, 0]", "{0}[:, -1:]", "{0}[:, 0:2, 0:1]", "{0}[:, :, 0]", "{0}[:, :, -1:]", "{0}[:, -1, :]",
+    "ops.mean({0}, axis=1)", "ops.sum({0}, axis=1)", "ops.max({0}, axis=1)", "ops.min({0}, axis=1)",
+    "ops.mean({0}, axis=-1)", "ops.mean({0}, axis=(1, 2))", "ops.mean({0}, axis=[1, 2], keepdims=True)",
+    "ops.transpose({0}, (0, 2, 1))", "ops.swapaxes({0}, 1, 2)", "{0} - ops.mean({0}, axis=1, keepdims=True)",
+    "ops.matmul({0}, ops.transpose({0}, (0, 2, 1)))", "{0} @ ops.swapaxes({0}, 1, 2)", "{0} * ops.softmax({0}, axis=1)",
+    "ops.squeeze({0}[:, :, 0:1], axis=-1)", "ops.sum({0} * ops.softmax({0}, 1), axis=1)",
+)  # fmt: skip
+
+
+def _shaped(d: Draw) -> bool:
+    """A reshape that keeps the batch."""
+    if (x := d.ranked(2, 3)) is None:
+        return False
+    sizes = x.shape[1:]
+    if None in sizes:
+        d.emit(f"ops.reshape({{0}}, (-1, {', '.join('1' for _ in range(1))}, {sizes[-1]}))" if len(sizes) == 1 else
+               f"ops.expand_dims({{0}}, {d.pick(1, 2, 3)})", x)
+    elif len(sizes) == 2:
+        d.emit(f"ops.reshape({{0}}, (-1, {d.pick(f'{sizes[0] * sizes[1]}', f'{sizes[1]}, {sizes[0]}')}))", x)
+    else:
+        d.emit(f"ops.reshape({{0}}, (-1, {sizes[0]}, 1))", x)
+    return True
+
+
+def _binary(d: Draw) -> bool:
+    if (x := d.ranked(2, 3, 3)) is None or (y := d.like(x)) is None:
+        return False
+    d.emit(d.rng.choice(BINARY), x, y)
+    return True
+
+
+def _from(expressions: tuple[str, ...], *ranks: int) -> Callable[[Draw], bool]:
+    def op(d: Draw) -> bool:
+        if (x := d.ranked(*ranks)) is None:
+            return False
+        d.emit(d.rng.choice(expressions), x)
+        return True
+
+    return op
+
+
+OPS = (
+    ("ops_binary", 1.0, _binary),
+    ("ops_unary", 1.5, _from(UNARY, 2, 3, 3, 4)),
+    ("ops_sequence", 1.5, _from(ON_SEQUENCES, 3)),
+    ("ops_reshape", 0.3, _shaped),
+)
