@@ -1,4 +1,4 @@
-"""What the documents say is true: their code blocks run, their generated parts are fresh, their links lead somewhere."""
+"""What the documents say is true: code blocks run, generated parts are fresh, links lead somewhere."""
 
 from __future__ import annotations
 
