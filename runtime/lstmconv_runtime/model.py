@@ -138,8 +138,8 @@ class Model:
         """Every value of the graph by node name; for recurrent nodes their gates.
 
         ``trace["lstm"].i .f .o .c_tilde .c .h`` are (batch, time, units), index t belonging to time step t of the
-        input; GRU has z, r, h_tilde, h; ``.output`` is what the node returns. At masked steps the gates are what the cell
-        computed, while c and h are what it kept.
+        input; GRU has z, r, h_tilde, h; ``.output`` is what the node returns. At masked steps the gates are what the
+        cell computed, while c and h are what it kept.
 
         Raises:
             InputError: an array does not fit.
@@ -170,7 +170,8 @@ class Model:
         """Runs the bundle's probes: inputs with the outputs an oracle computed for them when the bundle was made.
 
         Passes where every difference is at most 1e-5 of the output's scale (1e-2 for half precision): rounding in
-        another order, as another machine's BLAS does, stays well below it; a damaged weight or a wrong formula does not.
+        another order, as another machine's BLAS does, stays well below it; a damaged weight or a wrong formula does
+        not.
         """
         results = tuple(self._verify(probe) for probe in self.bundle.probes)
         return Verification(all(result.ok for result in results), results)
