@@ -182,8 +182,8 @@ def sparse_sigmoid(x: Array) -> Array:
 def sparsemax(x: Array, *, axis: float = -1) -> Array:
     """max(x − τ, 0), τ = (Σₖ sₖ − 1) / K over the K places k of x in falling order with x₍ₖ₎ − (sₖ − 1) / k > 0.
 
-    sₖ is the sum of the k largest. This is what Keras computes; Martins 2016, where the idea comes from, has s_K in
-    place of the sum.
+    sₖ is the sum of the k largest. This is what Keras computes; Martins 2016, where the idea comes from, has s_K for
+    the sum of all sₖ.
     """
     z = np.sort(np.moveaxis(x, int(axis), -1), axis=-1)[..., ::-1]
     k = np.arange(1, z.shape[-1] + 1, dtype=x.dtype)
