@@ -255,6 +255,8 @@ ATTENTION: dict[str, Case] = {
     "value mask": lambda x: L.Attention()([x, L.Masking()(x)]),
     "query mask": lambda x: L.Attention()([L.Masking()(x), x]),
     "given masks": lambda x: L.Attention()([x, x], mask=[None, keras.ops.any(x > 0.5, axis=2)]),
+    "nothing to attend to": lambda x: L.Attention()([x * 9, x], mask=[None, keras.ops.any(x > 1.5, axis=2)]),
+    "nothing, large scores": lambda x: L.Attention()([x * 90, x], mask=[None, keras.ops.any(x > 9, axis=2)]),
     "additive": attend(L.AdditiveAttention()),
     "additive, no scale": attend(L.AdditiveAttention(use_scale=False), use_causal_mask=True),
     "additive, no mask": lambda x: L.AdditiveAttention()([x, x], return_attention_scores=True),
@@ -277,6 +279,10 @@ MULTI_HEAD: dict[str, Case] = {
     ),
     "value mask by hand": lambda x: L.MultiHeadAttention(2, 3)(x, x, value_mask=keras.ops.any(x > 0.5, axis=2)),
     "query mask by hand": lambda x: L.MultiHeadAttention(2, 3)(x, x, query_mask=keras.ops.any(x > 0.5, axis=2)),
+    "nothing to attend to": lambda x: L.MultiHeadAttention(2, 3)(x, x, value_mask=keras.ops.any(x > 9, axis=2)),
+    "nothing to attend to, dropout": lambda x: L.MultiHeadAttention(2, 3, dropout=0.1)(
+        x, x, value_mask=keras.ops.any(x > 1.5, axis=2)
+    ),
     "siblings": siblings,
     "transformer": transformer,
     "transformer, masked": lambda x: transformer(L.Masking()(x)),
@@ -367,7 +373,9 @@ def differences(model: Any, x: np.ndarray[Any, Any], folder: Path) -> list[float
     """Per output, the greatest difference between Keras and the runtime, over the output's scale."""
     model.save(folder / "model.keras")
     lstmconv.export(folder / "model.keras", folder / "model.safetensors")
-    ours = lr.load(folder / "model.safetensors").predict(x)
+    bundle = lr.load(folder / "model.safetensors")
+    assert bundle.verify().ok
+    ours = bundle.predict(x)
     theirs = model.predict(x, verbose=0)
     if not isinstance(theirs, list):
         ours, theirs = [ours], [theirs]
