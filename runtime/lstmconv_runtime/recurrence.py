@@ -19,7 +19,7 @@ from . import loops
 from .activations import function
 from .cells import Function, gru_step, lstm_step, matmul, simple_rnn_step
 from .convolution import convolve
-from .graph import Array, Node
+from .graph import Activation, Array, Node
 from .nodes import GRU, LSTM, ConvLSTM, SimpleRNN
 
 Recurrent: TypeAlias = LSTM | GRU | SimpleRNN | ConvLSTM
@@ -243,13 +243,13 @@ def _fused_step(node: Recurrent, p: Prepared) -> Step:
     act = function(node.activation)
     if isinstance(node, SimpleRNN):
         return lambda z, states: ((act(z + states[0] @ p.U),), {})
-    sigma = function(node.recurrent_activation)
+    gates = _gate_function(node.recurrent_activation)
     width = node.filters if isinstance(node, ConvLSTM) else node.units
 
     def lstm(z: Array, states: tuple[Array, ...]) -> tuple[tuple[Array, ...], dict[str, Array]]:
         h, c = states
         z = z + _state_product(node)(h, p.U)
-        i, f, o = np.split(sigma(z[..., : 3 * width]), 3, axis=-1)
+        i, f, o = gates(z[..., : 3 * width], 3)
         c = f * c + i * act(z[..., 3 * width :])
         return (o * act(c), c), {}
 
@@ -259,14 +259,22 @@ def _fused_step(node: Recurrent, p: Prepared) -> Step:
         assert isinstance(node, GRU)
         if node.reset_after:
             hU = h @ p.U if p.bU is None else h @ p.U + p.bU
-            update, r = np.split(sigma(zr + hU[..., : 2 * width]), 2, axis=-1)
+            update, r = gates(zr + hU[..., : 2 * width], 2)
             h_tilde = act(candidate + r * hU[..., 2 * width :])
         else:
-            update, r = np.split(sigma(zr + h @ p.U[:, : 2 * width]), 2, axis=-1)
+            update, r = gates(zr + h @ p.U[:, : 2 * width], 2)
             h_tilde = act(candidate + (r * h) @ p.U[:, 2 * width :])
         return (update * h + (1 - update) * h_tilde,), {}
 
     return gru if isinstance(node, GRU) else lstm
+
+
+def _gate_function(activation: Activation) -> Callable[[Array, int], list[Array]]:
+    """σ of `count` gates that lie side by side; softmax and its like must see each gate by itself."""
+    sigma = function(activation)
+    if "axis" in dict(activation.constants):
+        return lambda z, count: [sigma(gate) for gate in np.split(z, count, axis=-1)]
+    return lambda z, count: np.split(sigma(z), count, axis=-1)
 
 
 def _traced_step(node: Recurrent, p: Prepared) -> Step:

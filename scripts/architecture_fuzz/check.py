@@ -17,9 +17,10 @@ from lstmconv_runtime.streaming import LATEST, STREAM, classify
 
 from .plan import Make, Plan, Spec, build
 
-# Of the output's scale. Half precision keeps 11 bits, and Keras rounds after every operation of its own order.
-TOLERANCES = {"float32": 1e-5, "float64": 1e-12, "float16": 2e-2, "mixed_float16": 2e-2}
-REFERENCE_TOLERANCE = 1e-10  # float64 against float64
+# Of the output's scale. Half precision keeps 11 bits, and Keras rounds after every operation of its own order. In
+# float64, TensorFlow still keeps some constants in float32: the slope of leaky_relu is an attribute of that type.
+TOLERANCES = {"float32": 1e-5, "float64": 1e-7, "float16": 2e-2, "mixed_float16": 2e-2}
+REFERENCE_TOLERANCE = 1e-7  # float64 against float64
 CHAOS = 8  # a difference within this multiple of the model's own sensitivity to one ulp is rounding
 HUGE = 1e12  # an output that large has overflowed its meaning
 SENSITIVITY_RUNS = 4
@@ -217,7 +218,7 @@ def check(plan: Plan, *, predict: bool = False) -> Outcome:
         made = run_keras(model, plan, inputs, predict=predict)
         expected = flat(made)
     except Exception as error:
-        return Outcome("refused_by_keras", type(error).__name__, str(error)[:300])
+        return Outcome("refused_by_keras", type(error).__name__, str(error)[:300], source=outcome.source)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         path = Path(folder) / "model.keras"
         try:
@@ -275,10 +276,12 @@ def _compare(plan: Plan, weights: list[np.ndarray], inputs: dict[str, np.ndarray
             difference = distance(a, b)
             if difference <= allowed:
                 continue
-            if oracle is not None and exact is not None and what != "float64":
+            if oracle is not None and exact is not None:
                 if not moves:
                     moves.extend(sensitivity(oracle, plan, weights, inputs, exact))
-                if difference <= CHAOS * moves[index]:
+                if what == "float64" and difference <= moves[index]:
+                    continue  # a constant that TensorFlow keeps in float32
+                if what != "float64" and difference <= CHAOS * moves[index]:
                     outcome.status = "chaotic"
                     outcome.notes.append(f"{what}: {difference:.1e}, one ulp moves it by {moves[index]:.1e}")
                     continue

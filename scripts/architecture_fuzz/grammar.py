@@ -16,7 +16,7 @@ from .plan import Again, Make, Plan, Ref, Source, Spec, Step, refs, source_for
 PLAIN_ACTIVATIONS = (
     "linear relu relu6 leaky_relu sigmoid tanh softmax log_softmax softplus softsign elu selu celu gelu silu hard_silu "
     "mish hard_shrink soft_shrink tanh_shrink hard_tanh log_sigmoid sparse_plus sparse_sigmoid sparsemax squareplus "
-    "hard_sigmoid exponential swish hard_swish threshold"
+    "hard_sigmoid exponential swish hard_swish"
 ).split()
 BOUNDED = "sigmoid tanh softmax softsign hard_sigmoid hard_tanh sparsemax sparse_sigmoid relu6".split()
 
@@ -204,7 +204,7 @@ def call_options(d: Draw, x: Value, units: int, count: int) -> dict[str, Any]:
     kwargs: dict[str, Any] = {}
     if d.chance(0.15) and (mask := mask_for(d, x)) is not None:
         kwargs["mask"] = mask
-    if d.chance(0.25) and (given := states(d, units, count)) is not None:
+    if d.chance(0.25) and (given := states(d, units, count)):
         kwargs["initial_state"] = given if len(given) > 1 or d.chance(0.5) else given[0]
     return kwargs
 
@@ -258,9 +258,11 @@ def bidirectional_layer(d: Draw, x: Value) -> tuple[Make, int, int]:
     options: dict[str, Any] = {"layer": forward}
     if d.chance(0.75):
         options["merge_mode"] = d.pick("concat", "sum", "ave", "mul", None)
+    elif d.chance(0.5):
+        options["merge_mode"] = "concat"
     if d.chance(0.25):
         backward, count_back = plain_rnn(d, x, go_backwards=not backwards, **common)
-        if d.chance(0.6):
+        if d.chance(0.6) or options.get("merge_mode") == "concat":  # Keras takes twice the forward units for granted
             backward = replace(backward, options={**backward.options, "units": forward_units})
         backward.options.pop("stateful", None)
         if forward.options.get("stateful"):
@@ -582,7 +584,7 @@ def draw(seed: int, only: str | None = None) -> tuple[Plan, set[str]]:
         input_form=rng.choice(["list", "list", "dict"]), output_form=rng.choice(["list", "list", "dict"]),
         form="sequential" if rng.random() < 0.15 else "functional",
     )  # fmt: skip
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     source = source_for(frame)
     inputs = draw_inputs(rng)
     d = Draw(rng, source, inputs[:1] if frame.form == "sequential" else inputs)
