@@ -124,13 +124,14 @@ class Model:
         inputs = self.check_inputs(x)
         rows = len(next(iter(inputs.values())))
         if batch_size is None or rows <= batch_size:
-            values = engine.run(self.program, inputs)
+            values = engine.run(self.program, inputs, keep=False)
             return self.pack([self._held(name, values) for name in self.bundle.graph.outputs])
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
         parts = []
         for start in range(0, rows, batch_size):
-            values = engine.run(self.program, {k: a[start : start + batch_size] for k, a in inputs.items()})
+            part = {name: array[start : start + batch_size] for name, array in inputs.items()}
+            values = engine.run(self.program, part, keep=False)
             parts.append([self._held(name, values) for name in self.bundle.graph.outputs])
         return self.pack([np.concatenate(column) for column in zip(*parts, strict=True)])
 
@@ -177,7 +178,7 @@ class Model:
         return Verification(all(result.ok for result in results), results)
 
     def _verify(self, probe: Probe) -> ProbeResult:
-        values = engine.run(self.program, self.check_inputs(probe.inputs))
+        values = engine.run(self.program, self.check_inputs(probe.inputs), keep=False)
         worst, allowed, ok = 0.0, 0.0, True
         for name, expected in zip(self.bundle.graph.outputs, probe.outputs, strict=True):
             made = self._held(name, values)

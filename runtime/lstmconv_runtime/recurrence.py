@@ -56,6 +56,11 @@ class Result(NamedTuple):
     state: State
     gates: dict[str, Array] | None  # (B, T, u) each, in processing order; None unless asked for
 
+    @property
+    def outputs(self) -> tuple[Array, ...]:
+        """The outputs of the node: y, and the last states."""
+        return (self.state.output if self.sequence is None else self.sequence, *self.state.states)
+
 
 def prepare(node: Recurrent, arrays: Mapping[str, Array]) -> Prepared:
     """Fuses the gates of a node; `arrays` by parameter name, already of the dtype to compute in."""

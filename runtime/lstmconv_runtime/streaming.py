@@ -14,7 +14,6 @@ for the sequence so far. A layer that would need later steps for that is refused
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +22,6 @@ from . import engine, recurrence
 from .errors import InputError, StreamError
 from .graph import Array, Node, Type, Value
 from .nodes import (
-    GRU,
     LSTM,
     Activate,
     BatchNorm,
@@ -49,7 +47,6 @@ from .nodes import (
     Reduce,
     Repeat,
     Reshape,
-    SimpleRNN,
     Slice,
     Squeeze,
     Transpose,
@@ -230,22 +227,23 @@ class Stream:
         for name, array in values.items():
             if len(array) != batch:
                 raise InputError(f"input '{name}': needs {batch} rows, got {len(array)}")
-        self._moving: list[Node] = []
-        for node in program.graph.nodes:
-            if self._kinds[node.makes()[0]] != FIXED:
-                if not isinstance(node, Input):
-                    self._moving.append(node)
-            elif not isinstance(node, Input):
-                values.update(zip(node.makes(), self._evaluate(node, values), strict=True))
+        self._moving = [step for step in program.steps if self._kinds[step.makes[0]] != FIXED]
+        for step in program.steps:
+            if self._kinds[step.makes[0]] == FIXED:
+                values.update(zip(step.makes, step.execute(values, None), strict=True))
         self._fixed = values
         self._states: dict[str, State] = {}
         self._past: dict[str, Array] = {}
+        self._runners: dict[str, recurrence.Runner] = {}
         self.reset()
 
     def reset(self) -> None:
         """Back to the state before the first step."""
-        for node in self._moving:
-            if isinstance(node, LSTM | GRU | SimpleRNN | ConvLSTM) and self._kinds[node.x] == STREAM:
+        for node, *_ in self._moving:
+            if isinstance(node, engine.RECURRENT) and self._kinds[node.x] == STREAM:
+                prepared = self._program.prepared[node.name]
+                if prepared.tuned:
+                    self._runners[node.name] = recurrence.Runner(node, prepared, self._batch)
                 self._states[node.name] = engine.initial_state(self._program, node, self._fixed, self._batch)
             elif isinstance(node, Conv) and self._kinds[node.x] == STREAM and node.padding == "causal":
                 steps = dilated(node.kernel_size[0], node.dilation[0]) - 1
@@ -254,7 +252,7 @@ class Stream:
     @property
     def state(self) -> dict[str, dict[str, Array]]:
         """Copies of what is carried: by node, h, c and the last output (batch, units); of a convolution, its past."""
-        by_name = {node.name: node for node in self._moving}
+        by_name = {step.node.name: step.node for step in self._moving}
         carried: dict[str, dict[str, Array]] = {}
         for name, state in self._states.items():
             named = dict(zip(by_name[name].OUTPUTS[1:], state.states, strict=True))
@@ -346,8 +344,8 @@ class Stream:
     def _advance(self, inputs: dict[Value, Array], squeeze: bool) -> Outputs:
         values = {**self._fixed, **inputs}
         states, past = dict(self._states), dict(self._past)
-        for node in self._moving:
-            values.update(zip(node.makes(), self._move(node, values, states, past), strict=True))
+        for step in self._moving:
+            values.update(zip(step.makes, self._move(step, values, states, past), strict=True))
         self._states, self._past = states, past  # only now: a failed step leaves the stream as it was
         outputs = []
         for name in self._program.graph.outputs:
@@ -356,26 +354,23 @@ class Stream:
         return self._model.pack(outputs)
 
     def _move(
-        self, node: Node, values: dict[Value, Array], states: dict[str, State], past: dict[str, Array]
+        self, step: engine.Step, values: dict[Value, Array], states: dict[str, State], past: dict[str, Array]
     ) -> tuple[Array, ...]:
-        if node.name in states and isinstance(node, LSTM | GRU | SimpleRNN | ConvLSTM):
-            x, mask = values[node.x], None if node.mask is None else values[node.mask]
-            if mask is not None:
-                mask = np.broadcast_to(mask, x.shape[:2])
-            p = self._program.prepared[node.name]
-            result = recurrence.run(node, p, x, mask, states[node.name], sequence=node.return_sequences)
+        node = step.node
+        if node.name in states and isinstance(node, engine.RECURRENT):
+            x, mask = engine.recurrent_inputs(node, values)
+            if node.name in self._runners:
+                result = self._runners[node.name].run(x, mask, states[node.name], node.return_sequences)
+            else:
+                p = self._program.prepared[node.name]
+                result = recurrence.run(node, p, x, mask, states[node.name], sequence=node.return_sequences)
             states[node.name] = result.state
-            y = result.sequence if result.sequence is not None else result.state.output
-            return tuple(self._round(node, made) for made in (y, *result.state.states))
+            rounding = rounder(self._program.types[node.name].dtype, self._program.precision)
+            return tuple(round_to(made, rounding) for made in result.outputs) if rounding else result.outputs
         if node.name in past and isinstance(node, Conv):
+            # The past stands where the padding would; what the convolution makes of its own padding is cut off.
             x = np.concatenate([past[node.name], values[node.x]], axis=1)
-            past[node.name] = x[:, x.shape[1] - past[node.name].shape[1] :]
-            return self._evaluate(replace(node, padding="valid"), {**values, node.x: x})
-        return self._evaluate(node, values)
-
-    def _evaluate(self, node: Node, values: Mapping[Value, Array]) -> tuple[Array, ...]:
-        return tuple(self._round(node, made) for made in engine.evaluate(self._program, node, values))
-
-    def _round(self, node: Node, made: Array) -> Array:
-        rounding = rounder(self._program.types[node.name].dtype, self._program.precision)
-        return round_to(made, rounding) if rounding else made
+            kept = past[node.name].shape[1]
+            past[node.name] = x[:, x.shape[1] - kept :]
+            return tuple(made[:, kept:] for made in step.execute({**values, node.x: x}, None))
+        return step.execute(values, None)
