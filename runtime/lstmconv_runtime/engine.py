@@ -94,10 +94,18 @@ def run(program: Program, inputs: Values, gates: GateTrace | None = None, keep: 
     Args:
         gates: filled with the gates of each recurrent node, time-aligned with the node's input.
         keep: give back every value; else the inputs and outputs alone, the others freed as soon as they can be.
+
+    Raises:
+        InputError: sizes that the graph leaves open do not fit each other; names the node.
     """
     values: dict[Value, Array] = dict(inputs)
-    for _, makes, execute, last_reads in program.steps:
-        made = execute(values, gates)
+    for node, makes, execute, last_reads in program.steps:
+        try:
+            made = execute(values, gates)
+        except InputError:
+            raise
+        except (ValueError, IndexError) as error:  # sizes that only the arrays themselves have
+            raise InputError(f"node '{node.name}' ({type(node).__name__}): {error}") from None
         if len(makes) == 1:
             values[makes[0]] = made[0]
         else:

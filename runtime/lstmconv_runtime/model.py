@@ -191,7 +191,7 @@ class Model:
             difference = float(np.abs(a - b)[finite].max(initial=0.0))
             same = np.array_equal(a[~finite], b[~finite], equal_nan=True)
             ok = ok and same and difference <= tolerance
-            worst, allowed = max(worst, difference), max(allowed, tolerance)
+            worst, allowed = max(worst, difference if same else np.inf), max(allowed, tolerance)
         return ProbeResult(probe.oracle, worst, allowed, ok)
 
     def check_inputs(self, x: Inputs, steps: Mapping[str, Any] | None = None) -> dict[str, Array]:
@@ -247,9 +247,8 @@ class Model:
         made = values[name]
         if self.program.types[name].dtype == "float16" and self._dtype is None:
             return made.astype(np.float16)
-        source = self.bundle.graph
-        shared = name in source.inputs or made.base is not None or not made.flags.writeable
-        return made.copy() if shared else made
+        is_input = any(made is values[source] for source in self.bundle.graph.inputs if source in values)
+        return made.copy() if is_input or made.base is not None or not made.flags.writeable else made
 
     def pack(self, arrays: list[Array]) -> Outputs:
         """Outputs in the structure Keras returns them in."""
