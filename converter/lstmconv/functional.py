@@ -74,7 +74,7 @@ def references(where: str, structure: Any) -> Iterator[Reference]:
             yield from references(where, structure[key])
 
 
-def first_index(layer: str, count: int, used: set[int], default: int) -> int:
+def first_index(count: int, used: set[int], default: int) -> int:
     """The number of a layer's first call: models used as layers may start at 1, after the call that made them."""
     if max(used, default=0) >= count:
         return 1
@@ -117,14 +117,15 @@ def run_calls(
     layers: list[dict[str, Any]],
     outputs: list[Reference],
     given: Mapping[str, Tensor],
-    nested: Mapping[str, int],
+    nested: Mapping[str, tuple[int, int]],
     run: Callable[[str, Call], Any],
 ) -> Callable[[Reference], Tensor]:
     """Runs all calls in an order in which each finds what it reads.
 
     Args:
         given: tensors of the input layers, by layer name.
-        nested: for models used as layers, the number their first call has unless the references tell otherwise.
+        nested: for models used as layers, the numbers their first call has in the arguments of other calls and among
+            the outputs, unless the references tell otherwise.
         run: calls one layer.
 
     Returns:
@@ -134,14 +135,22 @@ def run_calls(
         InvalidFileError: a reference to nothing, or a cycle.
     """
     calls = pending_calls(where, layers)
-    used: dict[str, set[int]] = {}
     counts: dict[str, int] = {}
-    wanted = {id(call): list(references(where, [call.args, call.kwargs])) for call in calls}
-    for name, index, _ in [*outputs, *(ref for refs in wanted.values() for ref in refs)]:
-        used.setdefault(name, set()).add(index)
     for call in calls:
         counts[call.layer] = max(counts.get(call.layer, 0), call.index + 1)
-    offset = {name: first_index(name, counts.get(name, 0), used.get(name, set()), nested[name]) for name in nested}
+
+    def from_zero(refs: list[Reference], side: int) -> Callable[[Reference], Reference]:
+        """Counts the calls of models from 0, whatever number these references give the first."""
+        used: dict[str, set[int]] = {}
+        for name, index, _ in refs:
+            used.setdefault(name, set()).add(index)
+        first = {name: first_index(counts.get(name, 0), used.get(name, set()), nested[name][side]) for name in nested}
+        return lambda ref: (ref[0], ref[1] - first.get(ref[0], 0), ref[2])
+
+    read = {id(call): list(references(where, [call.args, call.kwargs])) for call in calls}
+    in_arguments = from_zero([ref for refs in read.values() for ref in refs], 0)
+    in_outputs = from_zero(outputs, 1)
+    wanted = {key: [in_arguments(ref) for ref in refs] for key, refs in read.items()}
     results: dict[tuple[str, int], list[Tensor]] = {(name, 0): [tensor] for name, tensor in given.items()}
 
     def resolve(ref: Reference) -> Tensor:
@@ -154,16 +163,19 @@ def run_calls(
             )
         return made[position]
 
-    keys = {id(call): (call.layer, call.index + offset.get(call.layer, 0)) for call in calls}
-    order = run_order({keys[id(call)]: wanted[id(call)] for call in calls}, outputs)
+    def argument(ref: Reference) -> Tensor:
+        return resolve(in_arguments(ref))
+
+    keys = {id(call): (call.layer, call.index) for call in calls}
+    order = run_order({keys[id(call)]: wanted[id(call)] for call in calls}, [in_outputs(ref) for ref in outputs])
     positions = {key: position for position, key in enumerate(order)}
     waiting = sorted(calls, key=lambda call: positions.get(keys[id(call)], len(order)))
     while waiting:
         later = []
         for call in waiting:
             if all((name, index) in results for name, index, _ in wanted[id(call)]):
-                args = [decode(where, a, resolve) for a in call.args]
-                kwargs = {key: decode(where, a, resolve) for key, a in call.kwargs.items()}
+                args = [decode(where, a, argument) for a in call.args]
+                kwargs = {key: decode(where, a, argument) for key, a in call.kwargs.items()}
                 made = run(call.layer, Call(args, kwargs))
                 results[keys[id(call)]] = list(flatten(made))
             else:
@@ -172,7 +184,7 @@ def run_calls(
             names = ", ".join(sorted({printable(call.layer) for call in later})[:5])
             raise InvalidFileError(f"{where}: calls that wait for each other, or for nothing: {names}", "E_GRAPH")
         waiting = later
-    return resolve
+    return lambda ref: resolve(in_outputs(ref))
 
 
 def decode(where: str, item: Any, resolve: Callable[[Reference], Tensor]) -> Any:

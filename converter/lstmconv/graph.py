@@ -377,8 +377,10 @@ def _call_functional(model: KerasModel, inputs: Sequence[Tensor]) -> Any:
 
     outputs, is_dict = _entries(model, "output_layers")
     named = [{**item, "name": _name(item)} for item in items if _name(item) not in given]
-    first = 0 if model.build.semantics.modern else 1
-    resolve = run_calls(model.where, named, [ref for _, ref in outputs], given, dict.fromkeys(model.inner, first), run)
+    # A Functional model had a call of its own before any other; Keras 3 still counts it among the outputs alone.
+    modern = model.build.semantics.modern
+    first = {n: (0, int(inner.class_name == "Functional")) if modern else (1, 1) for n, inner in model.inner.items()}
+    resolve = run_calls(model.where, named, [ref for _, ref in outputs], given, first, run)
     if is_dict:
         return {str(key): resolve(ref) for key, ref in outputs}
     made = [resolve(ref) for _, ref in outputs]

@@ -47,13 +47,13 @@ def hard_sigmoid(x: Array, *, slope: float, offset: float) -> Array:
 
 def softmax(x: Array, *, axis: float = -1) -> Array:
     """eˣ / Σ eˣ along axis, shifted by the maximum."""
-    e = np.exp(x - x.max(axis=int(axis), keepdims=True))
+    e = np.exp(x - x.max(axis=int(axis), keepdims=True, initial=-np.inf))
     return np.asarray(e / e.sum(axis=int(axis), keepdims=True))
 
 
 def log_softmax(x: Array, *, axis: float = -1) -> Array:
     """x − log Σ eˣ along axis, shifted by the maximum."""
-    x = x - x.max(axis=int(axis), keepdims=True)
+    x = x - x.max(axis=int(axis), keepdims=True, initial=-np.inf)
     return np.asarray(x - np.log(np.exp(x).sum(axis=int(axis), keepdims=True)))
 
 

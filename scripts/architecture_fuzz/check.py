@@ -31,7 +31,7 @@ class Outcome:
     """What came of one seed.
 
     Attributes:
-        status: agrees, chaotic, overflow, refused_by_keras, unsupported, failed.
+        status: agrees, chaotic, keras_rounds, overflow, refused_by_keras, unsupported, failed.
         what: of a failure, which comparison; of a refusal, its reason.
         keras_error, our_error: largest differences from float64, of the output's scale.
     """
@@ -144,6 +144,9 @@ def structure(made: Any) -> Any:
 def set_weights(model: Any, weights: list[np.ndarray]) -> None:
     for variable, value in zip(model.weights, weights, strict=True):
         variable.assign(value)
+    for layer in model._flatten_layers():
+        if hasattr(layer, "finalize_state"):  # Normalization keeps a copy of its statistics
+            layer.finalize_state()
 
 
 def run_keras(model: Any, plan: Plan, inputs: dict[str, np.ndarray], *, predict: bool = False) -> Any:
@@ -281,6 +284,10 @@ def _compare(plan: Plan, weights: list[np.ndarray], inputs: dict[str, np.ndarray
                     moves.extend(sensitivity(oracle, plan, weights, inputs, exact))
                 if what == "float64" and difference <= moves[index]:
                     continue  # a constant that TensorFlow keeps in float32
+                if what != "float64" and distance(a, exact[index]) <= allowed:
+                    outcome.status = "keras_rounds"  # ours is right; Keras lost digits, as LayerNormalization of one place does
+                    outcome.notes.append(f"{what}: {difference:.1e}, ours is within {distance(a, exact[index]):.1e}")
+                    continue
                 if what != "float64" and difference <= CHAOS * moves[index]:
                     outcome.status = "chaotic"
                     outcome.notes.append(f"{what}: {difference:.1e}, one ulp moves it by {moves[index]:.1e}")

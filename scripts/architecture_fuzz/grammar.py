@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from . import companions, operations
 from .plan import Again, Make, Plan, Ref, Source, Spec, Step, refs, source_for
 
 PLAIN_ACTIVATIONS = (
@@ -367,17 +368,24 @@ def dense_options(d: Draw, rank: int) -> dict[str, Any]:
 
 
 UNARY: dict[str, tuple[float, tuple[int, ...], Callable[[Draw, int], dict[str, Any]]]] = {
+    **companions.UNARY,
     "Dense": (2, (2, 3, 4), dense_options),
     "Activation": (1, (2, 3, 4), lambda d, rank: {"activation": activation(d)}),
     "Dropout": (0.5, (2, 3, 4), lambda d, rank: {"rate": 0.3}),
 }
 
 
+TAKES_MASK = ("Softmax", "GlobalAveragePooling1D", "BatchNormalization")
+
+
 def unary(name: str) -> Callable[[Draw], bool]:
     def op(d: Draw) -> bool:
         if (x := d.ranked(*UNARY[name][1])) is None:
             return False
-        d.emit(Make(name, {**UNARY[name][2](d, len(x.shape)), **layer_dtype(d)}), x)
+        kwargs = {}
+        if name in TAKES_MASK and len(x.shape) == 3 and d.chance(0.2) and (mask := mask_for(d, x)) is not None:
+            kwargs["mask"] = mask
+        d.emit(Make(name, {**UNARY[name][2](d, len(x.shape)), **layer_dtype(d)}), x, **kwargs)
         return True
 
     return op
@@ -502,8 +510,6 @@ class Op(NamedTuple):
 
 
 def ops_table() -> list[Op]:
-    from . import companions, operations
-
     return [
         *(Op(kind, 3.0, recurrent(kind)) for kind in RNNS),
         Op("RNN", 2.5, rnn),
@@ -572,10 +578,17 @@ def draw_inputs(rng: random.Random) -> list[Spec]:
 
 
 def draw(seed: int, only: str | None = None) -> tuple[Plan, set[str]]:
-    """The plan of a seed, and the ops in it."""
+    """The plan of a seed, and the ops in it; where `only` names an op, drawn until it is among them."""
+    for attempt in range(30):
+        plan, kinds = _draw(seed, random.Random(seed if attempt == 0 else f"{seed}, {attempt}"), only)
+        if only is None or only in kinds:
+            break
+    return plan, kinds
+
+
+def _draw(seed: int, rng: random.Random, only: str | None) -> tuple[Plan, set[str]]:
     import keras
 
-    rng = random.Random(seed)
     fixed_batch = rng.random() < 0.06
     frame = Plan(
         (), (), (), batch=rng.randint(1, 5), scale=rng.choice([0.3, 1.0, 1.0, 4.0]), gain=rng.choice([0.5, 1.0, 1.0, 3.0]),

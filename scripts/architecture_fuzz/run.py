@@ -43,12 +43,12 @@ class Summary:
             self.keras_reasons[outcome.what] += 1
         elif outcome.status == "failed":
             self.failures.append(seed)
-        elif outcome.status == "chaotic":
-            self.chaotic.append(f"seed {seed}: {outcome.notes[0]}")
-        if outcome.status in ("agrees", "chaotic"):
+        elif outcome.status in ("chaotic", "keras_rounds"):
+            self.chaotic.append(f"{outcome.status}, seed {seed}: {outcome.notes[0]}")
+        if outcome.status in ("agrees", "chaotic", "keras_rounds"):
             self.kinds.update(kinds)
             self.streamed += outcome.streamed
-        if outcome.status == "agrees" and plan.policy == "float32" and outcome.our_error is not None:
+        if outcome.status in ("agrees", "keras_rounds") and plan.policy == "float32" and outcome.our_error is not None:
             self.keras_errors.append(outcome.keras_error or 0.0)
             self.our_errors.append(outcome.our_error)
 
@@ -65,7 +65,7 @@ class Summary:
             yield "Keras refused: " + ", ".join(f"{count} {what}" for what, count in self.keras_reasons.most_common())
         for reason, seeds in sorted(self.refusals.items(), key=lambda item: -len(item[1])):
             yield f"refused by lstmconv, {len(seeds)} (seed {', '.join(map(str, seeds[:4]))}): {reason}"
-        yield from (f"chaotic, {line}" for line in self.chaotic)
+        yield from self.chaotic
         if self.failures:
             yield f"FAILED: seeds {', '.join(map(str, self.failures))}"
 
@@ -98,7 +98,7 @@ def main(count: int, first: int, only: str | None, show: bool) -> int:
     if only and only not in {op.name for op in ops_table()}:
         print(f"--only {only}: there are {', '.join(op.name for op in ops_table())}", file=sys.stderr)
         return 2
-    summary, start = Summary(), time.monotonic()
+    summary, start, terminal = Summary(), time.monotonic(), sys.stderr.isatty()
     for done, seed in enumerate(range(first, first + count), 1):
         plan, kinds, outcome = one(seed, only)
         summary.add(seed, plan, kinds, outcome)
@@ -108,7 +108,9 @@ def main(count: int, first: int, only: str | None, show: bool) -> int:
             print(f"\nseed {seed}: {outcome.what}: {outcome.detail}\n"
                   f"smallest model:\n{explain(plan, outcome, seed % PREDICT_EVERY == 0)}\n", flush=True)  # fmt: skip
         rate = done / (time.monotonic() - start)
-        print(f"\r{done}/{count} seeds, {rate:.1f}/s, {(count - done) / rate:.0f} s left, {len(summary.failures)} failed ",
-              end="" if done < count else "\n", file=sys.stderr, flush=True)  # fmt: skip
+        if terminal or done % 50 == 0 or done == count:
+            line = f"{done}/{count} seeds, {rate:.1f}/s, {(count - done) / rate:.0f} s left, {len(summary.failures)} failed"
+            print(f"\r{line} " if terminal and done < count else line, end="" if terminal and done < count else "\n",
+                  file=sys.stderr, flush=True)  # fmt: skip
     print("\n".join(summary.lines()))
     return 1 if summary.failures else 0

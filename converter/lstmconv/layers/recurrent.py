@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lstmconv_runtime.graph import Activation, Node, Value
-from lstmconv_runtime.nodes import GRU, LSTM, Flip, SimpleRNN
+from lstmconv_runtime.nodes import GRU, LSTM, ExpandDims, Flip, SimpleRNN, Where
 
 from ..builder import Layer, Tensor
 from ..calls import Call, Outputs, flatten
@@ -65,18 +65,24 @@ class Options:
     go_backwards: bool
     stateful: bool
     zero_output_for_mask: bool
+    unroll: bool
+
+    @property
+    def zeroes_unturned(self) -> bool:
+        """True for a loop in which Keras writes the zeros of masked steps with a mask it has forgotten to turn around."""
+        return self.unroll and self.go_backwards and self.zero_output_for_mask and self.return_sequences
 
 
 def read_options(layer: Layer) -> Options:
     config = layer.config
     config.only("time_major", False)
-    config.flag("unroll", False)  # the same result, computed in another way
     options = Options(
         return_sequences=config.flag("return_sequences", False),
         return_state=config.flag("return_state", False),
         go_backwards=config.flag("go_backwards", False),
         stateful=config.flag("stateful", False),
         zero_output_for_mask=config.flag("zero_output_for_mask", False),
+        unroll=config.flag("unroll", False),
     )
     if options.stateful:
         note = f"{layer.where} is stateful: predict starts from zero states; Model.stream carries them over"
@@ -156,10 +162,21 @@ def run_cells(layer: Layer, call: Call, cells: Sequence[tuple[Cell, LayerWeights
         if backwards and not last and mask is not None:
             mask = layer.add(Flip(name=layer.name_for("mask"), x=mask, axis=1))
         backwards = False  # the first cell of a stack has put its output in processing order
-    output = Tensor(value, passed_mask(layer, call, options))
+    output = Tensor(zeroed(layer, value, mask, options), passed_mask(layer, call, options))
     if not options.return_state:
         return output
     return [output, *(Tensor(state) for state in made)]
+
+
+def zeroed(layer: Layer, y: Value, mask: Value | None, options: Options) -> Value:
+    """The zeros that `zeroes_unturned` speaks of, in y (B, T, …)."""
+    if mask is None or not options.zeroes_unturned:
+        return y
+    valid = mask
+    for axis in range(2, len(layer.build.shape(y))):
+        valid = layer.add(ExpandDims(name=layer.name_for("valid"), x=valid, axis=axis))
+    zero = layer.build.constant(layer.where, f"{layer.name}.zero", 0, layer.dtype)
+    return layer.add(Where(name=layer.name_for("zeroed"), condition=valid, a=y, b=zero))
 
 
 def passed_mask(layer: Layer, call: Call, options: Options) -> Value | None:
@@ -201,7 +218,7 @@ def _node(
         "activation": cell.activation,
         "return_sequences": return_sequences,
         "go_backwards": go_backwards,
-        "zero_output_for_mask": options.zero_output_for_mask,
+        "zero_output_for_mask": options.zero_output_for_mask and not options.zeroes_unturned,
         "stateful": options.stateful,
     }
     if cell.recurrent_activation is None:
