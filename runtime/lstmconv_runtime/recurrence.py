@@ -132,13 +132,14 @@ class Runner:
         """As `recurrence.run`."""
         batch, steps, _ = x.shape
         units, dtype, one_row = self._node.units, self._p.U.dtype, batch == 1
-        # Feature-major copies: (u,) for one row, (u, B) else.
-        states = tuple(s[0].copy() if one_row else np.ascontiguousarray(s.T) for s in state.states)
+        # Feature-major copies, (u,) for one row, (u, B) else: they are written to, and s.T of one unit is contiguous as
+        # it stands.
+        states = tuple(s[0].copy() if one_row else s.T.copy() for s in state.states)
         ys = np.empty((steps, units) if one_row else (steps, units, batch), dtype) if sequence else None
         portion = max(1, PORTION // (len(self._p.U) * max(1, batch)))
         carried: Array | None = None
         if mask is not None:
-            carried = state.output[0].copy() if one_row else np.ascontiguousarray(state.output.T)
+            carried = state.output[0].copy() if one_row else state.output.T.copy()
         for start in range(0, steps, portion):
             part = slice(start, start + portion)
             xz = self._input_product(x[:, part])
