@@ -16,6 +16,8 @@ from lstmconv_runtime.errors import InputError
 from lstmconv_runtime.graph import FLOATS, Array, Graph, Node, Value
 from lstmconv_runtime.nodes import Cast, Constant, Conv, Elementwise, Embedding, Input, Pool, Reshape, Slice
 
+from .errors import UnsupportedError
+
 Oracle = Callable[[Mapping[str, Array]], list[Array]]
 MAX_ELEMENTS = 200_000  # of one probe's inputs: a bundle should not be mostly probes
 
@@ -35,7 +37,13 @@ def make_probes(graph: Graph, oracle_name: str, oracle: Oracle) -> tuple[Probe, 
         if sum(math.prod(shape) for shape in shapes.values()) > MAX_ELEMENTS:
             shapes = {node.name: _shape(node, 1, _steps_that_fit(graph, inputs, 3)) for node in inputs}
         arrays = {node.name: _draw(graph, node, shapes[node.name], scale, random) for node in inputs}
-        outputs = oracle(arrays)
+        try:
+            outputs = oracle(arrays)
+        except InputError as error:
+            raise UnsupportedError(
+                f"no probe fits the model, whose inputs have an equal number of time steps: {error}",
+                "E_UNSUPPORTED_STRUCTURE",
+            ) from None
         probes.append(Probe(oracle_name, arrays, tuple(outputs)))
     return tuple(probes)
 

@@ -62,7 +62,11 @@ def _norm(d: Draw, rank: int) -> dict[str, Any]:
 
 
 def _layer_norm(d: Draw, rank: int) -> dict[str, Any]:
-    return _norm(d, rank) | _some(d, axis=(-1, [-1], -2) if rank > 2 else (-1,)) | ({"rms_scaling": True} if d.chance(0.1) else {})
+    return (
+        _norm(d, rank)
+        | _some(d, axis=(-1, [-1], -2) if rank > 2 else (-1,))
+        | ({"rms_scaling": True} if d.chance(0.1) else {})
+    )
 
 
 def _relu(d: Draw, rank: int) -> dict[str, Any]:
@@ -101,7 +105,11 @@ UNARY: dict[str, tuple[float, tuple[int, ...], Options]] = {
     "LayerNormalization": (0.8, (2, 3, 4), _layer_norm),
     "GroupNormalization": (0.5, (2, 3, 4), lambda d, rank: {"groups": d.pick(1, 2, -1), **_norm(d, rank)}),
     "UnitNormalization": (0.4, (2, 3), lambda d, rank: _some(d, axis=(-1, 1))),
-    "Normalization": (0.3, (2, 3), lambda d, rank: d.pick({}, {"mean": 0.3, "variance": 2.0}) | _some(d, invert=(True,))),
+    "Normalization": (
+        0.3,
+        (2, 3),
+        lambda d, rank: d.pick({}, {"mean": 0.3, "variance": 2.0}) | _some(d, invert=(True,)),
+    ),
     "Rescaling": (0.3, (2, 3), lambda d, rank: {"scale": 0.5, **_some(d, offset=(0.2,))}),
     "Flatten": (0.4, (2, 3, 4), _none),
     "Reshape": (0.4, (2, 3), lambda d, rank: {"target_shape": d.pick((-1, 1), (1, -1), (-1,), (2, -1))}),
@@ -123,7 +131,9 @@ def _attention(name: str) -> Callable[[Draw], bool]:
         if (query := d.ranked(3)) is None:
             return False
         others = [_related(d, query) for _ in range(d.pick(1, 1, 2))]
-        options = _some(d, use_scale=(True, False)) | (_some(d, score_mode=("concat", "dot")) if name == "Attention" else {})
+        options = _some(d, use_scale=(True, False)) | (
+            _some(d, score_mode=("concat", "dot")) if name == "Attention" else {}
+        )
         kwargs: dict[str, Any] = {"use_causal_mask": True} if d.chance(0.15) else {}
         if d.chance(0.15):
             kwargs["return_attention_scores"] = True
@@ -138,7 +148,13 @@ def _multi_head(d: Draw) -> bool:
         return False
     other = d.ranked(3) if d.chance(0.5) else query
     assert other is not None
-    options = {"num_heads": d.pick(1, 2), "key_dim": d.pick(1, 3), **_some(d, value_dim=(2,), use_bias=(False,), output_shape=(3,))}
+    # Several heads of one place: Keras on TensorFlow adds their bias (heads, 1) along time where there are as many steps.
+    heads, size = d.pick((1, 1), (1, 3), (2, 2), (2, 3))
+    options = {
+        "num_heads": heads,
+        "key_dim": size,
+        **_some(d, value_dim=(2,), use_bias=(False,), output_shape=(3,)),
+    }
     kwargs: dict[str, Any] = {"use_causal_mask": True} if d.chance(0.15) else {}
     if d.chance(0.15):
         kwargs["return_attention_scores"] = True

@@ -14,15 +14,52 @@ from typing import Any, NamedTuple
 from . import companions, operations
 from .plan import Again, Make, Plan, Ref, Source, Spec, Step, refs, source_for
 
-PLAIN_ACTIVATIONS = (
-    "linear relu relu6 leaky_relu sigmoid tanh softmax log_softmax softplus softsign elu selu celu gelu silu hard_silu "
-    "mish hard_shrink soft_shrink tanh_shrink hard_tanh log_sigmoid sparse_plus sparse_sigmoid sparsemax squareplus "
-    "hard_sigmoid exponential swish hard_swish"
-).split()
-BOUNDED = "sigmoid tanh softmax softsign hard_sigmoid hard_tanh sparsemax sparse_sigmoid relu6".split()
+PLAIN_ACTIVATIONS = [
+    "linear",
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "sigmoid",
+    "tanh",
+    "softmax",
+    "log_softmax",
+    "softplus",
+    "softsign",
+    "elu",
+    "selu",
+    "celu",
+    "gelu",
+    "silu",
+    "hard_silu",
+    "mish",
+    "hard_shrink",
+    "soft_shrink",
+    "tanh_shrink",
+    "hard_tanh",
+    "log_sigmoid",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
+    "squareplus",
+    "hard_sigmoid",
+    "exponential",
+    "swish",
+    "hard_swish",
+]
+BOUNDED = [
+    "sigmoid",
+    "tanh",
+    "softmax",
+    "softsign",
+    "hard_sigmoid",
+    "hard_tanh",
+    "sparsemax",
+    "sparse_sigmoid",
+    "relu6",
+]
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """Keras does not accept a step."""
 
 
@@ -63,7 +100,7 @@ class Draw:
         """Adds a step; its values.
 
         Raises:
-            Refused: Keras does not build it.
+            RefusedError: Keras does not build it.
         """
 
         def bare(item: Any) -> Any:
@@ -80,10 +117,10 @@ class Draw:
             values = self._add(step.name)
             if any(0 in value.shape[1:] for value in values):
                 del self.values[-len(values) :]
-                raise Refused
+                raise RefusedError
         except Exception as error:
             del self.source.lines[written:]
-            raise Refused(str(error)) from None
+            raise RefusedError(str(error)) from None
         self.steps.append(step)
         return values
 
@@ -122,8 +159,8 @@ def is_float(value: Value) -> bool:
 def activation(d: Draw, bounded: bool = False) -> Any:
     if d.chance(0.15):
         return d.pick(
-            Make("ReLU", {"max_value": d.pick(None, 1.0), "negative_slope": d.pick(0.0, 0.1), "threshold": d.pick(0.0, 0.2)}),
-            Make("LeakyReLU", d.pick({}, {"negative_slope": 0.1})), Make("ELU", d.pick({}, {"alpha": 0.5})), Make("Softmax"),
+            Make("ReLU", companions.UNARY["ReLU"][2](d, 2)), Make("ELU", d.pick({}, {"alpha": 0.5})), Make("Softmax"),
+            Make("LeakyReLU", d.pick({}, {"negative_slope": 0.1})),
         )  # fmt: skip
     return d.rng.choice(BOUNDED if bounded else PLAIN_ACTIVATIONS)
 
@@ -292,7 +329,9 @@ def unary_layer(d: Draw, rank: int) -> Make:
                 make.options["backward_layer"].options["return_state"] = False
             return make if make.options.get("merge_mode", "") is not None else Make("Dropout", {"rate": 0.3})
         return plain_rnn(d, x, return_state=False)[0]
-    name = d.rng.choice([name for name, (_, ranks, _) in UNARY.items() if rank in ranks and supported(name)])
+    # Softmax takes the mask of a TimeDistributed around it, and adds (batch,) to (batch, features).
+    names = [name for name, (_, ranks, _) in UNARY.items() if rank in ranks and supported(name) and name != "Softmax"]
+    name = d.rng.choice(names)
     return Make(name, UNARY[name][2](d, rank))
 
 
@@ -539,7 +578,7 @@ def grow(d: Draw, steps: int, only: str | None = None) -> None:
         try:
             if op.draw(d):
                 d.kinds.add(op.name)
-        except Refused:
+        except RefusedError:
             continue
 
 
@@ -591,7 +630,8 @@ def _draw(seed: int, rng: random.Random, only: str | None) -> tuple[Plan, set[st
 
     fixed_batch = rng.random() < 0.06
     frame = Plan(
-        (), (), (), batch=rng.randint(1, 5), scale=rng.choice([0.3, 1.0, 1.0, 4.0]), gain=rng.choice([0.5, 1.0, 1.0, 3.0]),
+        (), (), (), batch=rng.randint(1, 5),
+        scale=rng.choice([0.3, 1.0, 1.0, 4.0]), gain=rng.choice([0.5, 1.0, 1.0, 3.0]),
         policy=rng.choices(["float32", "float64", "mixed_float16", "float16"], [90, 4, 4, 2])[0],
         dynamic=rng.random() < 0.55, fixed_batch=fixed_batch, seed=seed,
         input_form=rng.choice(["list", "list", "dict"]), output_form=rng.choice(["list", "list", "dict"]),
@@ -633,6 +673,6 @@ def _draw_sequential(d: Draw) -> None:
     for _ in range(d.pick(1, 2, 3, 4)):
         try:
             made = d.emit(unary_layer(d, len(current.shape)), current)
-        except Refused:
+        except RefusedError:
             continue
         current = made[0]

@@ -58,7 +58,7 @@ class Summary:
             keras, ours = np.array(self.keras_errors), np.array(self.our_errors)
             yield (f"error against float64, of the output's scale, over {len(ours)} float32 models: "
                    f"median Keras {np.median(keras):.2e}, ours {np.median(ours):.2e}; "
-                   f"99th percentile Keras {np.quantile(keras, 0.99):.1e}, ours {np.quantile(ours, 0.99):.1e}")  # fmt: skip
+                   f"99 % are below {np.quantile(keras, 0.99):.1e} and {np.quantile(ours, 0.99):.1e}")  # fmt: skip
         yield f"streamed: {self.streamed}"
         yield "ops: " + ", ".join(f"{name} {count}" for name, count in self.kinds.most_common())
         if self.keras_reasons:
@@ -82,6 +82,7 @@ def one(seed: int, only: str | None = None) -> tuple[Plan, set[str], Outcome]:
 
 def explain(plan: Plan, outcome: Outcome, predict: bool) -> str:
     """The smallest plan that fails in the same way, as Keras source."""
+
     def fails(candidate: Plan) -> bool:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
@@ -90,8 +91,9 @@ def explain(plan: Plan, outcome: Outcome, predict: bool) -> str:
 
     small = shrink(plan, fails)
     again = check(small, predict=predict)
-    return (f"{again.what}: {again.detail}\nbatch {small.batch}, inputs scaled by {small.scale}, weights by {small.gain}, "
-            f"{', '.join(f'{spec.name} {spec.shape}' for spec in small.inputs)}\n{again.source}")  # fmt: skip
+    inputs = ", ".join(f"{spec.name} {spec.shape}" for spec in small.inputs)
+    scales = f"batch {small.batch}, inputs scaled by {small.scale}, weights by {small.gain}"
+    return f"{again.what}: {again.detail}\n{scales}, {inputs}\n{again.source}"
 
 
 def main(count: int, first: int, only: str | None, show: bool) -> int:
@@ -109,8 +111,9 @@ def main(count: int, first: int, only: str | None, show: bool) -> int:
                   f"smallest model:\n{explain(plan, outcome, seed % PREDICT_EVERY == 0)}\n", flush=True)  # fmt: skip
         rate = done / (time.monotonic() - start)
         if terminal or done % 50 == 0 or done == count:
-            line = f"{done}/{count} seeds, {rate:.1f}/s, {(count - done) / rate:.0f} s left, {len(summary.failures)} failed"
-            print(f"\r{line} " if terminal and done < count else line, end="" if terminal and done < count else "\n",
-                  file=sys.stderr, flush=True)  # fmt: skip
+            left = f"{rate:.1f}/s, {(count - done) / rate:.0f} s left"
+            over = terminal and done < count  # the next line is written over this one
+            print(f"{done}/{count} seeds, {left}, {len(summary.failures)} failed   ",
+                  end="\r" if over else "\n", file=sys.stderr, flush=True)  # fmt: skip
     print("\n".join(summary.lines()))
     return 1 if summary.failures else 0

@@ -69,7 +69,7 @@ class Options:
 
     @property
     def zeroes_unturned(self) -> bool:
-        """True for a loop in which Keras writes the zeros of masked steps with a mask it has forgotten to turn around."""
+        """True for a loop in which Keras writes the zeros of masked steps with a mask it did not turn around."""
         return self.unroll and self.go_backwards and self.zero_output_for_mask and self.return_sequences
 
 
