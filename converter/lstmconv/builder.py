@@ -31,6 +31,7 @@ class Builder:
         types: shape and dtype of every value so far.
         warnings: what the user should know about the conversion.
         unmasked: values whose mask a layer has taken off for all that run later, as MultiHeadAttention does.
+        ran: of every Functional model, by the prefix of its layers' names, how each of its calls ran (`functional.Ran`).
     """
 
     semantics: Semantics
@@ -41,6 +42,7 @@ class Builder:
     types: dict[Value, Type] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     unmasked: set[Value] = field(default_factory=set)
+    ran: dict[str, list[Any]] = field(default_factory=dict)
 
     def free_name(self, wanted: str) -> str:
         """`wanted`, made a legal node name and unique."""

@@ -22,8 +22,8 @@ from .graph import convert_config
 from .keras_file import ArchiveWeights, KerasFile, LegacyWeights, read_architecture, read_keras_file
 from .legacy_weights import Ledger, LegacyPlace, deal_out
 from .probes import Oracle, float64_oracle, make_probes
-from .semantics import semantics_of, version_tuple
-from .weights import PathWeights
+from .semantics import Semantics, semantics_of, version_tuple
+from .weights import LayerWeights, PathWeights
 
 
 @dataclass(frozen=True)
@@ -54,27 +54,66 @@ def convert(
     Raises:
         LstmconvError: the file is damaged, or holds something unsupported.
     """
-    config = _architecture(file, architecture)
-    version, guessed = _version(file, config)
+    known = understand(file, architecture, deterministic)
+    build = Builder(known.semantics, allow_nonfinite, deterministic)
+    graph = convert_config(known.config, known.weights, build)
+    refuse_unread(file)
+    version = known.semantics.keras_version
+    source = {"framework": "keras", "version": version, "container": file.container, "sha256": file.sha256}
+    return Conversion(graph, source, known.semantics.recorded(), (*known.warnings, *build.warnings))
+
+
+@dataclass(frozen=True)
+class Understood:
+    """A Keras file ready to be converted.
+
+    Attributes:
+        config: in today's form.
+        weights: the arrays of each layer in today's layout.
+        warnings: what was guessed.
+    """
+
+    config: dict[str, Any]
+    weights: LayerWeights
+    semantics: Semantics
+    warnings: tuple[str, ...]
+
+
+def understand(file: KerasFile, architecture: Any = None, deterministic: bool = False) -> Understood:
+    """What a Keras file says, in today's form.
+
+    Raises:
+        LstmconvError: the file is damaged, or holds something unsupported.
+    """
+    config = architecture_of(file, architecture)
+    version, guessed = version_of(file, config)
     semantics = semantics_of(version)
-    build = Builder(semantics, allow_nonfinite, deterministic)
+    weights: LayerWeights
     if isinstance(file.weights, ArchiveWeights):
         if not semantics.modern:
             config = todays_config(config, version)
-        graph = convert_config(config, PathWeights(file.weights), build)
+        weights = PathWeights(file.weights)
     else:
         config = todays_config(config, version)
         ledger = Ledger()
         convert_config(config, LegacyPlace(ledger), Builder(semantics, deterministic=deterministic))
-        deal_out(ledger, file.weights, keras1=version_tuple(version) < (2,))
-        graph = convert_config(config, LegacyPlace(ledger), build)
+        keras1 = version_tuple(version) < (2,)
+        deal_out(ledger, file.weights, keras1, written_by_theano(file.backend, file.weights, keras1))
+        weights = LegacyPlace(ledger)
+    return Understood(config, weights, semantics, (*file.warnings, *guessed))
+
+
+def refuse_unread(file: KerasFile) -> None:
+    """Refuses a file with arrays that no layer asked for.
+
+    Raises:
+        InvalidFileError: names one.
+    """
     for path in file.weights.unread():
         raise InvalidFileError(f"the file holds the array '{printable(path)}', which no layer has", "E_WEIGHT_EXTRA")
-    source = {"framework": "keras", "version": version, "container": file.container, "sha256": file.sha256}
-    return Conversion(graph, source, semantics.recorded(), (*file.warnings, *guessed, *build.warnings))
 
 
-def _architecture(file: KerasFile, given: Any) -> Any:
+def architecture_of(file: KerasFile, given: Any) -> Any:
     """The model config: the file's own, or the one given beside it."""
     if file.config is not None:
         if given is not None:
@@ -89,6 +128,14 @@ def _architecture(file: KerasFile, given: Any) -> Any:
     )
 
 
+def written_by_theano(backend: str | None, weights: LegacyWeights, keras1: bool) -> bool:
+    """Whether a legacy file was written under Theano; Keras 1 shows it only in names without TensorFlow's ":0"."""
+    if backend is not None or not keras1:
+        return backend == "theano"
+    names = [name for layer in weights.layer_names for name in weights.weight_names(layer)]
+    return bool(names) and not any(name.endswith(":0") for name in names)
+
+
 def describe_weights(weights: ArchiveWeights | LegacyWeights) -> str:
     """What a file of weights holds, in a few words: layers and shapes."""
     if isinstance(weights, LegacyWeights):
@@ -99,7 +146,7 @@ def describe_weights(weights: ArchiveWeights | LegacyWeights) -> str:
     return printable(", ".join(described) or "no weights", 400)
 
 
-def _version(file: KerasFile, config: Any) -> tuple[str, tuple[str, ...]]:
+def version_of(file: KerasFile, config: Any) -> tuple[str, tuple[str, ...]]:
     """The Keras version a file was written by, and a warning where that is a guess from its layout."""
     version = file.keras_version or (config.get("keras_version") if isinstance(config, dict) else None)
     if isinstance(version, str) and version_tuple(version):

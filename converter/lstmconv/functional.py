@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from .builder import Tensor
 from .calls import Call, flatten
@@ -81,6 +81,56 @@ def first_index(count: int, used: set[int], default: int) -> int:
     return 0 if 0 in used else default
 
 
+class Numbers(NamedTuple):
+    """The number of a nested model's first call: where another call refers to it, and among the outputs.
+
+    Before Keras 3 a model's own making counted as its call 0. In Keras 3 it still does among the outputs of the model
+    around it, for Functional models, and not elsewhere.
+    """
+
+    inside: int
+    outside: int
+
+
+def numbering(
+    calls: list[Pending], inner: list[Reference], outputs: list[Reference], nested: Mapping[str, Numbers]
+) -> tuple[Callable[[Reference], Reference], Callable[[Reference], Reference]]:
+    """Functions that number the calls of nested models from 0: for references inside calls, and for the outputs."""
+    counts: dict[str, int] = {}
+    for call in calls:
+        counts[call.layer] = max(counts.get(call.layer, 0), call.index + 1)
+
+    def counted(refs: list[Reference], place: int) -> Callable[[Reference], Reference]:
+        used: dict[str, set[int]] = {}
+        for name, index, _ in refs:
+            used.setdefault(name, set()).add(index)
+        first = {
+            name: first_index(counts.get(name, 0), used.get(name, set()), numbers[place])
+            for name, numbers in nested.items()
+        }
+        return lambda ref: (ref[0], ref[1] - first.get(ref[0], 0), ref[2])
+
+    if all(numbers.inside == numbers.outside for numbers in nested.values()):
+        same = counted([*inner, *outputs], 0)
+        return same, same
+    return counted(inner, 0), counted(outputs, 1)
+
+
+class Ran(NamedTuple):
+    """The calls of a Functional model, run.
+
+    Attributes:
+        results: the tensors each call (layer, number from 0) made.
+        inside, outside: from a reference of the file, in a call or among the outputs, to one numbered from 0.
+        tensor: the tensor of a reference numbered from 0.
+    """
+
+    results: Mapping[tuple[str, int], list[Tensor]]
+    inside: Callable[[Reference], Reference]
+    outside: Callable[[Reference], Reference]
+    tensor: Callable[[Reference], Tensor]
+
+
 def run_order(wanted: Mapping[tuple[str, int], list[Reference]], outputs: list[Reference]) -> list[tuple[str, int]]:
     """The order in which Keras runs the calls: by depth, the outputs being the shallowest (`keras.src.ops.function`).
 
@@ -117,40 +167,24 @@ def run_calls(
     layers: list[dict[str, Any]],
     outputs: list[Reference],
     given: Mapping[str, Tensor],
-    nested: Mapping[str, tuple[int, int]],
+    nested: Mapping[str, Numbers],
     run: Callable[[str, Call], Any],
-) -> Callable[[Reference], Tensor]:
+) -> Ran:
     """Runs all calls in an order in which each finds what it reads.
 
     Args:
         given: tensors of the input layers, by layer name.
-        nested: for models used as layers, the numbers their first call has in the arguments of other calls and among
-            the outputs, unless the references tell otherwise.
+        nested: for models used as layers, the numbers of their first call unless the references tell otherwise.
         run: calls one layer.
-
-    Returns:
-        A function from a reference to its tensor.
 
     Raises:
         InvalidFileError: a reference to nothing, or a cycle.
     """
     calls = pending_calls(where, layers)
-    counts: dict[str, int] = {}
-    for call in calls:
-        counts[call.layer] = max(counts.get(call.layer, 0), call.index + 1)
-
-    def from_zero(refs: list[Reference], side: int) -> Callable[[Reference], Reference]:
-        """Counts the calls of models from 0, whatever number these references give the first."""
-        used: dict[str, set[int]] = {}
-        for name, index, _ in refs:
-            used.setdefault(name, set()).add(index)
-        first = {name: first_index(counts.get(name, 0), used.get(name, set()), nested[name][side]) for name in nested}
-        return lambda ref: (ref[0], ref[1] - first.get(ref[0], 0), ref[2])
-
-    read = {id(call): list(references(where, [call.args, call.kwargs])) for call in calls}
-    in_arguments = from_zero([ref for refs in read.values() for ref in refs], 0)
-    in_outputs = from_zero(outputs, 1)
-    wanted = {key: [in_arguments(ref) for ref in refs] for key, refs in read.items()}
+    wanted = {id(call): list(references(where, [call.args, call.kwargs])) for call in calls}
+    inside, outside = numbering(calls, [ref for refs in wanted.values() for ref in refs], outputs, nested)
+    wanted = {key: [inside(ref) for ref in refs] for key, refs in wanted.items()}
+    outputs = [outside(ref) for ref in outputs]
     results: dict[tuple[str, int], list[Tensor]] = {(name, 0): [tensor] for name, tensor in given.items()}
 
     def resolve(ref: Reference) -> Tensor:
@@ -163,19 +197,16 @@ def run_calls(
             )
         return made[position]
 
-    def argument(ref: Reference) -> Tensor:
-        return resolve(in_arguments(ref))
-
     keys = {id(call): (call.layer, call.index) for call in calls}
-    order = run_order({keys[id(call)]: wanted[id(call)] for call in calls}, [in_outputs(ref) for ref in outputs])
+    order = run_order({keys[id(call)]: wanted[id(call)] for call in calls}, outputs)
     positions = {key: position for position, key in enumerate(order)}
     waiting = sorted(calls, key=lambda call: positions.get(keys[id(call)], len(order)))
     while waiting:
         later = []
         for call in waiting:
             if all((name, index) in results for name, index, _ in wanted[id(call)]):
-                args = [decode(where, a, argument) for a in call.args]
-                kwargs = {key: decode(where, a, argument) for key, a in call.kwargs.items()}
+                args = [decode(where, a, lambda ref: resolve(inside(ref))) for a in call.args]
+                kwargs = {key: decode(where, a, lambda ref: resolve(inside(ref))) for key, a in call.kwargs.items()}
                 made = run(call.layer, Call(args, kwargs))
                 results[keys[id(call)]] = list(flatten(made))
             else:
@@ -184,7 +215,7 @@ def run_calls(
             names = ", ".join(sorted({printable(call.layer) for call in later})[:5])
             raise InvalidFileError(f"{where}: calls that wait for each other, or for nothing: {names}", "E_GRAPH")
         waiting = later
-    return lambda ref: resolve(in_outputs(ref))
+    return Ran(results, inside, outside, resolve)
 
 
 def decode(where: str, item: Any, resolve: Callable[[Reference], Tensor]) -> Any:

@@ -10,10 +10,10 @@ from lstmconv_runtime.graph import DTYPES, FLOATS, Graph, Node, Shape, Value
 from lstmconv_runtime.nodes import Input
 
 from .builder import Builder, Layer, Tensor
-from .calls import Call, flatten, leaves, map_tensors
+from .calls import Call, flatten, map_tensors
 from .config import Config
 from .errors import InvalidFileError, LimitError, UnsupportedError, printable
-from .functional import Reference, reference, run_calls
+from .functional import Numbers, Reference, reference, run_calls
 from .layers import HANDLERS, KEEPS_DTYPE, handle
 from .layers.operations import OPERATIONS
 from .weights import LayerWeights, NoWeights
@@ -307,12 +307,12 @@ def call_nested(inner: KerasModel, call: Call) -> Any:
                 f"{inner.where}: called with the argument '{printable(key)}'", "E_UNSUPPORTED_STRUCTURE"
             )
     inputs = list(flatten(call.args))
-    masks = list(leaves(call.kwargs.get("mask")))
-    if masks not in ([], [None]) and len(masks) != len(inputs):
-        raise UnsupportedError(f"{inner.where}: its masks do not pair up with its inputs", "E_UNSUPPORTED_STRUCTURE")
-    for index, mask in enumerate(masks):
-        if isinstance(mask, Tensor):
-            inputs[index] = Tensor(inputs[index].value, inner.build.cast(inner.where, mask.value, "bool"))
+    masks = list(flatten(call.kwargs.get("mask")))
+    if len(masks) == len(inputs):
+        pairs = zip(inputs, masks, strict=True)
+        inputs = [Tensor(x.value, inner.build.cast(inner.where, m.value, "bool")) for x, m in pairs]
+    elif masks:
+        raise UnsupportedError(f"{inner.where}: called with masks for some inputs only", "E_UNSUPPORTED_STRUCTURE")
     return call_model(inner, inputs)
 
 
@@ -364,6 +364,13 @@ def run_operation(model: KerasModel, item: dict[str, Any], call: Call) -> Any:
     return result
 
 
+def first_calls(model: KerasModel) -> dict[str, Numbers]:
+    """The numbers of the first call of each model inside."""
+    if not model.build.semantics.modern:
+        return dict.fromkeys(model.inner, Numbers(1, 1))
+    return {name: Numbers(0, int(inner.class_name == "Functional")) for name, inner in model.inner.items()}
+
+
 def _call_functional(model: KerasModel, inputs: Sequence[Tensor]) -> Any:
     entries, _ = _entries(model, "input_layers")
     if len(entries) != len(inputs):
@@ -377,11 +384,9 @@ def _call_functional(model: KerasModel, inputs: Sequence[Tensor]) -> Any:
 
     outputs, is_dict = _entries(model, "output_layers")
     named = [{**item, "name": _name(item)} for item in items if _name(item) not in given]
-    # A Functional model had a call of its own before any other; Keras 3 still counts it among the outputs alone.
-    modern = model.build.semantics.modern
-    first = {n: (0, int(inner.class_name == "Functional")) if modern else (1, 1) for n, inner in model.inner.items()}
-    resolve = run_calls(model.where, named, [ref for _, ref in outputs], given, first, run)
+    ran = run_calls(model.where, named, [ref for _, ref in outputs], given, first_calls(model), run)
+    model.build.ran.setdefault(model.prefix, []).append(ran)
     if is_dict:
-        return {str(key): resolve(ref) for key, ref in outputs}
-    made = [resolve(ref) for _, ref in outputs]
+        return {str(key): ran.tensor(ran.outside(ref)) for key, ref in outputs}
+    made = [ran.tensor(ran.outside(ref)) for _, ref in outputs]
     return made[0] if len(made) == 1 else made

@@ -71,10 +71,14 @@ class LegacyPlace:
         return named(where, specs, self._ledger.arrays.get(self._key, []))
 
 
-def deal_out(ledger: Ledger, file: LegacyWeights, keras1: bool) -> None:
+def deal_out(ledger: Ledger, file: LegacyWeights, keras1: bool, theano: bool) -> None:
     """Fills `ledger.arrays` from the file.
 
     Layers are matched by name; where the names differ, as in files of weights alone, by their order.
+
+    Args:
+        keras1: written by Keras 1.
+        theano: written under Theano, which turns the kernels of convolutions over.
 
     Raises:
         InvalidFileError: the file's arrays are not those the architecture needs.
@@ -85,7 +89,8 @@ def deal_out(ledger: Ledger, file: LegacyWeights, keras1: bool) -> None:
     ledger.arrays = {}
     for layer, stored in _matched(list(by_layer), file):
         requests = {key: ledger.requests[key] for key in by_layer[layer]}
-        ledger.arrays.update(_deal_layer(layer, requests, file.arrays(stored), keras1))
+        dealt = _deal_layer(layer, requests, file.arrays(stored), keras1)
+        ledger.arrays.update({key: _unturned(requests[key], held) if theano else held for key, held in dealt.items()})
 
 
 def _matched(layers: list[str], file: LegacyWeights) -> list[tuple[str, str]]:
@@ -105,11 +110,13 @@ def _matched(layers: list[str], file: LegacyWeights) -> list[tuple[str, str]]:
 
 def _deal_layer(layer: str, requests: dict[Key, Request], arrays: list[Array], keras1: bool) -> dict[Key, list[Array]]:
     """One layer's list dealt out over the places inside it."""
-    parts = {key: _stored_parts(request.specs, keras1) for key, request in requests.items()}
+    parts: dict[Key, Sequence[Spec]] = {}
     order: list[tuple[Key, int]] = []
     for trainable in (True, False):
         for key, request in requests.items():
-            for index, part in enumerate(parts[key]):
+            if key not in parts and not request.frozen == trainable:
+                parts[key] = _stored_parts(request.specs, keras1, arrays[len(order) : len(order) + 1])
+            for index, part in enumerate(parts.get(key, ())):
                 if (part.trainable and not request.frozen) == trainable:
                     order.append((key, index))
     if len(order) != len(arrays):
@@ -126,6 +133,15 @@ def _deal_layer(layer: str, requests: dict[Key, Request], arrays: list[Array], k
     }
 
 
+def _unturned(request: Request, arrays: list[Array]) -> list[Array]:
+    """Kernels of convolutions (…, in, out) as correlations take them: reversed along every axis of space."""
+    turned = [spec.name in ("kernel", "recurrent_kernel") and len(spec.shape) > 2 for spec in request.specs]
+    return [
+        np.flip(array, tuple(range(array.ndim - 2))) if turn else array
+        for array, turn in zip(arrays, turned, strict=True)
+    ]
+
+
 def gate_count(specs: Sequence[Spec]) -> int | None:
     """Number of gates of a recurrent cell; None for anything else."""
     shapes = {spec.name: spec.shape for spec in specs}
@@ -134,16 +150,21 @@ def gate_count(specs: Sequence[Spec]) -> int | None:
     return shapes["recurrent_kernel"][1] // shapes["recurrent_kernel"][0]
 
 
-def _stored_parts(specs: Sequence[Spec], keras1: bool) -> Sequence[Spec]:
-    """The arrays as the file has them: Keras 1 stores W, U and b of every gate apart."""
+def _stored_parts(specs: Sequence[Spec], keras1: bool, first: Sequence[Array]) -> Sequence[Spec]:
+    """The arrays as the file has them: Keras 1 stores W, U and b of every gate apart, but not for consume_less="gpu".
+
+    Args:
+        first: the first of them.
+    """
     gates = gate_count(specs)
-    return [Spec("part", ())] * (3 * gates) if keras1 and gates else specs
+    apart = keras1 and gates and not (first and first[0].shape == specs[0].shape and gates > 1)
+    return [Spec("part", ())] * (3 * (gates or 0)) if apart else specs
 
 
 def todays_arrays(request: Request, arrays: list[Array], keras1: bool) -> list[Array]:
     """The arrays of one place in today's layout."""
     gates = gate_count(request.specs)
-    if keras1 and gates:
+    if keras1 and gates and len(arrays) == 3 * gates:
         return _keras1_cell(gates, arrays)
     if keras1 and request.specs[0].name == "kernel" and len(arrays[0].shape) == len(request.specs[0].shape) + 1:
         return [_keras1_conv1d(request.specs[0], arrays[0]), *arrays[1:]]

@@ -22,7 +22,10 @@ class Semantics:
             Minimum also leave masked steps out.
         recurrent_passes_mask: RNN layers, Bidirectional and TimeDistributed pass their mask on; not since Keras 3.16.
         masking_selects: Masking writes 0 at masked steps; before Keras 3 it multiplied by the mask.
-        bidirectional_zeroes_masked: inside Bidirectional, masked steps of a sequence put out zeros.
+        bidirectional_zeroes_masked: inside Bidirectional, masked steps of a sequence put out zeros; not in Keras before
+            it was part of TensorFlow.
+        masked_output_is_state: a masked step puts out the first state; since Keras 2.3 it repeats the last output, which
+            starts as zeros. The two differ after an initial state that is given, and in a stack of cells.
         initial_state_keeps_mask: an RNN given its initial state still takes the mask of its input; not in Keras 3.
     """
 
@@ -34,6 +37,7 @@ class Semantics:
     masking_selects: bool
     initial_state_keeps_mask: bool
     bidirectional_zeroes_masked: bool
+    masked_output_is_state: bool
 
     def recorded(self) -> dict[str, str]:
         """As the bundle keeps it."""
@@ -41,6 +45,7 @@ class Semantics:
             "bidirectional_zeroes_masked": str(self.bidirectional_zeroes_masked).lower(),
             "initial_state_keeps_mask": str(self.initial_state_keeps_mask).lower(),
             "hard_sigmoid_slope": repr(self.hard_sigmoid_slope),
+            "masked_output_is_state": str(self.masked_output_is_state).lower(),
             "masking_selects": str(self.masking_selects).lower(),
             "merge_mask": self.merge_mask,
             "recurrent_passes_mask": str(self.recurrent_passes_mask).lower(),
@@ -51,6 +56,7 @@ def semantics_of(keras_version: str) -> Semantics:
     """The semantics of a Keras version, from its release notes and sources."""
     version = version_tuple(keras_version)
     modern = version >= (3,)
+    in_tensorflow = version >= (2, 4) or ("tf" in keras_version and version >= (2, 2, 4))
     return Semantics(
         keras_version=keras_version,
         modern=modern,
@@ -59,5 +65,6 @@ def semantics_of(keras_version: str) -> Semantics:
         recurrent_passes_mask=version < (3, 16),
         masking_selects=modern,
         initial_state_keeps_mask=not modern,
-        bidirectional_zeroes_masked=modern,
+        bidirectional_zeroes_masked=in_tensorflow,
+        masked_output_is_state=not in_tensorflow and version < (2, 3),
     )

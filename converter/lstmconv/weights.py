@@ -62,14 +62,26 @@ class PathWeights:
         return PathWeights(self._archive, f"{self._path}/{attribute}" if self._path else attribute)
 
     def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
-        seen: dict[str, int] = {}
-        paths: list[LayerWeights] = []
-        for item in items:
-            name = snake_case(str(item.get("class_name")))
-            count = seen.get(name, 0)
-            seen[name] = count + 1
-            paths.append(self.child(attribute).child(f"{name}_{count}" if count else name))
-        return paths
+        inside = self.child(attribute)
+        classes = [snake_case(str(item.get("class_name"))) for item in items]
+        stored = {name: inside._numbered(name, classes.count(name)) for name in set(classes)}
+        return [inside.child(stored[name][classes[:index].count(name)]) for index, name in enumerate(classes)]
+
+    def _numbered(self, name: str, count: int) -> list[str]:
+        """The names of the groups of `count` layers of one class: name, name_1, …
+
+        Keras before 2.15 counts a layer with weights twice, so that numbers are left out.
+        """
+        found = {}
+        for group in self._archive.groups(self._path):
+            stem, _, number = group.rpartition("_")
+            if group == name:
+                found[0] = group
+            elif stem == name and number.isdecimal() and number.isascii() and len(number) < 8:
+                found[int(number)] = group
+        if len(found) == count:
+            return [found[number] for number in sorted(found)]
+        return [f"{name}_{index}" if index else name for index in range(count)]
 
     def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
         if not specs:

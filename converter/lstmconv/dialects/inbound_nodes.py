@@ -47,7 +47,8 @@ def todays_call(where: str, class_name: str, node: Any, names: set[str]) -> dict
     """
     if type(node) is dict:  # already today's
         return node
-    if is_reference(node, names):  # tf.keras 2.13 writes a single input without the list around it
+    if is_reference(node, names) or (type(node) is list and node[:1] == ["_CONSTANT_VALUE"]):
+        # tf.keras writes a single input without the list around it
         node = [node]
     if type(node) is not list or not node:
         raise InvalidFileError(f"{where}: a call is not a list of inputs: {printable(node)}", "E_GRAPH")

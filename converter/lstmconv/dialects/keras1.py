@@ -12,7 +12,7 @@ RENAMED = {
     "dropout_W": "dropout", "dropout_U": "recurrent_dropout", "nb_filter": "filters",
     "subsample_length": "strides", "subsample": "strides", "border_mode": "padding", "pool_length": "pool_size",
     "stride": "strides", "filter_length": "kernel_size", "atrous_rate": "dilation_rate", "sigma": "stddev",
-    "concat_axis": "axis", "dot_axes": "axes", "dim_ordering": "data_format",
+    "length": "size", "concat_axis": "axis", "dot_axes": "axes", "dim_ordering": "data_format",
 }  # fmt: skip
 
 # What training needs; inference does not.

@@ -61,8 +61,7 @@ def _layer(item: dict[str, Any], names: set[str], modern: bool) -> dict[str, Any
     calls = [todays_call(where, class_name, node, names) for node in nodes]
     if is_tf_operation(class_name):
         return todays_operation(where, _name(item), item, calls)
-    if modern and class_name not in MODELS and "trainable" not in item.get("config", {}) and calls:
-        # An operation: layers say whether they are trainable.
+    if modern and calls and _is_operation(class_name, item.get("config")):
         return {**item, "name": _name(item), "module": keras3_module(class_name), "inbound_nodes": calls}
     if class_name in MODELS:
         made = to_today(item, modern)
@@ -70,6 +69,13 @@ def _layer(item: dict[str, Any], names: set[str], modern: bool) -> dict[str, Any
     else:
         made = {**item, **layer_to_today(item, modern)}
     return {**made, "name": _name(item), "inbound_nodes": calls}
+
+
+def _is_operation(class_name: str, config: Any) -> bool:
+    """Layers say whether they are trainable, all but one family; operations do not."""
+    if class_name in MODELS or class_name.startswith("SpatialDropout"):
+        return False
+    return type(config) is dict and "trainable" not in config
 
 
 def layer_to_today(item: dict[str, Any], modern: bool) -> dict[str, Any]:
@@ -180,6 +186,15 @@ def _batch_normalization(config: Options) -> tuple[str, Options]:
     return "BatchNormalization", {key: value for key, value in config.items() if key not in unused}
 
 
+def _attention(config: Options) -> tuple[str, Options]:
+    """`causal` has become an argument of the call."""
+    return "Attention", {key: value for key, value in config.items() if key != "causal" or value}
+
+
+def _additive_attention(config: Options) -> tuple[str, Options]:
+    return "AdditiveAttention", _attention(config)[1]
+
+
 CHANGED: dict[str, Callable[[Options], tuple[str, Options]]] = {
     "GRU": _gru,
     "GRUCell": _gru_cell,
@@ -192,5 +207,7 @@ CHANGED: dict[str, Callable[[Options], tuple[str, Options]]] = {
     "ThresholdedReLU": _thresholded_relu,
     "BatchNormalization": _batch_normalization,
     "BatchNormalizationV2": _batch_normalization,
+    "Attention": _attention,
+    "AdditiveAttention": _additive_attention,
     "BatchNormalizationV1": _batch_normalization,
 }

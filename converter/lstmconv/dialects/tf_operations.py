@@ -46,6 +46,7 @@ FUNCTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "squeeze": (NUMPY, "Squeeze", ("input", "axis")),
     "reshape": (NUMPY, "Reshape", ("tensor", "shape")),
     "transpose": (NUMPY, "Transpose", ("a", "perm")),
+    "compat.v1.transpose": (NUMPY, "Transpose", ("a", "perm")),
     "linalg.matmul": (NUMPY, "Matmul", ("a", "b")),
     "reverse": (NUMPY, "Flip", ("tensor", "axis")),
     "cast": (CORE, "Cast", ("x", "dtype")),
@@ -79,6 +80,8 @@ def todays_operation(where: str, name: str, item: dict[str, Any], calls: list[di
         UnsupportedError: a function whose meaning is not known.
     """
     config = item.get("config")
+    if item.get("class_name") == "TensorFlowOpLayer":
+        return _node_operation(where, name, config, calls)
     function = config.get("function") if type(config) is dict else None
     if item.get("class_name") not in ("TFOpLambda", "SlicingOpLambda") or function not in FUNCTIONS:
         raise UnsupportedError(
@@ -94,6 +97,83 @@ def todays_operation(where: str, name: str, item: dict[str, Any], calls: list[di
         "config": {"name": name},
         "inbound_nodes": [_todays_arguments(where, parameters, call) for call in calls],
     }
+
+
+# Nodes of TensorFlow's own graph, which tf.keras before 2.4 kept: the op, and the arguments of today's operation.
+NODE_OPS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    **{
+        op: (NUMPY, today, ("x", "y"))
+        for op, today in {
+            "Add": "Add", "AddV2": "Add", "Sub": "Subtract", "Mul": "Multiply", "RealDiv": "TrueDivide", "Pow": "Power",
+            "Maximum": "Maximum", "Minimum": "Minimum", "Equal": "Equal", "NotEqual": "NotEqual",
+            "Greater": "Greater", "GreaterEqual": "GreaterEqual", "Less": "Less", "LessEqual": "LessEqual",
+        }.items()
+    },
+    **{
+        op: (NUMPY, today, ("x",))
+        for op, today in {
+            "Neg": "Negative", "Abs": "Absolute", "Square": "Square", "Exp": "Exp", "Log": "Log", "Sqrt": "Sqrt",
+            "Sin": "Sin", "Cos": "Cos", "Tanh": "Tanh", "Sign": "Sign",
+        }.items()
+    },
+    "Sigmoid": (NN, "Sigmoid", ("x",)),
+    "Relu": (NN, "Relu", ("x",)),
+    "Softmax": (NN, "Softmax", ("x",)),
+    "Mean": (NUMPY, "Mean", ("x", "axis")),
+    "Sum": (NUMPY, "Sum", ("x", "axis")),
+    "Max": (NUMPY, "Max", ("x", "axis")),
+    "Min": (NUMPY, "Min", ("x", "axis")),
+    "Transpose": (NUMPY, "Transpose", ("x", "axes")),
+    "Reshape": (NUMPY, "Reshape", ("x", "newshape")),
+    "ExpandDims": (NUMPY, "ExpandDims", ("x", "axis")),
+    "StridedSlice": (NUMPY, "GetItem", ("x", "begin", "end", "strides")),
+}  # fmt: skip
+
+
+def _node_operation(where: str, name: str, config: Any, calls: list[dict[str, Any]]) -> dict[str, Any]:
+    """A TensorFlowOpLayer: `constants` are the inputs of its node that are not tensors, by their place.
+
+    Raises:
+        UnsupportedError: an op whose meaning is not known.
+    """
+    config = config if type(config) is dict else {}
+    node, constants = config.get("node_def"), config.get("constants")
+    op = node.get("op") if type(node) is dict else None
+    if op not in NODE_OPS or type(node) is not dict or type(constants) is not dict:
+        raise UnsupportedError(
+            f"{where}: the TensorFlow op '{printable(op)}' (TensorFlowOpLayer) is not supported",
+            "E_UNSUPPORTED_OPERATION",
+        )
+    module, class_name, parameters = NODE_OPS[op]
+    attributes = node.get("attr") if type(node.get("attr")) is dict else {}
+    if attributes.get("keep_dims", {}).get("b") not in (None, False):
+        raise UnsupportedError(f"{where}: keep_dims of the TensorFlow op '{op}' is not supported")
+    made = []
+    for call in calls:
+        given = call["args"][0] if len(call["args"]) == 1 and type(call["args"][0]) is list else call["args"]
+        tensors = iter(given)
+        args = [constants[str(n)] if str(n) in constants else next(tensors, None) for n in range(len(parameters))]
+        if op == "StridedSlice":
+            args = [args[0], _strided(where, args[1:], attributes)]
+        made.append({"args": args, "kwargs": {}})
+    return {"class_name": class_name, "module": module, "name": name, "config": {"name": name}, "inbound_nodes": made}
+
+
+def _strided(where: str, bounds: list[Any], attributes: dict[str, Any]) -> list[Any]:
+    """The key of x[…] from the bounds of a StridedSlice and the bits of its masks."""
+    masks = {key: int(attributes.get(f"{key}_mask", {}).get("i", 0)) for key in ("begin", "end", "shrink_axis")}
+    odd = [key for key in ("ellipsis", "new_axis") if int(attributes.get(f"{key}_mask", {}).get("i", 0))]
+    if odd or not all(type(bound) is list for bound in bounds):
+        raise UnsupportedError(f"{where}: a slice with an ellipsis, a new axis or bounds that are tensors")
+    key: list[Any] = []
+    for axis, (begin, end, step) in enumerate(zip(*bounds, strict=True)):
+        bit = 1 << axis
+        if masks["shrink_axis"] & bit:
+            key.append(begin)
+            continue
+        start, stop = (None if masks[name] & bit else value for name, value in (("begin", begin), ("end", end)))
+        key.append({"class_name": "__slice__", "config": {"start": start, "stop": stop, "step": step}})
+    return key
 
 
 def _todays_arguments(where: str, parameters: tuple[str, ...], call: dict[str, Any]) -> dict[str, Any]:

@@ -146,7 +146,9 @@ def run_cells(layer: Layer, call: Call, cells: Sequence[tuple[Cell, LayerWeights
     if mask is not None and len(layer.build.shape(mask)) != 2:
         raise layer.unsupported("a mask that is not (batch, time)")
     value, backwards = x.value, options.go_backwards
+    h0 = states[0] if states else None
     made: list[str] = []
+    steps: list[Value] = []
     for index, (cell, weights, part) in enumerate(cells):
         last = index == len(cells) - 1
         node = _node(
@@ -159,13 +161,55 @@ def run_cells(layer: Layer, call: Call, cells: Sequence[tuple[Cell, LayerWeights
         named = keras_to_named(GATES[cell.kind], arrays["kernel"], arrays["recurrent_kernel"], arrays.get("bias"))
         value = layer.add(node, named)
         made += node.makes()[1:]
+        steps.append(value)
         if backwards and not last and mask is not None:
             mask = layer.add(Flip(name=layer.name_for("mask"), x=mask, axis=1))
         backwards = False  # the first cell of a stack has put its output in processing order
+    if mask is not None and layer.build.semantics.masked_output_is_state and not options.unroll:
+        if len(cells) > 1:
+            value = _first_state_where_masked(layer, mask, steps[0], value, options)
+        elif h0 is not None:
+            value = _state_before_first_step(layer, mask, h0, value, made[0], options)
     output = Tensor(zeroed(layer, value, mask, options), passed_mask(layer, call, options))
     if not options.return_state:
         return output
     return [output, *(Tensor(state) for state in made)]
+
+
+def _state_before_first_step(layer: Layer, mask: Value, h0: Value, y: Value, h: Value, options: Options) -> Value:
+    """Before Keras 2.3 the initial state, rather than zeros, is put out until the first step that is not masked."""
+    if not options.return_sequences:
+        return h
+    dtype = layer.build.dtype(y)
+    valid = layer.build.cast(layer.where, expanded(layer, "valid", mask, 2), dtype)
+    # Whether a step so far was valid, as a recurrence: h' = min(x + h, 1).
+    one = np.ones((1, 1), "float32")
+    seen = SimpleRNN(
+        name=layer.name_for("seen"), weights=layer.stored("seen"), x=valid, mask=None, h0=None, input_size=1, units=1,
+        use_bias=False, activation=relu_with(1.0, 0.0, 0.0), return_sequences=True, go_backwards=options.go_backwards,
+        zero_output_for_mask=False, stateful=False,
+    )  # fmt: skip
+    begun = elementwise(
+        layer, "begun", "not_equal", layer.add(seen, {"W_h": one, "U_h": one}), scalar(layer, "zero", 0.0, dtype)
+    )
+    return where(layer, "output", begun, y, expanded(layer, "before", h0, 1))
+
+
+def _first_state_where_masked(layer: Layer, mask: Value, first: Value, y: Value, options: Options) -> Value:
+    """Before Keras 2.3 a stack of cells puts out the first cell's state (B, T, units) at masked steps."""
+    if layer.build.shape(first)[-1] != layer.build.shape(y)[-1]:
+        raise layer.unsupported("a masked stack of cells of different sizes, which its own Keras could not run")
+    turned = mask
+    if options.go_backwards:
+        turned = layer.add(Flip(name=layer.name_for("mask"), x=mask, axis=1))
+    if not options.return_sequences:
+        turned, first = (
+            layer.add(Slice(name=layer.name_for(part), x=x, axis=1, start=-1, stop=None, step=1))
+            for part, x in (("last_mask", turned), ("last", first))
+        )
+        first = layer.add(Squeeze(name=layer.name_for("last"), x=first, axis=1))
+        return where(layer, "output", turned, y, first)
+    return where(layer, "output", expanded(layer, "valid", turned, 2), y, first)
 
 
 def zeroed(layer: Layer, y: Value, mask: Value | None, options: Options) -> Value:

@@ -1,0 +1,117 @@
+"""An old Keras file → the same model as a `.keras` archive that today's Keras opens and computes as the old one did."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lstmconv_runtime.graph import Array, Graph
+
+from .atomic_file import publish_bytes
+from .builder import Builder
+from .conversion import convert, refuse_unread, understand
+from .errors import UnsupportedError, printable
+from .graph import convert_config
+from .keras_archive_writer import KERAS_VERSION, archive_bytes, require_h5py
+from .keras_file import KerasFile, parse_keras_file, read_architecture, read_keras_file
+from .modern_config import Modern, Recorded
+from .probes import float64_oracle, make_probes
+
+TOLERANCE = 1e-4  # of the output's scale, in float64: a different formula is far beyond it, the rounding of 1.2·w below
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """What `upgrade` has done.
+
+    Attributes:
+        keras_version: of the old file.
+        difference: the largest between the old and the new model on the probes, relative to the output's scale.
+        notes: what had to be changed so that the result stays the same.
+        warnings: what was guessed.
+    """
+
+    keras_version: str
+    difference: float
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def upgrade(
+    old: str | os.PathLike[str],
+    new: str | os.PathLike[str],
+    *,
+    config: str | os.PathLike[str] | None = None,
+    force: bool = False,
+) -> Upgrade:
+    """Writes the model of an old Keras file as a `.keras` archive for today's Keras.
+
+    Layers keep their names. The archive is read back and compared with the old model on probes before it is published.
+
+    Args:
+        config: for files of weights alone, the path of the architecture that `model.to_json()` gave.
+        force: replace an existing file.
+
+    Raises:
+        LstmconvError: nothing has been written; the message says why.
+    """
+    require_h5py()
+    architecture = None if config is None else read_architecture(config)
+    made, data = upgraded(read_keras_file(old), architecture)
+    publish_bytes(data, Path(new), force)
+    return made
+
+
+def upgraded(file: KerasFile, architecture: Any = None) -> tuple[Upgrade, bytes]:
+    """The archive's bytes, compared with the old model.
+
+    Raises:
+        UnsupportedError: Keras 3 has nothing that computes the same; names it.
+    """
+    known = understand(file, architecture)
+    build = Builder(known.semantics, allow_nonfinite=True)
+    arrays: dict[tuple[str, ...], list[Array]] = {}
+    graph = convert_config(known.config, Recorded(known.weights, arrays), build)
+    refuse_unread(file)
+    maker = Modern(build, arrays)
+    data = archive_bytes(maker.model(known.config), maker.arrays)
+    difference = _compared(graph, data)
+    warnings = (*known.warnings, *build.warnings)
+    return Upgrade(known.semantics.keras_version, difference, tuple(maker.notes), warnings), data
+
+
+def _compared(old: Graph, data: bytes) -> float:
+    """The difference of the archive's model from the old one.
+
+    Raises:
+        UnsupportedError: they do not compute the same.
+    """
+    new = convert(parse_keras_file(data, "the archive"), allow_nonfinite=True).graph
+    names = dict(zip(new.inputs, old.inputs, strict=True))
+    oracle = float64_oracle(new)
+    worst = 0.0
+    for probe in make_probes(old, "upgrade", float64_oracle(old)):
+        inputs: Mapping[str, Array] = {name: probe.inputs[names[name]] for name in new.inputs}
+        for before, after, output in zip(probe.outputs, oracle(inputs), old.outputs, strict=True):
+            difference = _difference(before, after)
+            if not difference <= TOLERANCE:
+                raise UnsupportedError(
+                    f"output '{printable(output)}': Keras {KERAS_VERSION} would compute it otherwise (by "
+                    f"{difference:.2g} of its scale), and no equivalent is known",
+                    "E_NO_EQUIVALENT",
+                )
+            worst = max(worst, difference)
+    return worst
+
+
+def _difference(before: Array, after: Array) -> float:
+    """Relative to the scale; infinite where shapes or places without a number differ."""
+    if before.shape != after.shape or not np.array_equal(np.isfinite(before), np.isfinite(after)):
+        return float("inf")
+    finite = np.isfinite(before)
+    a, b = before[finite].astype("float64"), after[finite].astype("float64")
+    return float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-6)) if a.size else 0.0
