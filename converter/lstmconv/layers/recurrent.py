@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from lstmconv_runtime.graph import Activation, Node, Value
-from lstmconv_runtime.nodes import GRU, LSTM, ExpandDims, Flip, SimpleRNN, Where
+from lstmconv_runtime.nodes import GRU, LSTM, Flip, SimpleRNN, Slice, Squeeze
 
 from ..builder import Layer, Tensor
 from ..calls import Call, Outputs, flatten
@@ -15,7 +16,8 @@ from ..config import Config
 from ..errors import InvalidFileError
 from ..gates import KERAS_GRU, KERAS_LSTM, KERAS_SIMPLE_RNN, keras_to_named
 from ..weights import LayerWeights, Spec
-from .activations import read_activation
+from .activations import read_activation, relu_with
+from .compose import elementwise, expanded, scalar, where
 
 GATES = {"LSTM": KERAS_LSTM, "GRU": KERAS_GRU, "SimpleRNN": KERAS_SIMPLE_RNN}
 
@@ -218,9 +220,8 @@ def zeroed(layer: Layer, y: Value, mask: Value | None, options: Options) -> Valu
         return y
     valid = mask
     for axis in range(2, len(layer.build.shape(y))):
-        valid = layer.add(ExpandDims(name=layer.name_for("valid"), x=valid, axis=axis))
-    zero = layer.build.constant(layer.where, f"{layer.name}.zero", 0, layer.dtype)
-    return layer.add(Where(name=layer.name_for("zeroed"), condition=valid, a=y, b=zero))
+        valid = expanded(layer, "valid", valid, axis)
+    return where(layer, "zeroed", valid, y, scalar(layer, "zero", 0.0, layer.dtype))
 
 
 def passed_mask(layer: Layer, call: Call, options: Options) -> Value | None:
