@@ -6,6 +6,7 @@ Every function takes an array of float32 or float64 and returns one of the same 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -237,6 +238,7 @@ ACTIVATIONS: dict[str, tuple[Callable[..., Array], tuple[str, ...]]] = {
 }
 
 
+@cache
 def function(activation: Activation) -> Callable[[Array], Array]:
     """The activation as a function of one array."""
     call, _ = ACTIVATIONS[activation.name]

@@ -156,8 +156,7 @@ def initial_state(program: Program, node: Recurrent, values: Mapping[Value, Arra
     """The state before the first step: what the graph gives, zeros where it gives nothing."""
     space = tuple(size or 0 for size in program.types[f"{node.name}:h"].shape[1:-1])
     zero = recurrence.zero_state(node, batch, space, program.dtype(node.name))
-    given = (node.h0, *((node.c0,) if isinstance(node, LSTM | ConvLSTM) else ()))
-    states = tuple(z if name is None else values[name] for z, name in zip(zero.states, given, strict=True))
+    states = tuple(z if name is None else values[name] for z, name in zip(zero.states, node.states, strict=True))
     return State(states, zero.output)
 
 
@@ -170,18 +169,23 @@ def recurrent_inputs(node: Recurrent, values: Values) -> tuple[Array, Array | No
     x = values[node.x]
     if x.shape[1] == 0:
         raise InputError(f"node '{node.name}' ({type(node).__name__}): the sequence has no time steps", "E_NO_STEPS")
-    return x, None if node.mask is None else np.broadcast_to(values[node.mask], x.shape[:2])
+    if node.mask is None:
+        return x, None
+    return x, np.broadcast_to(values[node.mask], x.shape[:2])
 
 
 def _recurrent(program: Program, node: Node) -> Execute:
     assert isinstance(node, RECURRENT)
     p = program.prepared[node.name]
+    # The first step from zeros skips the recurrent product, which is zero only where U is finite.
+    from_zeros = p.tuned and all(state is None for state in node.states) and bool(np.isfinite(p.U).all())
 
     def execute(values: Values, gates: GateTrace | None) -> tuple[Array, ...]:
         x, mask = recurrent_inputs(node, values)
         if node.go_backwards:
             x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
-        state = initial_state(program, node, values, x.shape[0])
+        fresh = from_zeros and gates is None
+        state = None if fresh else initial_state(program, node, values, x.shape[0])
         result = recurrence.run(node, p, x, mask, state, sequence=node.return_sequences, gates=gates is not None)
         if gates is not None and result.gates is not None:
             gates[node.name] = {k: g[:, ::-1] if node.go_backwards else g for k, g in result.gates.items()}

@@ -197,6 +197,11 @@ class ConvLSTM(Node):
     OUTPUTS = ("", "h", "c")
     GATES = ("i", "f", "c", "o")
 
+    @property
+    def states(self) -> tuple[Value | None, ...]:
+        """The initial states, in the order of the outputs after the first; None is zeros."""
+        return (self.h0, self.c0)
+
     def parameters(self) -> dict[str, tuple[int, ...]]:
         shapes: dict[str, tuple[int, ...]] = {}
         for gate in self.GATES:

@@ -21,8 +21,8 @@ import numpy as np
 from . import engine, recurrence
 from .errors import InputError, StreamError
 from .graph import Array, Node, Type, Value
+from .inputs import by_name
 from .nodes import (
-    LSTM,
     Activate,
     BatchNorm,
     Cast,
@@ -30,7 +30,6 @@ from .nodes import (
     Concatenate,
     Constant,
     Conv,
-    ConvLSTM,
     Dense,
     Elementwise,
     Embedding,
@@ -123,8 +122,7 @@ def _kind(node: Node, kinds: Kinds, types: Mapping[Value, Type]) -> str:
             raise refuse("its mask or its initial state follows the stream, its input does not")
         if node.go_backwards:
             raise refuse("it reads the sequence backwards")
-        states = (node.h0, *((node.c0,) if isinstance(node, LSTM | ConvLSTM) else ()))
-        if any(state is not None and kinds[state] != FIXED for state in states):
+        if any(state is not None and kinds[state] != FIXED for state in node.states):
             raise refuse("its initial state depends on the whole sequence")
         return STREAM if node.return_sequences else LATEST
     if isinstance(node, FoldTime):
@@ -223,7 +221,7 @@ class Stream:
             raise InputError(
                 f"input '{sorted(missing)[0]}': stream(fixed=…) takes exactly the inputs without a time axis"
             )
-        values: dict[Value, Array] = {name: model.check_input(name, fixed[name]) for name in fixed}
+        values: dict[Value, Array] = {name: model.checks[name].whole(fixed[name]) for name in fixed}
         for name, array in values.items():
             if len(array) != batch:
                 raise InputError(f"input '{name}': needs {batch} rows, got {len(array)}")
@@ -304,42 +302,14 @@ class Stream:
         return self._advance(inputs, squeeze=False)
 
     def _check(self, x: Inputs, time: bool) -> dict[Value, Array]:
-        names = self._names
-        if isinstance(x, Mapping):
-            given: dict[str, Any] = dict(x)
-        elif len(names) == 1:
-            given = {names[0]: x}
-        else:
-            given = dict(zip(names, x, strict=False)) if len(x) == len(names) else {}
-        if set(given) != set(names):
-            raise InputError(f"a step takes the inputs {', '.join(names)}")
         arrays = {}
-        for name in names:
-            array = (
-                self._model.check_input(name, given[name], time=False) if not time else self._chunk(name, given[name])
-            )
+        for name, value in by_name(self._names, x).items():
+            check = self._model.checks[name]
+            array = check.chunk(value) if time else check.step(value)
             if len(array) != self._batch:
                 raise InputError(f"input '{name}': the stream has {self._batch} rows, got {len(array)}")
             arrays[name] = array
         return arrays
-
-    def _chunk(self, name: str, value: Any) -> Array:
-        """A chunk may have any number of steps, whatever the model's Input says."""
-        array = np.asarray(value)
-        if array.ndim < 2:
-            raise InputError(f"input '{name}': needs (batch, time, …), got {array.shape}")
-        folded = array.reshape(array.shape[0] * array.shape[1], *array.shape[2:])
-        shape = self._program.types[name].shape
-        if shape[0] is not None and shape[0] != array.shape[0]:
-            raise InputError(f"input '{name}': needs {shape[0]} rows, got {array.shape[0]}")
-        checked = (
-            self._model.check_input(name, folded, time=False)
-            if shape[0] is None
-            else np.stack(
-                [self._model.check_input(name, array[:, t], time=False) for t in range(array.shape[1])], axis=1
-            )
-        )
-        return checked.reshape(array.shape)
 
     def _advance(self, inputs: dict[Value, Array], squeeze: bool) -> Outputs:
         values = {**self._fixed, **inputs}
