@@ -69,7 +69,7 @@ def prepare(graph: Graph, precision: str | None = None) -> Program:
         if not isinstance(node, Input):
             last_reads = tuple(value for value in dict.fromkeys(node.reads()) if value not in needed)
             needed.update(last_reads)
-            steps.append(Step(node, node.makes(), _rounded(program, node), last_reads))
+            steps.append(Step(node, node.makes(), compiled(program, node), last_reads))
     return Program(graph, types, precision, prepared, tuple(reversed(steps)))
 
 
@@ -119,13 +119,16 @@ def run(program: Program, inputs: Values, gates: GateTrace | None = None, keep: 
 # --- nodes → functions ------------------------------------------------------------------------------------------------
 
 
-def _rounded(program: Program, node: Node) -> Execute:
+def compiled(program: Program, node: Node) -> Execute:
     """The node's function, its results rounded where it computes in half precision."""
-    execute = COMPILERS[type(node)](program, node)
-    rounding = rounder(program.types[node.makes()[0]].dtype, program.precision)
-    if rounding is None:
-        return execute
-    return lambda values, gates: tuple(round_to(made, rounding) for made in execute(values, gates))
+    execute, rounded = COMPILERS[type(node)](program, node), rounding(program, node)
+    return execute if rounded is None else lambda values, gates: rounded(execute(values, gates))
+
+
+def rounding(program: Program, node: Node) -> Callable[[tuple[Array, ...]], tuple[Array, ...]] | None:
+    """What rounds the outputs of a node that computes in half precision."""
+    dtype = rounder(program.types[node.makes()[0]].dtype, program.precision)
+    return None if dtype is None else lambda made: tuple(round_to(array, dtype) for array in made)
 
 
 def _layer(program: Program, node: Node) -> Execute:

@@ -150,7 +150,7 @@ class Model:
     def _run(self, inputs: dict[str, Array]) -> list[Array]:
         """The outputs, in the model's order."""
         values = engine.run(self.program, inputs, keep=False)
-        return [self._held(name, values) for name in self.bundle.graph.outputs]
+        return [self.held(name, values) for name in self.bundle.graph.outputs]
 
     def trace(self, x: Inputs) -> dict[str, Any]:
         """Every value of the graph by node name; for recurrent nodes their gates.
@@ -198,7 +198,7 @@ class Model:
         values = engine.run(self.program, self.check_inputs(probe.inputs), keep=False)
         worst, allowed, ok = 0.0, 0.0, True
         for name, expected in zip(self.bundle.graph.outputs, probe.outputs, strict=True):
-            made = self._held(name, values)
+            made = self.held(name, values)
             if made.shape != expected.shape:
                 return ProbeResult(probe.oracle, float("inf"), 0.0, False)
             a, b = made.astype(np.float64), expected.astype(np.float64)
@@ -225,7 +225,7 @@ class Model:
                 raise InputError(f"the inputs have different numbers of rows: {sorted(rows)}")
         return arrays
 
-    def _held(self, name: str, values: Mapping[str, Array]) -> Array:
+    def held(self, name: str, values: Mapping[str, Array]) -> Array:
         """An output as the caller gets it: in its own dtype (bfloat16 as float32), owning its memory."""
         made = values[name]
         if self.program.types[name].dtype == "float16" and self._dtype is None:

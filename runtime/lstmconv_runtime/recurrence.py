@@ -180,20 +180,25 @@ class Runner:
 
     def run(self, x: Array, mask: Array | None, state: State | None, sequence: bool) -> Result:
         """As `recurrence.run`."""
-        steps, dtype = x.shape[1], self._p.U.dtype
-        states = self._states(state)
+        steps, dtype, count = x.shape[1], self._p.U.dtype, len(self._node.OUTPUTS) - 1
         ys = np.empty((steps, *self._shape), dtype) if sequence else None
+        given = None if state is None else tuple(self._inward(s) for s in state.states)
         if mask is None:
-            fresh = state is None
+            states = tuple(np.empty(self._shape, dtype) for _ in range(count))
             for start in range(0, steps, self._portion):
                 part = slice(start, start + self._portion)
-                states = self._unmasked(
-                    self._input_product(x[:, part]), states, None if ys is None else ys[part], fresh
-                )
-                fresh = False
+                xz = self._input_product(x[:, part])
+                given = self._unmasked(xz, given, states, None if ys is None else ys[part])
+            if ys is not None:
+                np.copyto(states[0], ys[-1])
             output = states[0]
         else:
-            output = np.zeros(self._shape, dtype) if state is None else self._inward(state.output)
+            if given is None or state is None:
+                states = tuple(np.zeros(self._shape, dtype) for _ in range(count))
+                output = np.zeros(self._shape, dtype)
+            else:
+                states = tuple(s.copy() for s in given)
+                output = self._inward(state.output).copy()
             for start in range(0, steps, self._portion):
                 part = slice(start, start + self._portion)
                 xz = self._input_product(x[:, part])
@@ -203,15 +208,9 @@ class Runner:
             ys = ys[None] if self._one_row else np.ascontiguousarray(ys.transpose(2, 0, 1))
         return Result(ys, State(last, last[0] if mask is None else self._outward(output)), None)
 
-    def _states(self, state: State | None) -> tuple[Array, ...]:
-        """The states to start from, feature-major, owned."""
-        if state is None:
-            return tuple(np.zeros(self._shape, self._p.U.dtype) for _ in self._node.OUTPUTS[1:])
-        return tuple(self._inward(s) for s in state.states)
-
     def _inward(self, s: Array) -> Array:
-        """(B, u) → a copy of shape (u,) for one row, (u, B) else; a copy also where s.T is contiguous as it stands."""
-        return s[0].copy() if self._one_row else s.T.copy()
+        """(B, u) → (u,) for one row, (u, B) else; to be read only, for it may share memory."""
+        return s[0] if self._one_row else np.ascontiguousarray(s.T)
 
     def _outward(self, s: Array) -> Array:
         """(u,) or (u, B) → (B, u)."""
@@ -220,7 +219,12 @@ class Runner:
     def _input_product(self, x: Array) -> Array:
         """x_t·W + b of some steps: (T, g·u) for one row, (T, g·u, B) else."""
         if self._one_row:
-            xz: Array = x[0] * self._p.W[:, 0] if x.shape[2] == 1 else x[0] @ self._p.W.T
+            if x.shape[2] == 1:
+                xz: Array = x[0] * self._p.W[:, 0]
+            elif x.shape[1] == 1:
+                xz = self._p.W.dot(x[0, 0])[None]
+            else:
+                xz = x[0] @ self._p.W.T
         elif x.shape[2] == 1:  # NumPy has no fast product for a matrix of one column
             xz = self._p.W * np.ascontiguousarray(x.transpose(1, 2, 0))
         else:
@@ -229,21 +233,22 @@ class Runner:
             np.add(xz, self._b, xz)
         return xz
 
-    def _unmasked(self, xz: Array, states: tuple[Array, ...], ys: Array | None, fresh: bool) -> tuple[Array, ...]:
-        """The states after some steps; `fresh` where those given are the zeros before the first step."""
+    def _unmasked(
+        self, xz: Array, given: tuple[Array, ...] | None, states: tuple[Array, ...], ys: Array | None
+    ) -> tuple[Array, ...]:
+        """The states after some steps from `given`, None for zeros; in the memory of `states`, h in that of `ys`."""
         step = self._step
-        before = None if fresh else states
         if ys is None:
             for x_t in xz:
-                step(x_t, before, states)
-                before = states
+                step(x_t, given, states)
+                given = states
             return states
         rest = states[1:]
         for x_t, y_t in zip(xz, ys, strict=True):
-            states = (y_t, *rest)
-            step(x_t, before, states)
-            before = states
-        return (states[0].copy(), *rest)
+            after = (y_t, *rest)
+            step(x_t, given, after)
+            given = after
+        return after
 
     def _masked(self, xz: Array, mask: Array, states: tuple[Array, ...], output: Array, ys: Array | None) -> None:
         """Advances `states` and `output` in place; a masked step leaves both, or puts out zeros."""

@@ -13,7 +13,9 @@ for the sequence so far. A layer that would need later steps for that is refused
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,7 +54,6 @@ from .nodes import (
     UnfoldTime,
     Where,
 )  # fmt: skip
-from .precision import round_to, rounder
 from .recurrence import State
 from .windows import dilated
 
@@ -225,38 +226,40 @@ class Stream:
         for name, array in values.items():
             if len(array) != batch:
                 raise InputError(f"input '{name}': needs {batch} rows, got {len(array)}")
-        self._moving = [step for step in program.steps if self._kinds[step.makes[0]] != FIXED]
         for step in program.steps:
             if self._kinds[step.makes[0]] == FIXED:
                 values.update(zip(step.makes, step.execute(values, None), strict=True))
         self._fixed = values
-        self._states: dict[str, State] = {}
-        self._past: dict[str, Array] = {}
-        self._runners: dict[str, recurrence.Runner] = {}
+        moving = [step for step in program.steps if self._kinds[step.makes[0]] != FIXED]
+        self._carriers = [step.node for step in moving if self._carries(step.node)]
+        self._moves = [(step.makes, self._move(step)) for step in moving]
+        self._squeezed = [self._kinds[name] == STREAM for name in program.graph.outputs]
         self.reset()
+
+    def _carries(self, node: Node) -> bool:
+        """True for nodes that carry something from one step to the next."""
+        recurrent = isinstance(node, engine.RECURRENT)
+        return (recurrent or (isinstance(node, Conv) and node.padding == "causal")) and self._kinds[node.x] == STREAM
 
     def reset(self) -> None:
         """Back to the state before the first step."""
-        for node, *_ in self._moving:
-            if isinstance(node, engine.RECURRENT) and self._kinds[node.x] == STREAM:
-                prepared = self._program.prepared[node.name]
-                if prepared.tuned:
-                    self._runners[node.name] = recurrence.Runner(node, prepared, self._batch)
-                self._states[node.name] = engine.initial_state(self._program, node, self._fixed, self._batch)
-            elif isinstance(node, Conv) and self._kinds[node.x] == STREAM and node.padding == "causal":
+        self._carried: dict[str, Any] = {}  # by node: the State of a recurrent node, the past inputs of a convolution
+        for node in self._carriers:
+            if isinstance(node, engine.RECURRENT):
+                self._carried[node.name] = engine.initial_state(self._program, node, self._fixed, self._batch)
+            elif isinstance(node, Conv):
                 steps = dilated(node.kernel_size[0], node.dilation[0]) - 1
-                self._past[node.name] = np.zeros((self._batch, steps, node.channels), self._program.dtype(node.x))
+                self._carried[node.name] = np.zeros((self._batch, steps, node.channels), self._program.dtype(node.x))
 
     @property
     def state(self) -> dict[str, dict[str, Array]]:
         """Copies of what is carried: by node, h, c and the last output (batch, units); of a convolution, its past."""
-        by_name = {step.node.name: step.node for step in self._moving}
         carried: dict[str, dict[str, Array]] = {}
-        for name, state in self._states.items():
-            named = dict(zip(by_name[name].OUTPUTS[1:], state.states, strict=True))
-            carried[name] = {key: array.copy() for key, array in {**named, "output": state.output}.items()}
-        for name, past in self._past.items():
-            carried[name] = {"past": past.copy()}
+        for node in self._carriers:
+            kept = self._carried[node.name]
+            named = dict(zip(node.OUTPUTS[1:], kept.states, strict=True)) if isinstance(kept, State) else {}
+            last = {"output": kept.output} if isinstance(kept, State) else {"past": kept}
+            carried[node.name] = {key: array.copy() for key, array in {**named, **last}.items()}
         return carried
 
     @state.setter
@@ -264,18 +267,16 @@ class Stream:
         current = self.state
         if set(carried) != set(current) or any(set(carried[name]) != set(current[name]) for name in current):
             raise InputError("the state is not of this model: take it from `stream.state`")
+        made: dict[str, Any] = {}
         for name, arrays in current.items():
             for key, array in arrays.items():
                 given = np.array(carried[name][key], dtype=array.dtype)
                 if given.shape != array.shape:
                     raise InputError(f"state {name!r}.{key}: needs the shape {array.shape}, got {given.shape}")
                 arrays[key] = given
-        for name, arrays in current.items():
-            if name in self._past:
-                self._past[name] = arrays["past"]
-            else:
-                states = tuple(arrays[key] for key in arrays if key != "output")
-                self._states[name] = State(states, arrays["output"])
+            last = arrays.pop("output", None)
+            made[name] = arrays["past"] if last is None else State(tuple(arrays.values()), last)
+        self._carried = made
 
     def step(self, x: Inputs) -> Outputs:
         """The outputs for one time step.
@@ -313,34 +314,39 @@ class Stream:
 
     def _advance(self, inputs: dict[Value, Array], squeeze: bool) -> Outputs:
         values = {**self._fixed, **inputs}
-        states, past = dict(self._states), dict(self._past)
-        for step in self._moving:
-            values.update(zip(step.makes, self._move(step, values, states, past), strict=True))
-        self._states, self._past = states, past  # only now: a failed step leaves the stream as it was
-        outputs = []
-        for name in self._program.graph.outputs:
-            held = self._model._held(name, values)
-            outputs.append(held[:, 0] if squeeze and self._kinds[name] == STREAM else held)
+        carried = dict(self._carried)
+        for makes, move in self._moves:
+            values.update(zip(makes, move(values, carried), strict=True))
+        self._carried = carried  # only now: a failed step leaves the stream as it was
+        outputs = [self._model.held(name, values) for name in self._program.graph.outputs]
+        if squeeze:
+            outputs = [y[:, 0] if moves else y for y, moves in zip(outputs, self._squeezed, strict=True)]
         return self._model.pack(outputs)
 
-    def _move(
-        self, step: engine.Step, values: dict[Value, Array], states: dict[str, State], past: dict[str, Array]
-    ) -> tuple[Array, ...]:
-        node = step.node
-        if node.name in states and isinstance(node, engine.RECURRENT):
+    def _move(self, step: engine.Step) -> Callable[[dict[Value, Array], dict[str, Any]], tuple[Array, ...]]:
+        """The function that makes a node's outputs for the steps at hand, and keeps what it carries."""
+        program, node, name = self._program, step.node, step.node.name
+        if not self._carries(node):
+            return lambda values, carried: step.execute(values, None)
+        if isinstance(node, Conv):
+            # The past stands where the padding would.
+            convolve = engine.compiled(program, replace(node, padding="valid"))
+
+            def convolution(values: dict[Value, Array], carried: dict[str, Any]) -> tuple[Array, ...]:
+                past = carried[name]
+                x = np.concatenate([past, values[node.x]], axis=1)
+                carried[name] = x[:, x.shape[1] - past.shape[1] :]
+                return convolve({**values, node.x: x}, None)
+
+            return convolution
+        assert isinstance(node, engine.RECURRENT)
+        p, rounded = program.prepared[name], engine.rounding(program, node)
+        run = recurrence.Runner(node, p, self._batch).run if p.tuned else partial(recurrence.run, node, p)
+
+        def recur(values: dict[Value, Array], carried: dict[str, Any]) -> tuple[Array, ...]:
             x, mask = engine.recurrent_inputs(node, values)
-            if node.name in self._runners:
-                result = self._runners[node.name].run(x, mask, states[node.name], node.return_sequences)
-            else:
-                p = self._program.prepared[node.name]
-                result = recurrence.run(node, p, x, mask, states[node.name], sequence=node.return_sequences)
-            states[node.name] = result.state
-            rounding = rounder(self._program.types[node.name].dtype, self._program.precision)
-            return tuple(round_to(made, rounding) for made in result.outputs) if rounding else result.outputs
-        if node.name in past and isinstance(node, Conv):
-            # The past stands where the padding would; what the convolution makes of its own padding is cut off.
-            x = np.concatenate([past[node.name], values[node.x]], axis=1)
-            kept = past[node.name].shape[1]
-            past[node.name] = x[:, x.shape[1] - kept :]
-            return tuple(made[:, kept:] for made in step.execute({**values, node.x: x}, None))
-        return step.execute(values, None)
+            result = run(x, mask, carried[name], sequence=node.return_sequences)
+            carried[name] = result.state
+            return result.outputs if rounded is None else rounded(result.outputs)
+
+        return recur
