@@ -748,12 +748,9 @@ def custom_training(kit):
     options = {"kernel_regularizer": Mild()}
     if kit.age > 1:
         options.update(kernel_constraint=Clipped(), recurrent_regularizer=keras.regularizers.l2(0.01))
-    dense = {"kernel_constraint": Clipped(), "kernel_regularizer": Mild()}
-    if kit.age > 1 and kit.environment != "k122":
-        dense["kernel_initializer"] = "he_normal"
     model = kit.sequential([
         kit.LSTM(4, input_shape=(6, 3), **options),
-        kit.Dense(2, **dense),
+        kit.Dense(2, kernel_constraint=Clipped(), kernel_regularizer=Mild()),
     ])  # fmt: skip
     model.compile(loss=distance, optimizer="sgd", metrics=[distance])
     return model, [normal(61, 3, 6, 3)]
