@@ -7,7 +7,19 @@
 The bundle runs with `lstmconv_runtime`. Errors are in `lstmconv.errors`.
 """
 
-from .conversion import Conversion, export
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .conversion import Conversion, export
 
 __all__ = ["Conversion", "export"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the converter when it is first used, so that `lstmconv --help` need not wait for it."""
+    if name in __all__:
+        from . import conversion
+
+        return getattr(conversion, name)
+    raise AttributeError(f"module 'lstmconv' has no attribute {name!r}")

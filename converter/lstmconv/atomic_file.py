@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,8 +26,8 @@ def publish(path: str | os.PathLike[str], force: bool) -> Iterator[BinaryIO]:
     target = Path(path)
     if not force and os.path.lexists(target):
         raise FileAccessError(f"'{target}' exists; --force replaces it", "E_EXISTS")
-    if target.is_dir():
-        raise FileAccessError(f"'{target}' is a directory", "E_IO")
+    if is_special(target):
+        raise FileAccessError(f"'{target}' is not a regular file, and is not replaced", "E_NOT_REGULAR")
     temporary = target.parent / f".{target.name[:100]}.{secrets.token_hex(4)}.tmp"
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
@@ -37,8 +38,7 @@ def publish(path: str | os.PathLike[str], force: bool) -> Iterator[BinaryIO]:
         if force:
             os.replace(temporary, target)
         else:
-            os.link(temporary, target)  # unlike rename, fails where the target has come to exist meanwhile
-            os.unlink(temporary)
+            _rename_to_new(temporary, target)
         _sync_directory(target.parent)
     except FileExistsError:
         raise FileAccessError(f"'{target}' exists; --force replaces it", "E_EXISTS") from None
@@ -47,6 +47,35 @@ def publish(path: str | os.PathLike[str], force: bool) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+SYSTEM_FOLDERS = ("/dev/", "/proc/", "/sys/")
+
+
+def is_special(path: Path) -> bool:
+    """True for devices, pipes, folders, links to them, and whatever stands in a folder of the system.
+
+    /dev/stdout is a link that may well lead to a regular file, and yet the whole machine loses it when it is replaced.
+    """
+    folder = f"{os.path.realpath(path.parent)}/"
+    if folder.startswith(SYSTEM_FOLDERS) and not folder.startswith("/dev/shm/"):
+        return True
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False  # absent, or a dangling link, which is replaced
+
+
+def _rename_to_new(temporary: Path, target: Path) -> None:
+    """Renames, and fails where the target has come to exist meanwhile, which `rename` alone would not."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if os.path.lexists(target):
+            raise FileExistsError from None
+        os.rename(temporary, target)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -17,14 +17,19 @@ Handler: TypeAlias = "Callable[[Layer, Call], Any]"
 
 def flatten(structure: Any) -> Iterator[Tensor]:
     """The tensors of a nested structure, in Keras's order: lists as they stand, dicts by sorted key."""
-    if isinstance(structure, Tensor):
-        yield structure
-    elif isinstance(structure, list | tuple):
+    return (leaf for leaf in leaves(structure) if isinstance(leaf, Tensor))
+
+
+def leaves(structure: Any) -> Iterator[Any]:
+    """Everything in a nested structure that is not a list or a dict, None included, in the order of `flatten`."""
+    if isinstance(structure, list | tuple) and not isinstance(structure, Tensor):
         for item in structure:
-            yield from flatten(item)
+            yield from leaves(item)
     elif isinstance(structure, dict):
         for key in sorted(structure):
-            yield from flatten(structure[key])
+            yield from leaves(structure[key])
+    else:
+        yield structure
 
 
 def map_tensors(change: Callable[[Tensor], Tensor], structure: Any) -> Any:

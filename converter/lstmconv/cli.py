@@ -91,9 +91,22 @@ def export(
         Path | None,
         typer.Option("-o", "--out", metavar="OUT", help="The bundle; by default MODEL with the suffix .safetensors."),
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="ARCHITECTURE",
+            help="For files of weights alone: the architecture, which model.to_json() writes.",
+            readable=False,
+        ),
+    ] = None,
     force: Force = False,
     allow_nonfinite: Annotated[
         bool, typer.Option("--allow-nonfinite", help="Accept NaN and infinity among the weights.")
+    ] = False,
+    deterministic: Annotated[
+        bool,
+        typer.Option("--deterministic", help="Take layers called with training=True as at inference, without dropout."),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -104,12 +117,15 @@ def export(
     \b
     Example:
       lstmconv export sine.keras -o sine.safetensors
+      lstmconv export weights-of-2017.h5 --config architecture.json
     """
     from . import conversion, inspection, output_paths
 
     out = out or output_paths.bundle_path(model)
-    output_paths.check_output(out, force, model)
-    made = conversion.export(model, out, force=force, allow_nonfinite=allow_nonfinite)
+    output_paths.check_output(out, force, model, *([config] if config else []))
+    made = conversion.export(
+        model, out, config=config, force=force, allow_nonfinite=allow_nonfinite, deterministic=deterministic
+    )
     for warning in made.warnings:
         print_note("warning", warning)
     report = inspection.export_report(made, out)

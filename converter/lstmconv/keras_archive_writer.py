@@ -82,7 +82,9 @@ def _stored_path(model: dict[str, Any], path: Path) -> tuple[str, str]:
         if attribute in ("layers", "cells"):
             members = [layer for layer in item["config"][attribute] if not _is_operation(layer)]
             wanted = next(steps)
-            index = int(wanted) if attribute == "cells" else [layer["config"]["name"] for layer in members].index(wanted)
+            index = (
+                int(wanted) if attribute == "cells" else [layer["config"]["name"] for layer in members].index(wanted)
+            )
             item = members[index]
             same = sum(1 for layer in members[:index] if layer["class_name"] == item["class_name"])
             parts.append(snake_case(item["class_name"]) + (f"_{same}" if same else ""))

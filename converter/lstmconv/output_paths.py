@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
+from .atomic_file import is_special
 from .errors import FileAccessError, UsageError, printable
 
-SYSTEM_FOLDERS = ("/dev/", "/proc/", "/sys/")
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
@@ -36,24 +35,10 @@ def check_output(path: Path, force: bool, *inputs: Path) -> None:
         raise UsageError(f"'{shown}' is named twice: an output would replace another file of this command")
     if not os.path.lexists(path):
         return
-    if _is_special(path):
+    if is_special(path):
         raise FileAccessError(f"'{shown}' is not a regular file, and is not replaced", "E_NOT_REGULAR")
     if not force:
         raise FileAccessError(f"'{shown}' exists; --force replaces it", "E_EXISTS")
-
-
-def _is_special(path: Path) -> bool:
-    """True for devices, pipes, folders, links to them, and whatever stands in a folder of the system.
-
-    /dev/stdout is a link that may well lead to a regular file, and yet the whole machine loses it when it is replaced.
-    """
-    folder = f"{os.path.realpath(path.parent)}/"
-    if folder.startswith(SYSTEM_FOLDERS) and not folder.startswith("/dev/shm/"):
-        return True
-    try:
-        return not stat.S_ISREG(os.stat(path).st_mode)
-    except OSError:
-        return False  # a dangling link, which is replaced
 
 
 def _same_file(a: Path, b: Path) -> bool:

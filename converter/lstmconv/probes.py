@@ -12,8 +12,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from lstmconv_runtime import engine
 from lstmconv_runtime.bundle import Probe, canonical, graph_to_json
+from lstmconv_runtime.errors import InputError
 from lstmconv_runtime.graph import FLOATS, Array, Graph, Node, Value
-from lstmconv_runtime.nodes import Cast, Constant, Elementwise, Embedding, Input
+from lstmconv_runtime.nodes import Cast, Constant, Conv, Elementwise, Embedding, Input, Pool, Reshape, Slice
+
+from .errors import UnsupportedError
 
 Oracle = Callable[[Mapping[str, Array]], list[Array]]
 MAX_ELEMENTS = 200_000  # of one probe's inputs: a bundle should not be mostly probes
@@ -29,13 +32,37 @@ def make_probes(graph: Graph, oracle_name: str, oracle: Oracle) -> tuple[Probe, 
     inputs = [node for node in graph.nodes if isinstance(node, Input) and node.name in graph.inputs]
     probes = []
     for rows, steps, scale in PROBES:
+        steps = _steps_that_fit(graph, inputs, steps)
         shapes = {node.name: _shape(node, rows, steps) for node in inputs}
         if sum(math.prod(shape) for shape in shapes.values()) > MAX_ELEMENTS:
-            shapes = {node.name: _shape(node, 1, 3) for node in inputs}
+            shapes = {node.name: _shape(node, 1, _steps_that_fit(graph, inputs, 3)) for node in inputs}
         arrays = {node.name: _draw(graph, node, shapes[node.name], scale, random) for node in inputs}
-        outputs = oracle(arrays)
+        try:
+            outputs = oracle(arrays)
+        except InputError as error:
+            raise UnsupportedError(
+                f"no probe fits the model, whose inputs have an equal number of time steps: {error}",
+                "E_UNSUPPORTED_STRUCTURE",
+            ) from None
         probes.append(Probe(oracle_name, arrays, tuple(outputs)))
     return tuple(probes)
+
+
+def _steps_that_fit(graph: Graph, inputs: list[Input], steps: int) -> int:
+    """`steps`, or the next number that leaves something under the windows of the model and fits its shapes."""
+    if not any(isinstance(node, Conv | Pool | Slice | Reshape) for node in graph.nodes):
+        return steps
+    program = engine.prepare(graph)
+    for candidate in (steps, *(n for n in (4, 8, 12, 16, 32, 64, 128, 256, 512) if n > steps)):
+        shapes = {node.name: _shape(node, 1, candidate) for node in inputs}
+        if sum(math.prod(shape) for shape in shapes.values()) > MAX_ELEMENTS:
+            break
+        try:
+            engine.run(program, {name: np.zeros(shape, program.dtype(name)) for name, shape in shapes.items()})
+        except InputError:
+            continue
+        return candidate
+    return steps
 
 
 def float64_oracle(graph: Graph) -> Oracle:

@@ -65,9 +65,7 @@ class PathWeights:
         inside = self.child(attribute)
         classes = [snake_case(str(item.get("class_name"))) for item in items]
         stored = {name: inside._numbered(name, classes.count(name)) for name in set(classes)}
-        return [
-            inside.child(stored[name][classes[:index].count(name)]) for index, name in enumerate(classes)
-        ]
+        return [inside.child(stored[name][classes[:index].count(name)]) for index, name in enumerate(classes)]
 
     def _numbered(self, name: str, count: int) -> list[str]:
         """The names of the groups of `count` layers of one class: name, name_1, …

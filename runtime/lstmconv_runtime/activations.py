@@ -6,6 +6,7 @@ Every function takes an array of float32 or float64 and returns one of the same 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -47,13 +48,13 @@ def hard_sigmoid(x: Array, *, slope: float, offset: float) -> Array:
 
 def softmax(x: Array, *, axis: float = -1) -> Array:
     """eˣ / Σ eˣ along axis, shifted by the maximum."""
-    e = np.exp(x - x.max(axis=int(axis), keepdims=True))
+    e = np.exp(x - x.max(axis=int(axis), keepdims=True, initial=-np.inf))
     return np.asarray(e / e.sum(axis=int(axis), keepdims=True))
 
 
 def log_softmax(x: Array, *, axis: float = -1) -> Array:
     """x − log Σ eˣ along axis, shifted by the maximum."""
-    x = x - x.max(axis=int(axis), keepdims=True)
+    x = x - x.max(axis=int(axis), keepdims=True, initial=-np.inf)
     return np.asarray(x - np.log(np.exp(x).sum(axis=int(axis), keepdims=True)))
 
 
@@ -182,8 +183,8 @@ def sparse_sigmoid(x: Array) -> Array:
 def sparsemax(x: Array, *, axis: float = -1) -> Array:
     """max(x − τ, 0), τ = (Σₖ sₖ − 1) / K over the K places k of x in falling order with x₍ₖ₎ − (sₖ − 1) / k > 0.
 
-    sₖ is the sum of the k largest. This is what Keras computes; Martins 2016, where the idea comes from, has s_K in
-    place of the sum.
+    sₖ is the sum of the k largest. This is what Keras computes; Martins 2016, where the idea comes from, has s_K for
+    the sum of all sₖ.
     """
     z = np.sort(np.moveaxis(x, int(axis), -1), axis=-1)[..., ::-1]
     k = np.arange(1, z.shape[-1] + 1, dtype=x.dtype)
@@ -237,6 +238,7 @@ ACTIVATIONS: dict[str, tuple[Callable[..., Array], tuple[str, ...]]] = {
 }
 
 
+@cache
 def function(activation: Activation) -> Callable[[Array], Array]:
     """The activation as a function of one array."""
     call, _ = ACTIVATIONS[activation.name]

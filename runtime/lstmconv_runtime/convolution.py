@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 
+from .errors import InputError
 from .graph import Array
 from .windows import dilated, output_size, padding_amounts
 
@@ -31,10 +32,16 @@ def pad_space(
 def _taps(
     x: Array, size: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]
 ) -> list[tuple[tuple[int, ...], Array]]:
-    """For each place of the window, the part of x (B, *space, channels) that this tap meets, strided views."""
+    """For each place of the window, the part of x (B, *space, channels) that this tap meets, strided views.
+
+    Raises:
+        InputError: the window is wider than x.
+    """
     places = [
         output_size(n, k, s, d, "valid") for n, k, s, d in zip(x.shape[1:-1], size, strides, dilation, strict=True)
     ]
+    if any(n is not None and n < 1 for n in places):
+        raise InputError(f"a window of {size} does not fit an input of {x.shape[1:-1]}", "E_NO_STEPS")
     taps = []
     for tap in product(*(range(k) for k in size)):
         cuts = tuple(

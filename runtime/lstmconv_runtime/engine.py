@@ -1,10 +1,10 @@
-"""Runs a graph: arrays are prepared once, then a loop over the nodes makes every value."""
+"""Runs a graph. `prepare` turns every node into a function once, at load; `run` calls them one after the other."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -17,16 +17,34 @@ from .precision import compute_dtype, round_to, rounder
 from .recurrence import Recurrent, State
 
 RECURRENT = (LSTM, GRU, SimpleRNN, ConvLSTM)
+Values: TypeAlias = Mapping[Value, Array]
+GateTrace: TypeAlias = dict[str, dict[str, Array]]  # by node, by gate: (B, T, u)
+Execute: TypeAlias = Callable[[Values, "GateTrace | None"], tuple[Array, ...]]
+
+
+class Step(NamedTuple):
+    """A node ready to run."""
+
+    node: Node
+    makes: tuple[Value, ...]
+    execute: Execute  # its outputs from the values so far, already rounded to their dtype
+    last_reads: tuple[Value, ...]  # values that nothing after this node needs
 
 
 @dataclass(frozen=True)
 class Program:
-    """A graph ready to run."""
+    """A graph ready to run.
+
+    Attributes:
+        steps: every node but the inputs, in order.
+        prepared: by node name, its arrays in the dtype they are computed in; of recurrent nodes fused.
+    """
 
     graph: Graph
     types: dict[Value, Type]
-    prepared: dict[str, Any]  # by node name: arrays in their compute dtype, fused for recurrent nodes
     precision: str | None
+    prepared: dict[str, Any]
+    steps: tuple[Step, ...]
 
     def dtype(self, value: Value) -> np.dtype[np.generic]:
         """NumPy dtype the value is held in."""
@@ -36,20 +54,32 @@ class Program:
 def prepare(graph: Graph, precision: str | None = None) -> Program:
     """Checks the graph and lays its arrays out for running.
 
+    Args:
+        precision: "float64" lifts every float.
+
     Raises:
         GraphError: the graph breaks a rule.
     """
     types = infer_types(graph)
-    prepared: dict[str, Any] = {}
-    for node in graph.nodes:
-        held = types[node.makes()[0]].dtype
-        dtype = compute_dtype(held, precision)
-        arrays = {name: _read_only(array, dtype) for name, array in graph.node_arrays(node).items()}
-        rounding = rounder(held, precision)
-        if rounding and not isinstance(node, Constant):
-            arrays = {name: round_to(array, rounding) for name, array in arrays.items()}
-        prepared[node.name] = recurrence.prepare(node, arrays) if isinstance(node, RECURRENT) else arrays
-    return Program(graph, types, prepared, precision)
+    prepared = {node.name: _arrays(graph, node, types, precision) for node in graph.nodes}
+    program = Program(graph, types, precision, prepared, ())
+    steps: list[Step] = []
+    needed = {*graph.outputs, *graph.inputs}
+    for node in reversed(graph.nodes):
+        if not isinstance(node, Input):
+            last_reads = tuple(value for value in dict.fromkeys(node.reads()) if value not in needed)
+            needed.update(last_reads)
+            steps.append(Step(node, node.makes(), compiled(program, node), last_reads))
+    return Program(graph, types, precision, prepared, tuple(reversed(steps)))
+
+
+def _arrays(graph: Graph, node: Node, types: Mapping[Value, Type], precision: str | None) -> Any:
+    held = types[node.makes()[0]].dtype
+    dtype, rounding = compute_dtype(held, precision), rounder(held, precision)
+    arrays = {name: _read_only(array, dtype) for name, array in graph.node_arrays(node).items()}
+    if rounding and not isinstance(node, Constant):
+        arrays = {name: round_to(array, rounding) for name, array in arrays.items()}
+    return recurrence.prepare(node, arrays) if isinstance(node, RECURRENT) else arrays
 
 
 def _read_only(array: Array, dtype: np.dtype[np.generic]) -> Array:
@@ -58,80 +88,118 @@ def _read_only(array: Array, dtype: np.dtype[np.generic]) -> Array:
     return array
 
 
-def run(
-    program: Program, inputs: Mapping[Value, Array], gates: dict[str, dict[str, Array]] | None = None
-) -> dict[Value, Array]:
-    """Every value of the graph, for arrays already checked and cast to the types of the Input nodes.
+def run(program: Program, inputs: Values, gates: GateTrace | None = None, keep: bool = True) -> dict[Value, Array]:
+    """The values of the graph, for arrays already checked and cast to the types of the Input nodes.
 
     Args:
-        gates: filled with the gates of each recurrent node, (B, T, u) each, time-aligned with the node's input.
+        gates: filled with the gates of each recurrent node, time-aligned with the node's input.
+        keep: give back every value; else the inputs and outputs alone, the others freed as soon as they can be.
+
+    Raises:
+        InputError: sizes that the graph leaves open do not fit each other; names the node.
     """
     values: dict[Value, Array] = dict(inputs)
-    for node in program.graph.nodes:
-        if isinstance(node, Input):
-            continue
-        for value, made in zip(node.makes(), evaluate(program, node, values, gates), strict=True):
-            rounding = rounder(program.types[value].dtype, program.precision)
-            values[value] = round_to(made, rounding) if rounding else made
+    for node, makes, execute, last_reads in program.steps:
+        try:
+            made = execute(values, gates)
+        except InputError:
+            raise
+        except (ValueError, IndexError) as error:  # sizes that only the arrays themselves have
+            raise InputError(f"node '{node.name}' ({type(node).__name__}): {error}") from None
+        if len(makes) == 1:
+            values[makes[0]] = made[0]
+        else:
+            values.update(zip(makes, made, strict=True))
+        if not keep:
+            for value in last_reads:
+                del values[value]
     return values
 
 
-def evaluate(
-    program: Program, node: Node, values: Mapping[Value, Array], gates: dict[str, dict[str, Array]] | None = None
-) -> tuple[Array, ...]:
-    """The outputs of one node from the values it reads."""
-    p = program.prepared[node.name]
-    if isinstance(node, RECURRENT):
-        return _recurrent(program, node, p, values, gates)
-    if isinstance(node, Constant):
-        return (p["value"],)
-    if isinstance(node, Cast):
-        return (cast(values[node.x], program.dtype(node.name)),)
-    return (LAYERS[type(node)](node, p, values),)
+# --- nodes → functions ------------------------------------------------------------------------------------------------
+
+
+def compiled(program: Program, node: Node) -> Execute:
+    """The node's function, its results rounded where it computes in half precision."""
+    execute, rounded = COMPILERS[type(node)](program, node), rounding(program, node)
+    return execute if rounded is None else lambda values, gates: rounded(execute(values, gates))
+
+
+def rounding(program: Program, node: Node) -> Callable[[tuple[Array, ...]], tuple[Array, ...]] | None:
+    """What rounds the outputs of a node that computes in half precision."""
+    dtype = rounder(program.types[node.makes()[0]].dtype, program.precision)
+    return None if dtype is None else lambda made: tuple(round_to(array, dtype) for array in made)
+
+
+def _layer(program: Program, node: Node) -> Execute:
+    compute, p = LAYERS[type(node)], program.prepared[node.name]
+    return lambda values, gates: (compute(node, p, values),)
+
+
+def _constant(program: Program, node: Node) -> Execute:
+    value: Array = program.prepared[node.name]["value"]
+    return lambda values, gates: (value,)
+
+
+def _cast(program: Program, node: Node) -> Execute:
+    assert isinstance(node, Cast)
+    dtype = program.dtype(node.name)
+    return lambda values, gates: (cast(values[node.x], dtype),)
 
 
 def cast(x: Array, dtype: np.dtype[np.generic]) -> Array:
     """x as dtype: NumPy's rules, which agree with Keras: floats to integers are cut, to bool is x ≠ 0."""
+    if x.dtype == dtype:
+        return x
     with np.errstate(invalid="ignore", over="ignore"):
-        return x.astype(dtype, copy=False)
+        return x.astype(dtype)
 
 
 def initial_state(program: Program, node: Recurrent, values: Mapping[Value, Array], batch: int) -> State:
     """The state before the first step: what the graph gives, zeros where it gives nothing."""
     space = tuple(size or 0 for size in program.types[f"{node.name}:h"].shape[1:-1])
     zero = recurrence.zero_state(node, batch, space, program.dtype(node.name))
-    given = (node.h0, *((node.c0,) if isinstance(node, LSTM | ConvLSTM) else ()))
-    states = tuple(z if name is None else values[name] for z, name in zip(zero.states, given, strict=True))
+    states = tuple(z if name is None else values[name] for z, name in zip(zero.states, node.states, strict=True))
     return State(states, zero.output)
 
 
-def _recurrent(
-    program: Program,
-    node: Recurrent,
-    p: recurrence.Prepared,
-    values: Mapping[Value, Array],
-    gates: dict[str, dict[str, Array]] | None,
-) -> tuple[Array, ...]:
-    x, mask = values[node.x], None if node.mask is None else values[node.mask]
+def recurrent_inputs(node: Recurrent, values: Values) -> tuple[Array, Array | None]:
+    """x (B, T, …) and the mask (B, T) of a recurrent node.
+
+    Raises:
+        InputError: there are no time steps.
+    """
+    x = values[node.x]
     if x.shape[1] == 0:
         raise InputError(f"node '{node.name}' ({type(node).__name__}): the sequence has no time steps", "E_NO_STEPS")
-    if mask is not None:
-        mask = np.broadcast_to(mask, x.shape[:2])
-    if node.go_backwards:
-        x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
-    state = initial_state(program, node, values, x.shape[0])
-    result = recurrence.run(node, p, x, mask, state, sequence=node.return_sequences, gates=gates is not None)
-    if gates is not None and result.gates is not None:
-        gates[node.name] = {k: g[:, ::-1] if node.go_backwards else g for k, g in result.gates.items()}
-    y = result.sequence if node.return_sequences else result.state.output
-    assert y is not None
-    return (y, *result.state.states)
+    if node.mask is None:
+        return x, None
+    return x, np.broadcast_to(values[node.mask], x.shape[:2])
 
 
-EXECUTES: Mapping[type[Node], Callable[..., Any]] = {
-    **LAYERS,
+def _recurrent(program: Program, node: Node) -> Execute:
+    assert isinstance(node, RECURRENT)
+    p = program.prepared[node.name]
+    # The first step from zeros skips the recurrent product, which is zero only where U is finite.
+    from_zeros = p.tuned and all(state is None for state in node.states) and bool(np.isfinite(p.U).all())
+
+    def execute(values: Values, gates: GateTrace | None) -> tuple[Array, ...]:
+        x, mask = recurrent_inputs(node, values)
+        if node.go_backwards:
+            x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
+        fresh = from_zeros and gates is None
+        state = None if fresh else initial_state(program, node, values, x.shape[0])
+        result = recurrence.run(node, p, x, mask, state, sequence=node.return_sequences, gates=gates is not None)
+        if gates is not None and result.gates is not None:
+            gates[node.name] = {k: g[:, ::-1] if node.go_backwards else g for k, g in result.gates.items()}
+        return result.outputs
+
+    return execute
+
+
+COMPILERS: Mapping[type[Node], Callable[[Program, Node], Execute]] = {
+    **dict.fromkeys(LAYERS, _layer),
     **dict.fromkeys(RECURRENT, _recurrent),
-    Constant: evaluate,
-    Cast: cast,
-    Input: run,
+    Constant: _constant,
+    Cast: _cast,
 }

@@ -17,7 +17,8 @@ Arrays = Mapping[str, Array]
 
 def dense(node: n.Dense, p: Arrays, v: Arrays) -> Array:
     """act(x·W + b)."""
-    z = v[node.x] @ p["W"]
+    x = v[node.x]
+    z = x.dot(p["W"]) if x.ndim == 2 else x @ p["W"]  # for matrices `dot` starts faster
     return function(node.activation)(z + p["b"] if node.use_bias else z)
 
 
@@ -123,6 +124,8 @@ REDUCE: dict[str, Callable[..., Array]] = {
 
 def reduce(node: n.Reduce, p: Arrays, v: Arrays) -> Array:
     x = v[node.x]
+    if node.op in ("max", "min") and 0 in (x.shape[axis] for axis in node.axes):
+        raise InputError(f"node '{node.name}' (Reduce): the {node.op} of nothing", "E_NO_STEPS")
     return np.asarray(REDUCE[node.op](x, axis=node.axes, keepdims=node.keepdims)).astype(x.dtype, copy=False)
 
 
@@ -142,7 +145,10 @@ def reshape(node: n.Reshape, p: Arrays, v: Arrays) -> Array:
         kept = {axis for axis, size in enumerate(node.shape) if size == 0}
         rest = int(np.prod([size for axis, size in enumerate(x.shape) if axis not in kept]))
         shape[shape.index(-1)] = rest // int(np.prod([size for size in node.shape if size > 0]))
-    return x.reshape(shape)
+    try:
+        return x.reshape(shape)
+    except ValueError:
+        raise InputError(f"node '{node.name}' (Reshape): {x.shape} does not fit {node.shape}") from None
 
 
 def expand_dims(node: n.ExpandDims, p: Arrays, v: Arrays) -> Array:

@@ -24,12 +24,12 @@ from .graph import Activation, Array
 from .nodes import GRU, LSTM, SimpleRNN
 
 States: TypeAlias = tuple[Array, ...]
-# step(x_t, states, new): x_t is x·W + b of one step (g·u, B); writes the new states into `new`, whose arrays after the
-# first may be those of `states`.
-Step: TypeAlias = Callable[[Array, States, States], None]
+# step(x_t, states, new): x_t is x·W + b of one step (g·u, B); writes the new states into `new`, whose arrays may be
+# those of `states`. With `states` None it is the first step, from zeros, which needs no recurrent product.
+Step: TypeAlias = Callable[[Array, "States | None", States], None]
 InPlace: TypeAlias = Callable[[Array, Array], object]
 
-add, subtract, multiply, tanh = np.add, np.subtract, np.multiply, np.tanh
+add, subtract, multiply, tanh, copyto = np.add, np.subtract, np.multiply, np.tanh, np.copyto
 
 
 def is_tunable(activation: Activation) -> bool:
@@ -59,12 +59,12 @@ def into(activation: Activation, dtype: np.dtype[np.generic]) -> InPlace:
 
         return hard_sigmoid
     act = function(activation)
-    return lambda x, out: np.copyto(out, act(x))
+    return lambda x, out: copyto(out, act(x))
 
 
 def _copy(x: Array, out: Array) -> None:
     if x is not out:
-        np.copyto(out, x)
+        copyto(out, x)
 
 
 def gate_scale(activation: Activation) -> float:
@@ -108,15 +108,20 @@ def lstm(node: LSTM, U: Array, batch: int) -> Step:
             sigma(sigmoids)
             act(candidate, candidate)
 
-    def step(x_t: Array, states: States, new: States) -> None:
-        h, c = states
+    def step(x_t: Array, states: States | None, new: States) -> None:
         h_new, c_new = new
-        product(h, z)
-        add(z, x_t, z)
-        squash()
-        multiply(f, c, c_new)
-        multiply(i, candidate, candidate)
-        add(c_new, candidate, c_new)
+        if states is None:
+            copyto(z, x_t)
+            squash()
+            multiply(i, candidate, c_new)
+        else:
+            h, c = states
+            product(h, z)
+            add(z, x_t, z)
+            squash()
+            multiply(f, c, c_new)
+            multiply(i, candidate, candidate)
+            add(c_new, candidate, c_new)
         act(c_new, candidate)
         multiply(o, candidate, h_new)
 
@@ -136,7 +141,19 @@ def gru(node: GRU, U: Array, bU: Array | None, batch: int) -> Step:
         multiply(z, difference, difference)
         add(candidate, difference, h_new)
 
-    def reset_after(x_t: Array, states: States, new: States) -> None:
+    def first(x_t: Array, new: States) -> None:
+        copyto(zU, x_t)
+        sigma(gates)
+        if bU is not None:
+            multiply(r, bU, difference)
+            add(candidate, difference, candidate)
+        act(candidate, candidate)
+        multiply(z, candidate, difference)
+        subtract(candidate, difference, new[0])
+
+    def reset_after(x_t: Array, states: States | None, new: States) -> None:
+        if states is None:
+            return first(x_t, new)
         product(states[0], zU)
         add(gates, x_t[: 2 * u], gates)
         sigma(gates)
@@ -147,7 +164,9 @@ def gru(node: GRU, U: Array, bU: Array | None, batch: int) -> Step:
         act(candidate, candidate)
         blend(states[0], new[0])
 
-    def reset_before(x_t: Array, states: States, new: States) -> None:
+    def reset_before(x_t: Array, states: States | None, new: States) -> None:
+        if states is None:
+            return first(x_t, new)
         gate_product(states[0], gates)
         add(gates, x_t[: 2 * u], gates)
         sigma(gates)
@@ -165,10 +184,13 @@ def simple_rnn(node: SimpleRNN, U: Array, batch: int) -> Step:
     z = _buffer(node.units, batch, U.dtype)
     product, act = U.dot, into(node.activation, U.dtype)
 
-    def step(x_t: Array, states: States, new: States) -> None:
-        product(states[0], z)
-        add(z, x_t, z)
-        act(z, new[0])
+    def step(x_t: Array, states: States | None, new: States) -> None:
+        if states is None:
+            act(x_t, new[0])
+        else:
+            product(states[0], z)
+            add(z, x_t, z)
+            act(z, new[0])
 
     return step
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
@@ -13,8 +13,8 @@ from . import engine
 from .bundle import Bundle, Probe, from_bytes
 from .errors import BundleError, InputError
 from .graph import Array, Node
+from .inputs import InputCheck, by_name
 from .nodes import Input
-from .precision import round_to
 
 if TYPE_CHECKING:
     from .streaming import Stream
@@ -85,6 +85,7 @@ class Model:
         self._dtype = dtype
         self.bundle: Bundle = from_bytes(data)
         self.program = engine.prepare(self.bundle.graph, dtype)
+        self.checks = {name: InputCheck(self.program, name) for name in self.bundle.graph.inputs}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self._data, self._dtype)
@@ -107,13 +108,16 @@ class Model:
         """The nodes of the graph, in the order they run."""
         return self.bundle.graph.nodes
 
-    def predict(self, x: Inputs, *, batch_size: int | None = None) -> Outputs:
+    def predict(self, x: Inputs, *, batch_size: int | None = None, threads: int | None = None) -> Outputs:
         """The model's outputs for a batch of whole sequences, from zero states.
 
         Args:
             x: (batch, time, features) for a model of one input; else a dict by input name, or a list in the model's
                 order.
             batch_size: rows to compute at once; None is all.
+            threads: how many threads share the rows. None leaves the choice to the runtime: one, because NumPy's
+                matrix products use all processors by themselves; but where OPENBLAS_NUM_THREADS, OMP_NUM_THREADS or
+                MKL_NUM_THREADS keeps them to one, as many as the processors this process may use.
 
         Returns:
             One array, or a list in the model's order, or a dict where the model was built with a dict of outputs.
@@ -123,16 +127,30 @@ class Model:
         """
         inputs = self.check_inputs(x)
         rows = len(next(iter(inputs.values())))
-        if batch_size is None or rows <= batch_size:
-            values = engine.run(self.program, inputs)
-            return self.pack([self._held(name, values) for name in self.bundle.graph.outputs])
-        if batch_size < 1:
-            raise InputError(f"batch_size must be at least 1, got {batch_size}")
-        parts = []
-        for start in range(0, rows, batch_size):
-            values = engine.run(self.program, {k: a[start : start + batch_size] for k, a in inputs.items()})
-            parts.append([self._held(name, values) for name in self.bundle.graph.outputs])
+        for name, value in (("batch_size", batch_size), ("threads", threads)):
+            if value is not None and (type(value) is not int or value < 1):
+                raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
+        at_once = min(batch_size or rows, rows)
+        count = thread_count(threads, at_once) if at_once >= 2 * ROWS_PER_THREAD else 1
+        if count > 1:
+            at_once = -(-at_once // count)
+        if rows <= at_once:
+            return self.pack(self._run(inputs))
+        shards = [{k: a[start : start + at_once] for k, a in inputs.items()} for start in range(0, rows, at_once)]
+        if count > 1:
+            # Threads of their own for each call: a pool kept by the model would not survive a fork.
+            from concurrent.futures import ThreadPoolExecutor
+
+            with ThreadPoolExecutor(count) as pool:
+                parts = list(pool.map(self._run, shards))
+        else:
+            parts = [self._run(shard) for shard in shards]
         return self.pack([np.concatenate(column) for column in zip(*parts, strict=True)])
+
+    def _run(self, inputs: dict[str, Array]) -> list[Array]:
+        """The outputs, in the model's order."""
+        values = engine.run(self.program, inputs, keep=False)
+        return [self.held(name, values) for name in self.bundle.graph.outputs]
 
     def trace(self, x: Inputs) -> dict[str, Any]:
         """Every value of the graph by node name; for recurrent nodes their gates.
@@ -177,10 +195,10 @@ class Model:
         return Verification(all(result.ok for result in results), results)
 
     def _verify(self, probe: Probe) -> ProbeResult:
-        values = engine.run(self.program, self.check_inputs(probe.inputs))
+        values = engine.run(self.program, self.check_inputs(probe.inputs), keep=False)
         worst, allowed, ok = 0.0, 0.0, True
         for name, expected in zip(self.bundle.graph.outputs, probe.outputs, strict=True):
-            made = self._held(name, values)
+            made = self.held(name, values)
             if made.shape != expected.shape:
                 return ProbeResult(probe.oracle, float("inf"), 0.0, False)
             a, b = made.astype(np.float64), expected.astype(np.float64)
@@ -190,65 +208,30 @@ class Model:
             difference = float(np.abs(a - b)[finite].max(initial=0.0))
             same = np.array_equal(a[~finite], b[~finite], equal_nan=True)
             ok = ok and same and difference <= tolerance
-            worst, allowed = max(worst, difference), max(allowed, tolerance)
+            worst, allowed = max(worst, difference if same else np.inf), max(allowed, tolerance)
         return ProbeResult(probe.oracle, worst, allowed, ok)
 
-    def check_inputs(self, x: Inputs, steps: Mapping[str, Any] | None = None) -> dict[str, Array]:
+    def check_inputs(self, x: Inputs) -> dict[str, Array]:
         """Arrays by input name, checked and cast to the dtypes the inputs are held in.
 
         Raises:
             InputError: a name, number, rank, size or dtype does not fit.
         """
-        given = self._by_name(x)
-        arrays = {name: self.check_input(name, value) for name, value in given.items()}
-        rows = {array.shape[0] for array in arrays.values()}
-        if len(rows) > 1:
-            raise InputError(f"the inputs have different numbers of rows: {sorted(rows)}")
+        given = by_name(self.input_names, x)
+        arrays = {name: self.checks[name].whole(value) for name, value in given.items()}
+        if len(arrays) > 1:
+            rows = {array.shape[0] for array in arrays.values()}
+            if len(rows) > 1:
+                raise InputError(f"the inputs have different numbers of rows: {sorted(rows)}")
         return arrays
 
-    def _by_name(self, x: Inputs) -> dict[str, Any]:
-        names = self.input_names
-        if isinstance(x, Mapping):
-            for problem, odd in (("unknown", set(x) - set(names)), ("missing", set(names) - set(x))):
-                if odd:
-                    raise InputError(f"{problem} input {sorted(odd)[0]!r}; the model takes {', '.join(names)}")
-            return {name: x[name] for name in names}
-        if len(names) == 1 and not (isinstance(x, list | tuple) and len(x) == 1 and hasattr(x[0], "shape")):
-            return {names[0]: x}
-        if not isinstance(x, Sequence) or len(x) != len(names):
-            raise InputError(f"the model takes {len(names)} inputs: a dict or a list of {', '.join(names)}")
-        return dict(zip(names, x, strict=True))
-
-    def check_input(self, name: str, value: Any, time: bool = True) -> Array:
-        """One input as an array; without `time`, it comes without its axis 1."""
-        shape = self.program.types[name].shape
-        if not time:
-            shape = (shape[0], *shape[2:])
-        array = np.asarray(value)
-        if array.dtype.kind not in "biuf":
-            raise InputError(f"input '{name}': dtype {array.dtype} is not a number")
-        fits = array.ndim == len(shape) and all(n is None or n == m for n, m in zip(shape, array.shape, strict=True))
-        if not fits:
-            wanted = ", ".join("any" if n is None else str(n) for n in shape)
-            raise InputError(f"input '{name}': needs the shape ({wanted}), got {array.shape}")
-        cast = engine.cast(array, self.program.dtype(name))
-        if array.dtype.itemsize > cast.dtype.itemsize and cast.dtype.kind == "f" and array.dtype.kind == "f":
-            lost = np.isinf(cast) & np.isfinite(array)
-            if lost.any():
-                raise InputError(f"input '{name}': a value is too large for {cast.dtype}", "E_INPUT_OVERFLOW")
-        held = self.program.types[name].dtype
-        if held in ("float16", "bfloat16") and self._dtype is None:
-            cast = round_to(cast, held)
-        return cast
-
-    def _held(self, name: str, values: Mapping[str, Array]) -> Array:
+    def held(self, name: str, values: Mapping[str, Array]) -> Array:
         """An output as the caller gets it: in its own dtype (bfloat16 as float32), owning its memory."""
         made = values[name]
         if self.program.types[name].dtype == "float16" and self._dtype is None:
             return made.astype(np.float16)
-        source = self.bundle.graph
-        shared = name in source.inputs or made.base is not None or not made.flags.writeable
-        return made.copy() if shared else made
+        is_input = any(made is values[source] for source in self.bundle.graph.inputs if source in values)
+        return made.copy() if is_input or made.base is not None or not made.flags.writeable else made
 
     def pack(self, arrays: list[Array]) -> Outputs:
         """Outputs in the structure Keras returns them in."""
@@ -256,6 +239,18 @@ class Model:
         if keys is not None:
             return dict(zip(keys, arrays, strict=True))
         return arrays[0] if len(arrays) == 1 else arrays
+
+
+BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+ROWS_PER_THREAD = 16  # fewer, and a thread spends more on starting than it saves
+
+
+def thread_count(wanted: int | None, rows: int) -> int:
+    """How many threads share so many rows: see `Model.predict`."""
+    if wanted is None:
+        blas_is_single = any(os.environ.get(name) == "1" for name in BLAS_THREADS)
+        wanted = len(os.sched_getaffinity(0)) if blas_is_single and hasattr(os, "sched_getaffinity") else 1
+    return min(wanted, rows // ROWS_PER_THREAD)
 
 
 def _rebuild(data: bytes, dtype: str | None) -> Model:

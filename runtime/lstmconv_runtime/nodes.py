@@ -197,6 +197,11 @@ class ConvLSTM(Node):
     OUTPUTS = ("", "h", "c")
     GATES = ("i", "f", "c", "o")
 
+    @property
+    def states(self) -> tuple[Value | None, ...]:
+        """The initial states, in the order of the outputs after the first; None is zeros."""
+        return (self.h0, self.c0)
+
     def parameters(self) -> dict[str, tuple[int, ...]]:
         shapes: dict[str, tuple[int, ...]] = {}
         for gate in self.GATES:
@@ -307,7 +312,8 @@ class PReLU(Node):
         x = types[self.x]
         _float(x)
         need(len(self.shape) == x.rank - 1, "alpha has the wrong rank")
-        broadcast(x.shape[1:], self.shape)
+        fits = (a == 1 or same_size(a, n) for a, n in zip(self.shape, x.shape[1:], strict=True))
+        need(all(fits), f"alpha {self.shape} does not fit {x.shape}")
         return (x,)
 
 
@@ -357,7 +363,8 @@ class LayerNorm(Node):
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         _float(x)
-        need(all(0 < axis < x.rank for axis in self.axes), f"axes {self.axes} do not fit")
+        need(all(0 < a < x.rank for a in self.axes), f"axes {self.axes} do not fit")
+        need(len(set(self.axes)) == len(self.axes), f"axes {self.axes} repeat")
         need(all(same_size(x.shape[a], n) for a, n in zip(self.axes, self.shape, strict=True)), "sizes do not fit")
         return (x,)
 
@@ -476,7 +483,8 @@ class Reduce(Node):
         x = types[self.x]
         need(self.op in ("mean", "sum", "max", "min", "any", "all"), f"unknown op {self.op!r}")
         need((x.dtype == "bool") == (self.op in ("any", "all")), f"{self.op} does not take {x.dtype}")
-        need(all(0 < axis < x.rank for axis in self.axes), f"axes {self.axes} do not fit rank {x.rank}")
+        need(all(0 < a < x.rank for a in self.axes), f"axes {self.axes} do not fit rank {x.rank}")
+        need(len(set(self.axes)) == len(self.axes), f"axes {self.axes} repeat")
         if self.keepdims:
             return (Type(tuple(1 if a in self.axes else n for a, n in enumerate(x.shape)), x.dtype),)
         return (Type(tuple(n for a, n in enumerate(x.shape) if a not in self.axes), x.dtype),)

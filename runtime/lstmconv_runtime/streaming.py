@@ -13,8 +13,9 @@ for the sequence so far. A layer that would need later steps for that is refused
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,9 +23,8 @@ import numpy as np
 from . import engine, recurrence
 from .errors import InputError, StreamError
 from .graph import Array, Node, Type, Value
+from .inputs import by_name
 from .nodes import (
-    GRU,
-    LSTM,
     Activate,
     BatchNorm,
     Cast,
@@ -32,7 +32,6 @@ from .nodes import (
     Concatenate,
     Constant,
     Conv,
-    ConvLSTM,
     Dense,
     Elementwise,
     Embedding,
@@ -49,14 +48,12 @@ from .nodes import (
     Reduce,
     Repeat,
     Reshape,
-    SimpleRNN,
     Slice,
     Squeeze,
     Transpose,
     UnfoldTime,
     Where,
 )  # fmt: skip
-from .precision import round_to, rounder
 from .recurrence import State
 from .windows import dilated
 
@@ -126,8 +123,7 @@ def _kind(node: Node, kinds: Kinds, types: Mapping[Value, Type]) -> str:
             raise refuse("its mask or its initial state follows the stream, its input does not")
         if node.go_backwards:
             raise refuse("it reads the sequence backwards")
-        states = (node.h0, *((node.c0,) if isinstance(node, LSTM | ConvLSTM) else ()))
-        if any(state is not None and kinds[state] != FIXED for state in states):
+        if any(state is not None and kinds[state] != FIXED for state in node.states):
             raise refuse("its initial state depends on the whole sequence")
         return STREAM if node.return_sequences else LATEST
     if isinstance(node, FoldTime):
@@ -226,41 +222,44 @@ class Stream:
             raise InputError(
                 f"input '{sorted(missing)[0]}': stream(fixed=…) takes exactly the inputs without a time axis"
             )
-        values: dict[Value, Array] = {name: model.check_input(name, fixed[name]) for name in fixed}
+        values: dict[Value, Array] = {name: model.checks[name].whole(fixed[name]) for name in fixed}
         for name, array in values.items():
             if len(array) != batch:
                 raise InputError(f"input '{name}': needs {batch} rows, got {len(array)}")
-        self._moving: list[Node] = []
-        for node in program.graph.nodes:
-            if self._kinds[node.makes()[0]] != FIXED:
-                if not isinstance(node, Input):
-                    self._moving.append(node)
-            elif not isinstance(node, Input):
-                values.update(zip(node.makes(), self._evaluate(node, values), strict=True))
+        for step in program.steps:
+            if self._kinds[step.makes[0]] == FIXED:
+                values.update(zip(step.makes, step.execute(values, None), strict=True))
         self._fixed = values
-        self._states: dict[str, State] = {}
-        self._past: dict[str, Array] = {}
+        moving = [step for step in program.steps if self._kinds[step.makes[0]] != FIXED]
+        self._carriers = [step.node for step in moving if self._carries(step.node)]
+        self._moves = [(step.makes, self._move(step)) for step in moving]
+        self._squeezed = [self._kinds[name] == STREAM for name in program.graph.outputs]
         self.reset()
+
+    def _carries(self, node: Node) -> bool:
+        """True for nodes that carry something from one step to the next."""
+        recurrent = isinstance(node, engine.RECURRENT)
+        return (recurrent or (isinstance(node, Conv) and node.padding == "causal")) and self._kinds[node.x] == STREAM
 
     def reset(self) -> None:
         """Back to the state before the first step."""
-        for node in self._moving:
-            if isinstance(node, LSTM | GRU | SimpleRNN | ConvLSTM) and self._kinds[node.x] == STREAM:
-                self._states[node.name] = engine.initial_state(self._program, node, self._fixed, self._batch)
-            elif isinstance(node, Conv) and self._kinds[node.x] == STREAM and node.padding == "causal":
+        self._carried: dict[str, Any] = {}  # by node: the State of a recurrent node, the past inputs of a convolution
+        for node in self._carriers:
+            if isinstance(node, engine.RECURRENT):
+                self._carried[node.name] = engine.initial_state(self._program, node, self._fixed, self._batch)
+            elif isinstance(node, Conv):
                 steps = dilated(node.kernel_size[0], node.dilation[0]) - 1
-                self._past[node.name] = np.zeros((self._batch, steps, node.channels), self._program.dtype(node.x))
+                self._carried[node.name] = np.zeros((self._batch, steps, node.channels), self._program.dtype(node.x))
 
     @property
     def state(self) -> dict[str, dict[str, Array]]:
         """Copies of what is carried: by node, h, c and the last output (batch, units); of a convolution, its past."""
-        by_name = {node.name: node for node in self._moving}
         carried: dict[str, dict[str, Array]] = {}
-        for name, state in self._states.items():
-            named = dict(zip(by_name[name].OUTPUTS[1:], state.states, strict=True))
-            carried[name] = {key: array.copy() for key, array in {**named, "output": state.output}.items()}
-        for name, past in self._past.items():
-            carried[name] = {"past": past.copy()}
+        for node in self._carriers:
+            kept = self._carried[node.name]
+            named = dict(zip(node.OUTPUTS[1:], kept.states, strict=True)) if isinstance(kept, State) else {}
+            last = {"output": kept.output} if isinstance(kept, State) else {"past": kept}
+            carried[node.name] = {key: array.copy() for key, array in {**named, **last}.items()}
         return carried
 
     @state.setter
@@ -268,18 +267,16 @@ class Stream:
         current = self.state
         if set(carried) != set(current) or any(set(carried[name]) != set(current[name]) for name in current):
             raise InputError("the state is not of this model: take it from `stream.state`")
+        made: dict[str, Any] = {}
         for name, arrays in current.items():
             for key, array in arrays.items():
                 given = np.array(carried[name][key], dtype=array.dtype)
                 if given.shape != array.shape:
                     raise InputError(f"state {name!r}.{key}: needs the shape {array.shape}, got {given.shape}")
                 arrays[key] = given
-        for name, arrays in current.items():
-            if name in self._past:
-                self._past[name] = arrays["past"]
-            else:
-                states = tuple(arrays[key] for key in arrays if key != "output")
-                self._states[name] = State(states, arrays["output"])
+            last = arrays.pop("output", None)
+            made[name] = arrays["past"] if last is None else State(tuple(arrays.values()), last)
+        self._carried = made
 
     def step(self, x: Inputs) -> Outputs:
         """The outputs for one time step.
@@ -306,76 +303,50 @@ class Stream:
         return self._advance(inputs, squeeze=False)
 
     def _check(self, x: Inputs, time: bool) -> dict[Value, Array]:
-        names = self._names
-        if isinstance(x, Mapping):
-            given: dict[str, Any] = dict(x)
-        elif len(names) == 1:
-            given = {names[0]: x}
-        else:
-            given = dict(zip(names, x, strict=False)) if len(x) == len(names) else {}
-        if set(given) != set(names):
-            raise InputError(f"a step takes the inputs {', '.join(names)}")
         arrays = {}
-        for name in names:
-            array = (
-                self._model.check_input(name, given[name], time=False) if not time else self._chunk(name, given[name])
-            )
+        for name, value in by_name(self._names, x).items():
+            check = self._model.checks[name]
+            array = check.chunk(value) if time else check.step(value)
             if len(array) != self._batch:
                 raise InputError(f"input '{name}': the stream has {self._batch} rows, got {len(array)}")
             arrays[name] = array
         return arrays
 
-    def _chunk(self, name: str, value: Any) -> Array:
-        """A chunk may have any number of steps, whatever the model's Input says."""
-        array = np.asarray(value)
-        if array.ndim < 2:
-            raise InputError(f"input '{name}': needs (batch, time, …), got {array.shape}")
-        folded = array.reshape(array.shape[0] * array.shape[1], *array.shape[2:])
-        shape = self._program.types[name].shape
-        if shape[0] is not None and shape[0] != array.shape[0]:
-            raise InputError(f"input '{name}': needs {shape[0]} rows, got {array.shape[0]}")
-        checked = (
-            self._model.check_input(name, folded, time=False)
-            if shape[0] is None
-            else np.stack(
-                [self._model.check_input(name, array[:, t], time=False) for t in range(array.shape[1])], axis=1
-            )
-        )
-        return checked.reshape(array.shape)
-
     def _advance(self, inputs: dict[Value, Array], squeeze: bool) -> Outputs:
         values = {**self._fixed, **inputs}
-        states, past = dict(self._states), dict(self._past)
-        for node in self._moving:
-            values.update(zip(node.makes(), self._move(node, values, states, past), strict=True))
-        self._states, self._past = states, past  # only now: a failed step leaves the stream as it was
-        outputs = []
-        for name in self._program.graph.outputs:
-            held = self._model._held(name, values)
-            outputs.append(held[:, 0] if squeeze and self._kinds[name] == STREAM else held)
+        carried = dict(self._carried)
+        for makes, move in self._moves:
+            values.update(zip(makes, move(values, carried), strict=True))
+        self._carried = carried  # only now: a failed step leaves the stream as it was
+        outputs = [self._model.held(name, values) for name in self._program.graph.outputs]
+        if squeeze:
+            outputs = [y[:, 0] if moves else y for y, moves in zip(outputs, self._squeezed, strict=True)]
         return self._model.pack(outputs)
 
-    def _move(
-        self, node: Node, values: dict[Value, Array], states: dict[str, State], past: dict[str, Array]
-    ) -> tuple[Array, ...]:
-        if node.name in states and isinstance(node, LSTM | GRU | SimpleRNN | ConvLSTM):
-            x, mask = values[node.x], None if node.mask is None else values[node.mask]
-            if mask is not None:
-                mask = np.broadcast_to(mask, x.shape[:2])
-            p = self._program.prepared[node.name]
-            result = recurrence.run(node, p, x, mask, states[node.name], sequence=node.return_sequences)
-            states[node.name] = result.state
-            y = result.sequence if result.sequence is not None else result.state.output
-            return tuple(self._round(node, made) for made in (y, *result.state.states))
-        if node.name in past and isinstance(node, Conv):
-            x = np.concatenate([past[node.name], values[node.x]], axis=1)
-            past[node.name] = x[:, x.shape[1] - past[node.name].shape[1] :]
-            return self._evaluate(replace(node, padding="valid"), {**values, node.x: x})
-        return self._evaluate(node, values)
+    def _move(self, step: engine.Step) -> Callable[[dict[Value, Array], dict[str, Any]], tuple[Array, ...]]:
+        """The function that makes a node's outputs for the steps at hand, and keeps what it carries."""
+        program, node, name = self._program, step.node, step.node.name
+        if not self._carries(node):
+            return lambda values, carried: step.execute(values, None)
+        if isinstance(node, Conv):
+            # The past stands where the padding would.
+            convolve = engine.compiled(program, replace(node, padding="valid"))
 
-    def _evaluate(self, node: Node, values: Mapping[Value, Array]) -> tuple[Array, ...]:
-        return tuple(self._round(node, made) for made in engine.evaluate(self._program, node, values))
+            def convolution(values: dict[Value, Array], carried: dict[str, Any]) -> tuple[Array, ...]:
+                past = carried[name]
+                x = np.concatenate([past, values[node.x]], axis=1)
+                carried[name] = x[:, x.shape[1] - past.shape[1] :]
+                return convolve({**values, node.x: x}, None)
 
-    def _round(self, node: Node, made: Array) -> Array:
-        rounding = rounder(self._program.types[node.name].dtype, self._program.precision)
-        return round_to(made, rounding) if rounding else made
+            return convolution
+        assert isinstance(node, engine.RECURRENT)
+        p, rounded = program.prepared[name], engine.rounding(program, node)
+        run = recurrence.Runner(node, p, self._batch).run if p.tuned else partial(recurrence.run, node, p)
+
+        def recur(values: dict[Value, Array], carried: dict[str, Any]) -> tuple[Array, ...]:
+            x, mask = engine.recurrent_inputs(node, values)
+            result = run(x, mask, carried[name], sequence=node.return_sequences)
+            carried[name] = result.state
+            return result.outputs if rounded is None else rounded(result.outputs)
+
+        return recur

@@ -11,17 +11,55 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from . import companions, operations
 from .plan import Again, Make, Plan, Ref, Source, Spec, Step, refs, source_for
 
-PLAIN_ACTIVATIONS = (
-    "linear relu relu6 leaky_relu sigmoid tanh softmax log_softmax softplus softsign elu selu celu gelu silu hard_silu "
-    "mish hard_shrink soft_shrink tanh_shrink hard_tanh log_sigmoid sparse_plus sparse_sigmoid sparsemax squareplus "
-    "hard_sigmoid exponential swish hard_swish threshold"
-).split()
-BOUNDED = "sigmoid tanh softmax softsign hard_sigmoid hard_tanh sparsemax sparse_sigmoid relu6".split()
+PLAIN_ACTIVATIONS = [
+    "linear",
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "sigmoid",
+    "tanh",
+    "softmax",
+    "log_softmax",
+    "softplus",
+    "softsign",
+    "elu",
+    "selu",
+    "celu",
+    "gelu",
+    "silu",
+    "hard_silu",
+    "mish",
+    "hard_shrink",
+    "soft_shrink",
+    "tanh_shrink",
+    "hard_tanh",
+    "log_sigmoid",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
+    "squareplus",
+    "hard_sigmoid",
+    "exponential",
+    "swish",
+    "hard_swish",
+]
+BOUNDED = [
+    "sigmoid",
+    "tanh",
+    "softmax",
+    "softsign",
+    "hard_sigmoid",
+    "hard_tanh",
+    "sparsemax",
+    "sparse_sigmoid",
+    "relu6",
+]
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """Keras does not accept a step."""
 
 
@@ -62,7 +100,7 @@ class Draw:
         """Adds a step; its values.
 
         Raises:
-            Refused: Keras does not build it.
+            RefusedError: Keras does not build it.
         """
 
         def bare(item: Any) -> Any:
@@ -79,10 +117,10 @@ class Draw:
             values = self._add(step.name)
             if any(0 in value.shape[1:] for value in values):
                 del self.values[-len(values) :]
-                raise Refused
+                raise RefusedError
         except Exception as error:
             del self.source.lines[written:]
-            raise Refused(str(error)) from None
+            raise RefusedError(str(error)) from None
         self.steps.append(step)
         return values
 
@@ -121,8 +159,8 @@ def is_float(value: Value) -> bool:
 def activation(d: Draw, bounded: bool = False) -> Any:
     if d.chance(0.15):
         return d.pick(
-            Make("ReLU", {"max_value": d.pick(None, 1.0), "negative_slope": d.pick(0.0, 0.1), "threshold": d.pick(0.0, 0.2)}),
-            Make("LeakyReLU", d.pick({}, {"negative_slope": 0.1})), Make("ELU", d.pick({}, {"alpha": 0.5})), Make("Softmax"),
+            Make("ReLU", companions.UNARY["ReLU"][2](d, 2)), Make("ELU", d.pick({}, {"alpha": 0.5})), Make("Softmax"),
+            Make("LeakyReLU", d.pick({}, {"negative_slope": 0.1})),
         )  # fmt: skip
     return d.rng.choice(BOUNDED if bounded else PLAIN_ACTIVATIONS)
 
@@ -204,7 +242,7 @@ def call_options(d: Draw, x: Value, units: int, count: int) -> dict[str, Any]:
     kwargs: dict[str, Any] = {}
     if d.chance(0.15) and (mask := mask_for(d, x)) is not None:
         kwargs["mask"] = mask
-    if d.chance(0.25) and (given := states(d, units, count)) is not None:
+    if d.chance(0.25) and (given := states(d, units, count)):
         kwargs["initial_state"] = given if len(given) > 1 or d.chance(0.5) else given[0]
     return kwargs
 
@@ -258,9 +296,11 @@ def bidirectional_layer(d: Draw, x: Value) -> tuple[Make, int, int]:
     options: dict[str, Any] = {"layer": forward}
     if d.chance(0.75):
         options["merge_mode"] = d.pick("concat", "sum", "ave", "mul", None)
+    elif d.chance(0.5):
+        options["merge_mode"] = "concat"
     if d.chance(0.25):
         backward, count_back = plain_rnn(d, x, go_backwards=not backwards, **common)
-        if d.chance(0.6):
+        if d.chance(0.6) or options.get("merge_mode") == "concat":  # Keras takes twice the forward units for granted
             backward = replace(backward, options={**backward.options, "units": forward_units})
         backward.options.pop("stateful", None)
         if forward.options.get("stateful"):
@@ -289,7 +329,9 @@ def unary_layer(d: Draw, rank: int) -> Make:
                 make.options["backward_layer"].options["return_state"] = False
             return make if make.options.get("merge_mode", "") is not None else Make("Dropout", {"rate": 0.3})
         return plain_rnn(d, x, return_state=False)[0]
-    name = d.rng.choice([name for name, (_, ranks, _) in UNARY.items() if rank in ranks and supported(name)])
+    # Softmax takes the mask of a TimeDistributed around it, and adds (batch,) to (batch, features).
+    names = [name for name, (_, ranks, _) in UNARY.items() if rank in ranks and supported(name) and name != "Softmax"]
+    name = d.rng.choice(names)
     return Make(name, UNARY[name][2](d, rank))
 
 
@@ -365,17 +407,24 @@ def dense_options(d: Draw, rank: int) -> dict[str, Any]:
 
 
 UNARY: dict[str, tuple[float, tuple[int, ...], Callable[[Draw, int], dict[str, Any]]]] = {
+    **companions.UNARY,
     "Dense": (2, (2, 3, 4), dense_options),
     "Activation": (1, (2, 3, 4), lambda d, rank: {"activation": activation(d)}),
     "Dropout": (0.5, (2, 3, 4), lambda d, rank: {"rate": 0.3}),
 }
 
 
+TAKES_MASK = ("Softmax", "GlobalAveragePooling1D", "BatchNormalization")
+
+
 def unary(name: str) -> Callable[[Draw], bool]:
     def op(d: Draw) -> bool:
         if (x := d.ranked(*UNARY[name][1])) is None:
             return False
-        d.emit(Make(name, {**UNARY[name][2](d, len(x.shape)), **layer_dtype(d)}), x)
+        kwargs = {}
+        if name in TAKES_MASK and len(x.shape) == 3 and d.chance(0.2) and (mask := mask_for(d, x)) is not None:
+            kwargs["mask"] = mask
+        d.emit(Make(name, {**UNARY[name][2](d, len(x.shape)), **layer_dtype(d)}), x, **kwargs)
         return True
 
     return op
@@ -500,8 +549,6 @@ class Op(NamedTuple):
 
 
 def ops_table() -> list[Op]:
-    from . import companions, operations
-
     return [
         *(Op(kind, 3.0, recurrent(kind)) for kind in RNNS),
         Op("RNN", 2.5, rnn),
@@ -531,7 +578,7 @@ def grow(d: Draw, steps: int, only: str | None = None) -> None:
         try:
             if op.draw(d):
                 d.kinds.add(op.name)
-        except Refused:
+        except RefusedError:
             continue
 
 
@@ -570,19 +617,27 @@ def draw_inputs(rng: random.Random) -> list[Spec]:
 
 
 def draw(seed: int, only: str | None = None) -> tuple[Plan, set[str]]:
-    """The plan of a seed, and the ops in it."""
+    """The plan of a seed, and the ops in it; where `only` names an op, drawn until it is among them."""
+    for attempt in range(30):
+        plan, kinds = _draw(seed, random.Random(seed if attempt == 0 else f"{seed}, {attempt}"), only)
+        if only is None or only in kinds:
+            break
+    return plan, kinds
+
+
+def _draw(seed: int, rng: random.Random, only: str | None) -> tuple[Plan, set[str]]:
     import keras
 
-    rng = random.Random(seed)
     fixed_batch = rng.random() < 0.06
     frame = Plan(
-        (), (), (), batch=rng.randint(1, 5), scale=rng.choice([0.3, 1.0, 1.0, 4.0]), gain=rng.choice([0.5, 1.0, 1.0, 3.0]),
+        (), (), (), batch=rng.randint(1, 5),
+        scale=rng.choice([0.3, 1.0, 1.0, 4.0]), gain=rng.choice([0.5, 1.0, 1.0, 3.0]),
         policy=rng.choices(["float32", "float64", "mixed_float16", "float16"], [90, 4, 4, 2])[0],
         dynamic=rng.random() < 0.55, fixed_batch=fixed_batch, seed=seed,
         input_form=rng.choice(["list", "list", "dict"]), output_form=rng.choice(["list", "list", "dict"]),
         form="sequential" if rng.random() < 0.15 else "functional",
     )  # fmt: skip
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     source = source_for(frame)
     inputs = draw_inputs(rng)
     d = Draw(rng, source, inputs[:1] if frame.form == "sequential" else inputs)
@@ -618,6 +673,6 @@ def _draw_sequential(d: Draw) -> None:
     for _ in range(d.pick(1, 2, 3, 4)):
         try:
             made = d.emit(unary_layer(d, len(current.shape)), current)
-        except Refused:
+        except RefusedError:
             continue
         current = made[0]

@@ -188,7 +188,7 @@ def build(plan: Plan, reference: bool = False) -> tuple[Any, str]:
     """
     import keras
 
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     source = source_for(plan, reference)
     for spec in plan.inputs:
         source.input(spec)

@@ -62,16 +62,7 @@ def test_every_activation(build: Any, kind: str, name: str) -> None:
     check(build, kind, steps=1 if name == "exponential" else FEW, activation=activation(name))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *BY_PLACE,
-        *(
-            pytest.param(name, marks=pytest.mark.xfail(reason="the fused gates are normalised together"))
-            for name in OVER_AN_AXIS
-        ),
-    ],
-)
+@pytest.mark.parametrize("name", [*BY_PLACE, *OVER_AN_AXIS])
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
 def test_every_recurrent_activation(build: Any, kind: str, name: str) -> None:
     check(build, kind, steps=FEW, recurrent_activation=activation(name), activation=TANH)

@@ -62,8 +62,7 @@ def attention(layer: Layer, call: Call) -> Outputs:
         masks.append(layer.add(CausalMask(name=layer.name_for("causal"), x=scores)))
     mask = conjunction(layer, "mask", masks)
     if mask is not None:
-        penalty = scalar(layer, "penalty", 65504.0 if dtype == "float16" else 1e9, dtype)
-        scores = where(layer, "masked", mask, scores, elementwise(layer, "lowered", "subtract", scores, penalty))
+        scores = where(layer, "masked", mask, scores, _lowered(layer, scores))
     weights = _softmax(layer, "scores", scores)
     made = product(layer, "" if query_mask is None else "attended", weights, value.value)
     if query_mask is not None:
@@ -71,6 +70,22 @@ def attention(layer: Layer, call: Call) -> Outputs:
         made = where(layer, "", expanded(layer, "query_mask", query_mask, 2), made, zero)
     output = Tensor(made, query_mask)
     return [output, Tensor(weights)] if _flag(layer, call, 3, "return_attention_scores") else output
+
+
+def _lowered(layer: Layer, scores: Value) -> Value:
+    """scores − 10⁹, or − 65504 in float16.
+
+    In float32 the difference is a multiple of 64, which decides what a row with nothing in its mask attends to. The
+    scores are rounded to that before, so that the graph says the same when it is evaluated in float64.
+    """
+    dtype = layer.build.dtype(scores)
+    if dtype == "float32":
+        shares = elementwise(layer, "lowered", "multiply", scores, scalar(layer, "share", 1 / 64, dtype))
+        shifted = elementwise(layer, "lowered", "add", shares, scalar(layer, "half", 0.5, dtype))
+        whole = elementwise(layer, "lowered", "floor", shifted)
+        scores = elementwise(layer, "lowered", "multiply", whole, scalar(layer, "step", 64.0, dtype))
+    penalty = scalar(layer, "penalty", 65504.0 if dtype == "float16" else 1e9, dtype)
+    return elementwise(layer, "lowered", "subtract", scores, penalty)
 
 
 def _attention_masks(layer: Layer, call: Call, inputs: list[Tensor]) -> tuple[Value | None, Value | None]:

@@ -14,7 +14,7 @@ from ..errors import InvalidFileError
 from ..gates import KERAS_LSTM, keras_to_named
 from ..weights import Spec
 from .activations import read_activation
-from .recurrent import initial_states, passed_mask, read_options
+from .recurrent import initial_states, passed_mask, read_options, zeroed
 from .shapes import channels_last, known_size, shape_of
 
 
@@ -180,9 +180,10 @@ def conv_lstm(layer: Layer, call: Call) -> Outputs:
         recurrent_activation=recurrent_activation,
         return_sequences=options.return_sequences,
         go_backwards=options.go_backwards,
-        zero_output_for_mask=options.zero_output_for_mask,
+        zero_output_for_mask=options.zero_output_for_mask and not options.zeroes_unturned,
         stateful=options.stateful,
     )
     named = keras_to_named(KERAS_LSTM, arrays["kernel"], arrays["recurrent_kernel"], arrays.get("bias"))
-    output = Tensor(layer.add(node, named), passed_mask(layer, call, options))
+    value = zeroed(layer, layer.add(node, named), mask, options)
+    output = Tensor(value, passed_mask(layer, call, options))
     return [output, *(Tensor(state) for state in node.makes()[1:])] if options.return_state else output

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,12 @@ class Options:
     go_backwards: bool
     stateful: bool
     zero_output_for_mask: bool
-    unroll: bool  # the same result, computed in another way; not quite so with masks
+    unroll: bool
+
+    @property
+    def zeroes_unturned(self) -> bool:
+        """True for a loop in which Keras writes the zeros of masked steps with a mask it did not turn around."""
+        return self.unroll and self.go_backwards and self.zero_output_for_mask and self.return_sequences
 
 
 def read_options(layer: Layer) -> Options:
@@ -146,12 +151,6 @@ def run_cells(layer: Layer, call: Call, cells: Sequence[tuple[Cell, LayerWeights
     h0 = states[0] if states else None
     made: list[str] = []
     steps: list[Value] = []
-    # Unrolled, TensorFlow writes its zeros where the mask of the given order has them, not that of the processing order.
-    zeroes_unturned = options.unroll and options.zero_output_for_mask and options.go_backwards and mask is not None
-    if zeroes_unturned and options.return_sequences:
-        options = replace(options, zero_output_for_mask=False)
-    else:
-        zeroes_unturned = False
     for index, (cell, weights, part) in enumerate(cells):
         last = index == len(cells) - 1
         node = _node(
@@ -173,20 +172,13 @@ def run_cells(layer: Layer, call: Call, cells: Sequence[tuple[Cell, LayerWeights
             value = _first_state_where_masked(layer, mask, steps[0], value, options)
         elif h0 is not None:
             value = _state_before_first_step(layer, mask, h0, value, made[0], options)
-    if zeroes_unturned:
-        assert mask is not None
-        valid = expanded(layer, "valid", mask, 2)
-        zero = scalar(layer, "zero", 0.0, layer.build.dtype(value))
-        value = where(layer, "masked", valid, value, zero)
-    output = Tensor(value, passed_mask(layer, call, options))
+    output = Tensor(zeroed(layer, value, mask, options), passed_mask(layer, call, options))
     if not options.return_state:
         return output
     return [output, *(Tensor(state) for state in made)]
 
 
-def _state_before_first_step(
-    layer: Layer, mask: Value, h0: Value, y: Value, h: Value, options: Options
-) -> Value:
+def _state_before_first_step(layer: Layer, mask: Value, h0: Value, y: Value, h: Value, options: Options) -> Value:
     """Before Keras 2.3 the initial state, rather than zeros, is put out until the first step that is not masked."""
     if not options.return_sequences:
         return h
@@ -220,6 +212,16 @@ def _first_state_where_masked(layer: Layer, mask: Value, first: Value, y: Value,
         first = layer.add(Squeeze(name=layer.name_for("last"), x=first, axis=1))
         return where(layer, "output", turned, y, first)
     return where(layer, "output", expanded(layer, "valid", turned, 2), y, first)
+
+
+def zeroed(layer: Layer, y: Value, mask: Value | None, options: Options) -> Value:
+    """The zeros that `zeroes_unturned` speaks of, in y (B, T, …)."""
+    if mask is None or not options.zeroes_unturned:
+        return y
+    valid = mask
+    for axis in range(2, len(layer.build.shape(y))):
+        valid = expanded(layer, "valid", valid, axis)
+    return where(layer, "zeroed", valid, y, scalar(layer, "zero", 0.0, layer.dtype))
 
 
 def passed_mask(layer: Layer, call: Call, options: Options) -> Value | None:
@@ -261,7 +263,7 @@ def _node(
         "activation": cell.activation,
         "return_sequences": return_sequences,
         "go_backwards": go_backwards,
-        "zero_output_for_mask": options.zero_output_for_mask,
+        "zero_output_for_mask": options.zero_output_for_mask and not options.zeroes_unturned,
         "stateful": options.stateful,
     }
     if cell.recurrent_activation is None:

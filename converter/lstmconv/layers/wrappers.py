@@ -38,7 +38,7 @@ def bidirectional(layer: Layer, call: Call) -> Any:
         kwargs = {"initial_state": initial or None, "mask": None if mask is None else Tensor(mask)}
         result = run_layer(direction, Call([Tensor(x.value, mask)], kwargs))
         made.append(result if isinstance(result, list) else [result])
-    y, y_rev = made[0][0].value, made[1][0].value
+    y, y_rev = (layer.build.cast(layer.where, outputs[0].value, layer.dtype) for outputs in made)
     if sequences:
         y_rev = layer.add(Flip(name=layer.name_for("backward.flipped"), x=y_rev, axis=1))
     passes = sequences and layer.build.semantics.recurrent_passes_mask
