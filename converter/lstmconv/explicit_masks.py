@@ -146,6 +146,13 @@ class _Page:
         for item in self.config["layers"]:
             calls = item.get("inbound_nodes", [])
             masked = any(self.old_mask(call) is not None for call in calls)
+            stacked = item["class_name"] == "RNN" and item["config"]["cell"]["class_name"] == "StackedRNNCells"
+            if masked and stacked and self.old.semantics.masked_output_is_state and not item["config"].get("unroll"):
+                raise UnsupportedError(
+                    f"layer '{printable(item['name'])}' (RNN): Keras before 2.3 put out the first cell's state at "
+                    "masked steps of a stack of cells, and no layer of Keras 3 does",
+                    "E_NO_EQUIVALENT",
+                )
             if item["class_name"] in CHOOSY and item["module"] == "keras.layers" and self._masked_arguments(calls):
                 layers += self._merge_operation(item)
             elif item["class_name"] == "Bidirectional" and masked and self._differs(item):
@@ -442,4 +449,3 @@ def _formula(build: Builder, nodes: dict[Value, Node], value: Value | None) -> A
     if isinstance(node, Concatenate):
         return ("concatenate", node.axis, *(_formula(build, nodes, arg) for arg in node.args))
     return value
-
