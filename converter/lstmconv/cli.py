@@ -284,8 +284,8 @@ Architecture = Annotated[
 
 
 @app.command(
-    epilog="Exit codes: 0 done, 2 usage or a missing package, 3 no modern equivalent, 4 invalid, 5 over a limit, 6 input or "
-    "output."
+    epilog="Exit codes: 0 done, 2 usage or a missing package, 3 no modern equivalent, 4 invalid, 5 over a limit, "
+    "6 input or output."
 )
 def upgrade(
     old: OldFile,
@@ -306,16 +306,15 @@ def upgrade(
     Example:
       lstmconv upgrade old.h5 -o new.keras
     """
-    from . import output_paths
-    from . import upgrade as upgrades
+    from . import output_paths, upgrading
 
     out = out or output_paths.archive_path(old)
     output_paths.check_output(out, force, old, *([config] if config else []))
-    made = upgrades.upgrade(old, out, config=config, force=force)
+    made = upgrading.upgrade(old, out, config=config, force=force)
     for warning in made.warnings:
         print_note("warning", warning)
-    report = upgrades.upgrade_report(made, out)
-    print_result(_json_text(report) if as_json else upgrades.upgrade_text(report))
+    report = upgrading.upgrade_report(made, out)
+    print_result(_json_text(report) if as_json else upgrading.upgrade_text(report))
 
 
 @app.command(epilog="Exit codes: 0 the file can be converted, 1 it cannot, 2 usage, 3, 4, 5, 6 as for export.")

@@ -24,14 +24,14 @@ from .modern_config import activation_name
 from .probes import float64_oracle, make_probes
 from .semantics import Semantics, semantics_of, version_tuple
 from .todays_keras import layers_inside, refusal
-from .upgrade import planned
+from .upgrading import planned
 
 TOLERANCE = 1e-5  # of the output's scale
 
 ADVICE = {
     "E_UNSUPPORTED_LAYER": "rebuild the model without this layer, or compute its step outside the model",
     "E_CUSTOM_OBJECT": "its code is not in the file: rebuild the model from layers of Keras itself",
-    "E_NEEDS_CONFIG": "where code still builds the model, write its model.to_json() to a file, and give it with --config",
+    "E_NEEDS_CONFIG": "write model.to_json() to a file where the code still runs, and give it with --config",
     "E_UNSUPPORTED_OPERATION": "rebuild the model with a layer of Keras, such as Rescaling, in place of this function",
     "E_UNSUPPORTED_OPTION": "rebuild the model without this option",
     "E_UNSUPPORTED_ACTIVATION": "rebuild the layer with an activation of the list",

@@ -26,7 +26,7 @@ from .errors import UnsupportedError, printable
 from .functional import Reference
 from .graph import convert_config
 from .keras_archive_writer import KERAS_VERSION
-from .modern_config import Modern
+from .modern_config import Modern, legal
 from .semantics import semantics_of
 from .weights import PlainWeights
 
@@ -121,8 +121,9 @@ class _Page:
         place = tuple(ref["config"]["keras_history"])
         name, index, position = self.aliases.get(place, place)
         for (layer, call), tensors in self.runs[0].results.items() if self.runs else ():
-            if layer.replace("/", "_") == name and call == index and position < len(tensors):
-                return tensors[position]
+            if legal(layer) == name and call == index and position < len(tensors):
+                found: Tensor = tensors[position]
+                return found
         return None
 
     def old_mask(self, call: dict[str, Any]) -> Value | None:

@@ -24,8 +24,8 @@ RANKED = (*RECURRENT, "RNN", "Bidirectional", "Conv1D", "ConvLSTM1D", "ConvLSTM2
 # Other layers of Keras 3 that this package does not convert.
 OTHER_LAYERS = frozenset({
     "InputLayer", "Lambda", "Conv3D", "Conv2DTranspose", "Conv1DTranspose", "ZeroPadding3D", "Cropping2D",
-    "UpSampling2D", "MaxPooling3D", "AveragePooling3D", "GlobalMaxPooling3D", "GlobalAveragePooling3D", "SpatialDropout3D",
-    "ConvLSTM3D", "GroupQueryAttention", "EinsumDense", "Identity", "Hashing", "Discretization",
+    "UpSampling2D", "MaxPooling3D", "AveragePooling3D", "GlobalMaxPooling3D", "GlobalAveragePooling3D",
+    "SpatialDropout3D", "ConvLSTM3D", "GroupQueryAttention", "EinsumDense", "Identity", "Hashing", "Discretization",
 })  # fmt: skip
 BUILT_IN = frozenset({
     "L1", "L2", "L1L2", "OrthogonalRegularizer", "MaxNorm", "NonNeg", "UnitNorm", "MinMaxNorm", "Zeros", "Ones",
@@ -117,16 +117,16 @@ def _tf_archive(config: Any) -> str | None:
             continue
         if name in MODELS:
             return _tf_archive(item)
-        extra = _extra(name, values, kept=())
-        if name in RECURRENT and extra:
-            return f"Unrecognized keyword arguments passed to {name}: {extra}"
-        if extra or not _known(name):
-            return "<class 'keras.src.models.sequential.Sequential'> could not be deserialized properly"
         if name in WRAPPERS and type(values.get("layer")) is dict:
             inner = values["layer"]
             extra = _extra(inner.get("class_name"), inner.get("config", {}), kept=())
             if extra:
                 return f"Unrecognized keyword arguments passed to {inner['class_name']}: {extra}"
+        extra = _extra(name, values, kept=())
+        if name in RECURRENT and extra:
+            return f"Unrecognized keyword arguments passed to {name}: {extra}"
+        if extra or not _known(name):
+            return "<class 'keras.src.models.sequential.Sequential'> could not be deserialized properly"
     return None
 
 
