@@ -13,6 +13,9 @@ FOLDER = Path(__file__).parents[1] / "vectors" / "legacy"
 ENTRIES: list[dict[str, Any]] = json.loads((FOLDER / "manifest.json").read_text())
 IDS = [f"{entry['env']}-{entry['file']}" for entry in ENTRIES]
 
+# Of every case and kind of file the one of the oldest release.
+FIRST = list({(entry["case"], entry["kind"]): entry for entry in reversed(ENTRIES)}.values())
+
 # What cannot be converted, by case, and the code of the refusal. Everything else must be.
 REFUSED = {"lambda_layer": "E_UNSUPPORTED_LAYER", "masking_infinite": "E_CONFIG_JSON"}
 
@@ -35,6 +38,12 @@ def arrays(entry: dict[str, Any]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     with np.load(FOLDER / entry["env"] / entry["npz"]) as stored:
         inputs = [stored[key] for key in sorted(stored) if key.startswith("x")]
         return inputs, [stored[key] for key in sorted(stored) if key.startswith("y")]
+
+
+def called(model: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """The outputs of a Keras model, as `predict` gives them, without compiling a graph for one call."""
+    made = model(inputs if len(inputs) > 1 else inputs[0], training=False)
+    return [np.asarray(y) for y in (made if isinstance(made, list | tuple) else [made])]
 
 
 def apart(made: Any, wanted: list[np.ndarray]) -> float:
