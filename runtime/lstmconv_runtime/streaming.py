@@ -238,8 +238,9 @@ class Stream:
 
     def _carries(self, node: Node) -> bool:
         """True for nodes that carry something from one step to the next."""
-        recurrent = isinstance(node, engine.RECURRENT)
-        return (recurrent or (isinstance(node, Conv) and node.padding == "causal")) and self._kinds[node.x] == STREAM
+        if isinstance(node, engine.RECURRENT) or (isinstance(node, Conv) and node.padding == "causal"):
+            return self._kinds[node.x] == STREAM
+        return False
 
     def reset(self) -> None:
         """Back to the state before the first step."""
@@ -316,7 +317,11 @@ class Stream:
         values = {**self._fixed, **inputs}
         carried = dict(self._carried)
         for makes, move in self._moves:
-            values.update(zip(makes, move(values, carried), strict=True))
+            made = move(values, carried)
+            if len(makes) == 1:
+                values[makes[0]] = made[0]
+            else:
+                values.update(zip(makes, made, strict=True))
         self._carried = carried  # only now: a failed step leaves the stream as it was
         outputs = [self._model.held(name, values) for name in self._program.graph.outputs]
         if squeeze:
