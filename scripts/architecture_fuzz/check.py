@@ -219,7 +219,6 @@ def check(plan: Plan, *, predict: bool = False) -> Outcome:
         weights, inputs = draw_weights(model, plan), draw_inputs(plan)
         set_weights(model, weights)
         made = run_keras(model, plan, inputs, predict=predict)
-        expected = flat(made)
     except Exception as error:
         return Outcome("refused_by_keras", type(error).__name__, str(error)[:300], source=outcome.source)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
@@ -243,7 +242,7 @@ def check(plan: Plan, *, predict: bool = False) -> Outcome:
             )
             return outcome
     try:
-        _compare(plan, weights, inputs, made, expected, data, outcome)
+        _compare(plan, weights, inputs, made, data, outcome)
     except lr.InputError as error:
         outcome.status, outcome.what, outcome.detail = "failed", "refused at run time", str(error)
         if error.code == "E_NO_STEPS":  # documented; Keras goes on with an empty array
@@ -255,8 +254,9 @@ def check(plan: Plan, *, predict: bool = False) -> Outcome:
     return outcome
 
 
-def _compare(plan: Plan, weights: list[np.ndarray], inputs: dict[str, np.ndarray], made: Any, expected: list[np.ndarray],
-             data: bytes, outcome: Outcome) -> None:  # fmt: skip
+def _compare(plan: Plan, weights: list[np.ndarray], inputs: dict[str, np.ndarray], made: Any, data: bytes,
+             outcome: Outcome) -> None:  # fmt: skip
+    expected = flat(made)
     model = lr.load(data)
     ours = model.predict(inputs)
     if structure(ours) != structure(made):
