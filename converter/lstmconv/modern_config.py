@@ -102,6 +102,7 @@ OPERATION_OPTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("Concatenate", "Stack", "ExpandDims", "Squeeze", "Flip", "Softmax", "LogSoftmax"), ("axis",)),
     "Reshape": ("newshape",),
     "Transpose": ("axes",),
+    "Swapaxes": ("axis1", "axis2"),
     "Cast": ("dtype",),
 }
 

@@ -13,9 +13,11 @@ from lstmconv_runtime.graph import Array, Graph
 
 from .atomic_file import publish_bytes
 from .builder import Builder
-from .conversion import convert, refuse_unread, understand
+from .conversion import Understood, convert, refuse_unread, understand
 from .errors import UnsupportedError, printable
+from .explicit_masks import functional_form, write_masks_out
 from .graph import convert_config
+from .keras_order import ordered
 from .keras_archive_writer import KERAS_VERSION, archive_bytes, require_h5py
 from .keras_file import KerasFile, parse_keras_file, read_architecture, read_keras_file
 from .modern_config import Modern, Recorded
@@ -73,12 +75,29 @@ def upgraded(file: KerasFile, architecture: Any = None) -> tuple[Upgrade, bytes]
         UnsupportedError: Keras 3 has nothing that computes the same; names it.
     """
     known = understand(file, architecture)
+    try:
+        return _attempt(file, known, explicit=False)
+    except UnsupportedError as error:
+        if error.code != "E_NO_EQUIVALENT" or known.semantics.modern:
+            raise
+    return _attempt(file, known, explicit=True)
+
+
+def _attempt(file: KerasFile, known: Understood, explicit: bool) -> tuple[Upgrade, bytes]:
+    """The archive, with the masks as Keras 3 makes them by itself, or with those of the old Keras written out.
+
+    In Functional models masks are always written out, as Keras 3 itself does: they decide on the order of the layers.
+    """
     build = Builder(known.semantics, allow_nonfinite=True)
     arrays: dict[tuple[str, ...], list[Array]] = {}
-    graph = convert_config(known.config, Recorded(known.weights, arrays), build)
+    config = functional_form(known.config) if explicit else known.config
+    graph = convert_config(config, Recorded(known.weights, arrays), build)
     refuse_unread(file)
     maker = Modern(build, arrays)
-    data = archive_bytes(maker.model(known.config), maker.arrays)
+    made = maker.model(config)
+    write_masks_out(made, maker, explicit)
+    made = ordered(made)
+    data = archive_bytes(made, maker.arrays)
     difference = _compared(graph, data)
     warnings = (*known.warnings, *build.warnings)
     return Upgrade(known.semantics.keras_version, difference, tuple(maker.notes), warnings), data

@@ -6,7 +6,7 @@ A handler asks for its arrays with `take`, naming each with its shape; it never 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -88,6 +88,24 @@ class PathWeights:
             return {}
         arrays = self._archive.arrays(self._path)
         return named(where, specs, arrays[: len(specs)] if _only_seeds(arrays[len(specs) :]) else arrays)
+
+
+class PlainWeights:
+    """Arrays held in a dict, by attributes and layer names from the model on."""
+
+    def __init__(self, arrays: Mapping[tuple[str, ...], Sequence[Array]], path: tuple[str, ...] = ()) -> None:
+        self._arrays = arrays
+        self._path = path
+
+    def child(self, attribute: str) -> PlainWeights:
+        return PlainWeights(self._arrays, (*self._path, attribute))
+
+    def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
+        names = [str(n) if attribute == "cells" else str(item["config"]["name"]) for n, item in enumerate(items)]
+        return [PlainWeights(self._arrays, (*self._path, attribute, name)) for name in names]
+
+    def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
+        return named(where, specs, self._arrays.get(self._path, [])) if specs else {}
 
 
 class NoWeights:

@@ -33,7 +33,7 @@ def to_today(item: Any, modern: bool) -> dict[str, Any]:
         raise InvalidFileError("the model: its config has no list of layers", "E_CONFIG_TYPE")
     sequential = item["class_name"] == "Sequential"
     names = {_name(layer) for layer in config["layers"]}
-    layers = [_layer(layer, names, modern) for layer in config["layers"]]
+    layers = [made for layer in config["layers"] for made in _layer(layer, names, modern)]
     if sequential:
         layers = [*_input_layer(layers, config), *layers]
     return {
@@ -52,7 +52,7 @@ def _name(item: Any) -> str:
     return str(name)
 
 
-def _layer(item: dict[str, Any], names: set[str], modern: bool) -> dict[str, Any]:
+def _layer(item: dict[str, Any], names: set[str], modern: bool) -> list[dict[str, Any]]:
     """One entry of a model's list of layers."""
     class_name, where = str(item.get("class_name")), f"layer '{printable(_name(item))}'"
     nodes = item.get("inbound_nodes", [])
@@ -62,13 +62,13 @@ def _layer(item: dict[str, Any], names: set[str], modern: bool) -> dict[str, Any
     if is_tf_operation(class_name):
         return todays_operation(where, _name(item), item, calls)
     if modern and calls and _is_operation(class_name, item.get("config")):
-        return {**item, "name": _name(item), "module": keras3_module(class_name), "inbound_nodes": calls}
+        return [{**item, "name": _name(item), "module": keras3_module(class_name), "inbound_nodes": calls}]
     if class_name in MODELS:
         made = to_today(item, modern)
         made["config"] = {**made["config"], "name": _name(item)}
     else:
         made = {**item, **layer_to_today(item, modern)}
-    return {**made, "name": _name(item), "inbound_nodes": calls}
+    return [{**made, "name": _name(item), "inbound_nodes": calls}]
 
 
 def _is_operation(class_name: str, config: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import UnsupportedError, printable
+from .inbound_nodes import tensor
 
 NUMPY, NN, CORE = "keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.ops.core"
 
@@ -73,15 +74,15 @@ def is_tf_operation(class_name: str) -> bool:
     return class_name in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ClassMethod", "InstanceMethod")
 
 
-def todays_operation(where: str, name: str, item: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str, Any]:
-    """An operation in today's form.
+def todays_operation(where: str, name: str, item: dict[str, Any], calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """An operation in today's form: one, or two where a matrix is transposed on the way.
 
     Raises:
         UnsupportedError: a function whose meaning is not known.
     """
     config = item.get("config")
     if item.get("class_name") == "TensorFlowOpLayer":
-        return _node_operation(where, name, config, calls)
+        return [_node_operation(where, name, config, calls)]
     function = config.get("function") if type(config) is dict else None
     if item.get("class_name") not in ("TFOpLambda", "SlicingOpLambda") or function not in FUNCTIONS:
         raise UnsupportedError(
@@ -90,13 +91,24 @@ def todays_operation(where: str, name: str, item: dict[str, Any], calls: list[di
             "E_UNSUPPORTED_OPERATION",
         )
     module, class_name, parameters = FUNCTIONS[function]
+    turned = []
+    if function == "linalg.matmul" and calls and all(call["kwargs"].get("transpose_b") is True for call in calls):
+        first = f"{name}_transposed"
+        given = [(*call["args"], call["kwargs"].get("b"))[1] for call in calls]
+        nodes = [{"args": [matrix, -2, -1], "kwargs": {}} for matrix in given]
+        turned = [operation(NUMPY, "Swapaxes", first, nodes)]
+        calls = [
+            {"args": [call["args"][0], tensor(first, n, 0)], "kwargs": {**call["kwargs"], "b": None, "transpose_b": None}}
+            for n, call in enumerate(calls)
+        ]
+    nodes = [_todays_arguments(where, parameters, call) for call in calls]
+    return [*turned, operation(module, class_name, name, nodes)]
+
+
+def operation(module: str, class_name: str, name: str, calls: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "class_name": class_name,
-        "module": module,
-        "name": name,
-        "config": {"name": name},
-        "inbound_nodes": [_todays_arguments(where, parameters, call) for call in calls],
-    }
+        "class_name": class_name, "module": module, "name": name, "config": {"name": name}, "inbound_nodes": calls,
+    }  # fmt: skip
 
 
 # Nodes of TensorFlow's own graph, which tf.keras before 2.4 kept: the op, and the arguments of today's operation.
@@ -156,7 +168,7 @@ def _node_operation(where: str, name: str, config: Any, calls: list[dict[str, An
         if op == "StridedSlice":
             args = [args[0], _strided(where, args[1:], attributes)]
         made.append({"args": args, "kwargs": {}})
-    return {"class_name": class_name, "module": module, "name": name, "config": {"name": name}, "inbound_nodes": made}
+    return operation(module, class_name, name, made)
 
 
 def _strided(where: str, bounds: list[Any], attributes: dict[str, Any]) -> list[Any]:
@@ -172,7 +184,8 @@ def _strided(where: str, bounds: list[Any], attributes: dict[str, Any]) -> list[
             key.append(begin)
             continue
         start, stop = (None if masks[name] & bit else value for name, value in (("begin", begin), ("end", end)))
-        key.append({"class_name": "__slice__", "config": {"start": start, "stop": stop, "step": step}})
+        parts = {"start": start, "stop": stop, "step": None if step == 1 else step}
+        key.append({"class_name": "__slice__", "config": parts})
     return key
 
 
@@ -187,6 +200,8 @@ def _todays_arguments(where: str, parameters: tuple[str, ...], call: dict[str, A
         raise UnsupportedError(f"{where}: argument '{printable(odd[0])}' is not supported", "E_UNSUPPORTED_OPTION")
     while args and args[-1] is None:
         args.pop()
+    if parameters == ("tensor", "axis") and len(args) > 1 and type(args[1]) is list and len(args[1]) == 1:
+        args[1] = args[1][0]
     if "slice_spec" in parameters and len(args) > 1:
         args[1] = _slices(where, args[1])
     return {"args": args, "kwargs": {}}
