@@ -1,4 +1,4 @@
-"""What an engine costs before its first prediction: time to start, memory, room on disk; each in processes of its own."""
+"""What an engine costs before its first prediction: time, memory, room on disk; each in processes of its own."""
 
 from __future__ import annotations
 
@@ -98,14 +98,13 @@ def measure(files: dict[str, Path], shape: tuple[int, ...], repeats: int) -> Cos
         shape: of one input.
     """
     files = {"numpy alone": files["runtime"], **files}
-    engines = {name: _start_ups(name, files.get(name), shape, 0) for name in FIRST_PREDICTION}  # fills the disk cache
+    engines = {name: _start_up(name, files.get(name), shape) for name in FIRST_PREDICTION}  # fills the disk cache
     runs: dict[str, list[tuple[float, int]]] = {name: [] for name in engines}
     for _ in range(repeats):
-        for name, reason in engines.items():
-            if not isinstance(reason, str):
-                made = _start_ups(name, files[name], shape, 1)
-                if not isinstance(made, str):
-                    runs[name].append(made)
+        for name in [name for name, first in engines.items() if not isinstance(first, str)]:
+            made = _start_up(name, files[name], shape)
+            if not isinstance(made, str):
+                runs[name].append(made)
     start_ups = {}
     for name in dict.fromkeys([*FIRST_PREDICTION, *DISTRIBUTIONS]):
         taken, outcome = runs.get(name), engines.get(name)
@@ -130,7 +129,7 @@ def measure(files: dict[str, Path], shape: tuple[int, ...], repeats: int) -> Cos
     )
 
 
-def _start_ups(name: str, path: Path | None, shape: tuple[int, ...], _: int) -> tuple[float, int] | str:
+def _start_up(name: str, path: Path | None, shape: tuple[int, ...]) -> tuple[float, int] | str:
     """Seconds and bytes of one start, or why there is none."""
     if path is None:
         return "there is no model in its format"

@@ -84,6 +84,13 @@ class Subject:
         return step
 
 
+def _module(name: str, distribution: str) -> Any:
+    try:
+        return import_quietly(name)
+    except EngineMissing:
+        raise EngineMissing(f"not installed: pip install {distribution}") from None
+
+
 def runtime(subject: Subject) -> Run:
     """This project's runtime."""
     model = load(subject.bundle)
@@ -102,7 +109,7 @@ def onnxruntime_1(subject: Subject) -> Run:
 
 
 def _onnxruntime(subject: Subject, threads: int) -> Run:
-    module = import_quietly("onnxruntime")
+    module = _module("onnxruntime", "onnxruntime")
     options = module.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
@@ -118,7 +125,7 @@ def _onnxruntime(subject: Subject, threads: int) -> Run:
 
 def litert(subject: Subject) -> Run:
     """LiteRT on the frozen function of the Keras model for one fixed batch."""
-    interpreters = import_quietly("ai_edge_litert.interpreter")
+    interpreters = _module("ai_edge_litert.interpreter", "ai-edge-litert")
     interpreter = interpreters.Interpreter(model_content=litert_model(subject), num_threads=THREADS)
     interpreter.allocate_tensors()
     takes, gives = interpreter.get_input_details(), interpreter.get_output_details()
@@ -146,7 +153,7 @@ def litert_model(subject: Subject) -> bytes:
 
 def openvino(subject: Subject) -> Run:
     """OpenVINO on Keras's own ONNX export for one fixed batch: CPU, latency, float32."""
-    module = import_quietly("openvino")
+    module = _module("openvino", "openvino")
     core = module.Core()
     try:
         model = core.read_model(subject.onnx)
@@ -166,7 +173,7 @@ def openvino(subject: Subject) -> Run:
 
 def torch(subject: Subject) -> Run:
     """PyTorch on the CPU: torch.nn.LSTM or GRU in inference mode."""
-    import_quietly("torch")
+    _module("torch", "torch")
     layers, dense = subject.named
     if subject.case.kind == "stream":
         return pytorch.stream(layers[0], dense, subject.case.units)
@@ -212,7 +219,7 @@ def by_hand(subject: Subject) -> Run:
     layers, dense = subject.named
     if subject.case.kind == "stream":
         return naive.stream(layers[0], dense, subject.case.units)
-    return naive.network(subject.case.kind, [*layers], dense, MASKED_VALUE)
+    return naive.network(subject.case.kind, layers, dense, MASKED_VALUE)
 
 
 ENGINES: dict[str, Callable[[Subject], Run]] = {
@@ -270,4 +277,3 @@ def _in_order(found: list[str], wanted: list[str]) -> list[str]:
         return found
     bare = {name.removeprefix("serving_default_").partition(":")[0]: name for name in found}
     return [bare[name] for name in wanted]
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from lstmconv_runtime.graph import Array
@@ -54,7 +54,9 @@ def gru(p: Parameters, x: Array) -> Array:
     return h
 
 
-def network(kind: str, layers: list[Parameters], dense: Parameters, masked_value: float) -> Callable[[Array], Array]:
+def network(
+    kind: str, layers: Sequence[Parameters], dense: Parameters, masked_value: float
+) -> Callable[[Array], Array]:
     """x → y of a case; a bidirectional one has its forward layer first."""
 
     def run(x: Array) -> Array:

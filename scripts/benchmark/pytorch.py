@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ LSTM_ORDER = ("i", "f", "c", "o")  # torch.nn.LSTM's, where c is called g
 GRU_ORDER = ("r", "z", "h")  # torch.nn.GRU's, where h is called n
 
 
-def recurrent(torch: Any, kind: str, layers: list[Parameters]) -> Any:
+def recurrent(torch: Any, kind: str, layers: Sequence[Parameters]) -> Any:
     """One torch.nn.LSTM or GRU for all layers of a case."""
     gru = kind == "GRU"
     order = GRU_ORDER if gru else LSTM_ORDER
@@ -50,7 +50,9 @@ def _joined(p: Parameters, prefix: str, order: tuple[str, ...]) -> Array:
     return np.concatenate([p[f"{prefix}_{gate}"] for gate in order], axis=-1)
 
 
-def network(kind: str, layers: list[Parameters], dense: Parameters, masked_value: float) -> Callable[[Array], Array]:
+def network(
+    kind: str, layers: Sequence[Parameters], dense: Parameters, masked_value: float
+) -> Callable[[Array], Array]:
     """x → y of a case; masked rows go in packed, which takes masks at the end of a row alone."""
     import torch
 
