@@ -82,7 +82,6 @@ def one(seed: int, only: str | None = None) -> tuple[Plan, set[str], Outcome]:
 
 def explain(plan: Plan, outcome: Outcome, predict: bool) -> str:
     """The smallest plan that fails in the same way, as Keras source."""
-
     def fails(candidate: Plan) -> bool:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
