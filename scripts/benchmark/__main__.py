@@ -17,6 +17,8 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from lstmconv.parity.engines import EngineMissing  # noqa: E402
+
 from benchmark import cold_start, machine  # noqa: E402
 from benchmark.cases import CASES, Case  # noqa: E402
 from benchmark.engines import ENGINES, Run, Subject, litert_model, open_engines  # noqa: E402
@@ -25,7 +27,6 @@ from benchmark.report import as_markdown, as_text  # noqa: E402
 from benchmark.results import CaseResult, Results, as_json  # noqa: E402
 from benchmark.silence import silence  # noqa: E402
 from benchmark.timing import FULL, QUICK, Settings, interleaved, matmul_rate  # noqa: E402
-from lstmconv.parity.engines import EngineMissing  # noqa: E402
 
 START_UP = "start-up"
 START_UP_CASE = Case("LSTM", 1, 5, 1, 100)
