@@ -442,4 +442,3 @@ def _formula(build: Builder, nodes: dict[Value, Node], value: Value | None) -> A
     if isinstance(node, Concatenate):
         return ("concatenate", node.axis, *(_formula(build, nodes, arg) for arg in node.args))
     return value
-

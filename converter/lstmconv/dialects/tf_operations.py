@@ -98,7 +98,10 @@ def todays_operation(where: str, name: str, item: dict[str, Any], calls: list[di
         nodes = [{"args": [matrix, -2, -1], "kwargs": {}} for matrix in given]
         turned = [operation(NUMPY, "Swapaxes", first, nodes)]
         calls = [
-            {"args": [call["args"][0], tensor(first, n, 0)], "kwargs": {**call["kwargs"], "b": None, "transpose_b": None}}
+            {
+                "args": [call["args"][0], tensor(first, n, 0)],
+                "kwargs": {**call["kwargs"], "b": None, "transpose_b": None},
+            }
             for n, call in enumerate(calls)
         ]
     nodes = [_todays_arguments(where, parameters, call) for call in calls]
