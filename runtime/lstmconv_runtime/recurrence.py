@@ -88,7 +88,9 @@ def prepare(node: Recurrent, arrays: Mapping[str, Array]) -> Prepared:
         if b is not None and bU is not None:
             split = len(b) // 3 * 2
             b, bU = np.concatenate([b[:split] + bU[:split], b[split:]]), bU[split:].copy()
-    one_row = np.asfortranarray(U) if tuned else U
+    # Not where the product is taken in two parts: rows of a matrix in Fortran order are not contiguous.
+    in_parts = isinstance(node, GRU) and not node.reset_after
+    one_row = np.asfortranarray(U) if tuned and not in_parts else U
     return Prepared(W, U, b, bU, dict(arrays), tuned, one_row, threading.local())
 
 

@@ -74,7 +74,7 @@ def test_operations_per_step(build: Any, monkeypatch: pytest.MonkeyPatch, name: 
     for ufunc in ("add", "subtract", "multiply", "tanh"):
         monkeypatch.setattr(loops, ufunc, counting(ufunc))
     node, p = cell(build, kind, **options)
-    runner = Runner(node, p._replace(U=p.U.view(Watched)), batch)
+    runner = Runner(node, p._replace(U=p.U.view(Watched), U_one_row=p.U_one_row.view(Watched)), batch)
 
     def operations(steps: int) -> Counter[str]:
         counted.clear()
