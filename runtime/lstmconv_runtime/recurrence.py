@@ -176,7 +176,9 @@ class Runner:
         if isinstance(node, LSTM):
             self._step = loops.lstm(node, U, batch)
         elif isinstance(node, GRU):
-            self._step = loops.gru(node, U, None if p.bU is None else p.bU[column], batch)
+            # Spread over the rows once: adding (u, 1) to (u, B) at every step goes through a buffer.
+            bU = None if p.bU is None else np.broadcast_to(p.bU[column], self._shape).copy()
+            self._step = loops.gru(node, U, bU, batch)
         else:
             self._step = loops.simple_rnn(node, U, batch)
 
