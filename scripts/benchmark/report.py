@@ -45,8 +45,8 @@ def sections(results: Results) -> Iterator[Section]:
         )
         yield Section(
             "Whole sequences: share of the roofline",
-            f"Operations of the matrix products by time, as a share of the {results.rate / 1e9:.0f} GFLOP/s that a large "
-            f"float32 np.matmul ({results.settings.matrix}²) reached at best between the cases of this run.",
+            f"Operations of the matrix products by time, as a share of the {results.rate / 1e9:.0f} GFLOP/s that a "
+            f"large float32 np.matmul ({results.settings.matrix}²) reached at best between the cases of this run.",
             _per_case(results, whole, lambda result, name: _share(result.roofline_share(name, results.rate))),
         )
     if streams:
