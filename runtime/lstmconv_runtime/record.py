@@ -19,7 +19,7 @@ class Record:
     FIELDS: ClassVar[dict[str, str]] = {}
 
     def __init_subclass__(cls) -> None:
-        declared: dict[str, str] = cls.__dict__.get("__annotations__", {})
+        declared: dict[str, str] = cls.__annotations__
         own = {name: annotation for name, annotation in declared.items() if not annotation.startswith("ClassVar")}
         cls.FIELDS = {**cls.FIELDS, **own}
 
