@@ -195,6 +195,7 @@ class Runner:
                 part = slice(start, start + self._portion)
                 xz = self._input_product(x[:, part])
                 given = self._unmasked(xz, given, states, None if ys is None else ys[part])
+                del xz  # before the next portion is made
             if ys is not None:
                 np.copyto(states[0], ys[-1])
             output = states[0]
@@ -209,6 +210,7 @@ class Runner:
                 part = slice(start, start + self._portion)
                 xz = self._input_product(x[:, part])
                 self._masked(xz, mask[:, part], states, output, None if ys is None else ys[part])
+                del xz
         last = tuple(self._outward(s) for s in states)
         if ys is not None:
             ys = ys[None] if self._one_row else np.ascontiguousarray(ys.transpose(2, 0, 1))
