@@ -230,8 +230,12 @@ class Model:
         made = values[name]
         if self.program.types[name].dtype == "float16" and self._dtype is None:
             return made.astype(np.float16)
-        is_input = any(made is values[source] for source in self.bundle.graph.inputs if source in values)
-        return made.copy() if is_input or made.base is not None or not made.flags.writeable else made
+        if made.base is not None or not made.flags.writeable:
+            return made.copy()
+        for source in self.bundle.graph.inputs:
+            if made is values.get(source):
+                return made.copy()
+        return made
 
     def pack(self, arrays: list[Array]) -> Outputs:
         """Outputs in the structure Keras returns them in."""

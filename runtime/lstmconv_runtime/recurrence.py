@@ -88,7 +88,9 @@ def prepare(node: Recurrent, arrays: Mapping[str, Array]) -> Prepared:
         if b is not None and bU is not None:
             split = len(b) // 3 * 2
             b, bU = np.concatenate([b[:split] + bU[:split], b[split:]]), bU[split:].copy()
-    one_row = np.asfortranarray(U) if tuned else U
+    # Not where the product is taken in two parts: rows of a matrix in Fortran order are not contiguous.
+    in_parts = isinstance(node, GRU) and not node.reset_after
+    one_row = np.asfortranarray(U) if tuned and not in_parts else U
     return Prepared(W, U, b, bU, dict(arrays), tuned, one_row, threading.local())
 
 
@@ -174,12 +176,16 @@ class Runner:
         if isinstance(node, LSTM):
             self._step = loops.lstm(node, U, batch)
         elif isinstance(node, GRU):
-            self._step = loops.gru(node, U, None if p.bU is None else p.bU[column], batch)
+            # Spread over the rows once: adding (u, 1) to (u, B) at every step goes through a buffer.
+            bU = None if p.bU is None else np.broadcast_to(p.bU[column], self._shape).copy()
+            self._step = loops.gru(node, U, bU, batch)
         else:
             self._step = loops.simple_rnn(node, U, batch)
 
     def run(self, x: Array, mask: Array | None, state: State | None, sequence: bool) -> Result:
         """As `recurrence.run`."""
+        if x.shape[:2] == (1, 1) and mask is None:
+            return self._single(x, state, sequence)
         steps, dtype, count = x.shape[1], self._p.U.dtype, len(self._node.OUTPUTS) - 1
         ys = np.empty((steps, *self._shape), dtype) if sequence else None
         given = None if state is None else tuple(self._inward(s) for s in state.states)
@@ -189,6 +195,7 @@ class Runner:
                 part = slice(start, start + self._portion)
                 xz = self._input_product(x[:, part])
                 given = self._unmasked(xz, given, states, None if ys is None else ys[part])
+                del xz  # before the next portion is made
             if ys is not None:
                 np.copyto(states[0], ys[-1])
             output = states[0]
@@ -203,10 +210,22 @@ class Runner:
                 part = slice(start, start + self._portion)
                 xz = self._input_product(x[:, part])
                 self._masked(xz, mask[:, part], states, output, None if ys is None else ys[part])
+                del xz
         last = tuple(self._outward(s) for s in states)
         if ys is not None:
             ys = ys[None] if self._one_row else np.ascontiguousarray(ys.transpose(2, 0, 1))
         return Result(ys, State(last, last[0] if mask is None else self._outward(output)), None)
+
+    def _single(self, x: Array, state: State | None, sequence: bool) -> Result:
+        """One step of one row, as streaming takes them: no loop, no copies, results in arrays of their own."""
+        W = self._p.W
+        xz: Array = W[:, 0] * x[0, 0] if x.shape[2] == 1 else W.dot(x[0, 0])
+        if self._b is not None:
+            np.add(xz, self._b, xz)
+        new = tuple(np.empty(self._shape, xz.dtype) for _ in self._node.OUTPUTS[1:])
+        self._step(xz, None if state is None else tuple(s[0] for s in state.states), new)
+        last = tuple(s[None] for s in new)
+        return Result(last[0][None] if sequence else None, State(last, last[0]), None)
 
     def _inward(self, s: Array) -> Array:
         """(B, u) → (u,) for one row, (u, B) else; to be read only, for it may share memory."""
@@ -219,12 +238,7 @@ class Runner:
     def _input_product(self, x: Array) -> Array:
         """x_t·W + b of some steps: (T, g·u) for one row, (T, g·u, B) else."""
         if self._one_row:
-            if x.shape[2] == 1:
-                xz: Array = x[0] * self._p.W[:, 0]
-            elif x.shape[1] == 1:
-                xz = self._p.W.dot(x[0, 0])[None]
-            else:
-                xz = x[0] @ self._p.W.T
+            xz: Array = x[0] * self._p.W[:, 0] if x.shape[2] == 1 else x[0] @ self._p.W.T
         elif x.shape[2] == 1:  # NumPy has no fast product for a matrix of one column
             xz = self._p.W * np.ascontiguousarray(x.transpose(1, 2, 0))
         else:

@@ -14,7 +14,6 @@ for the sequence so far. A layer that would need later steps for that is refused
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -238,8 +237,9 @@ class Stream:
 
     def _carries(self, node: Node) -> bool:
         """True for nodes that carry something from one step to the next."""
-        recurrent = isinstance(node, engine.RECURRENT)
-        return (recurrent or (isinstance(node, Conv) and node.padding == "causal")) and self._kinds[node.x] == STREAM
+        if isinstance(node, engine.RECURRENT) or (isinstance(node, Conv) and node.padding == "causal"):
+            return self._kinds[node.x] == STREAM
+        return False
 
     def reset(self) -> None:
         """Back to the state before the first step."""
@@ -316,7 +316,11 @@ class Stream:
         values = {**self._fixed, **inputs}
         carried = dict(self._carried)
         for makes, move in self._moves:
-            values.update(zip(makes, move(values, carried), strict=True))
+            made = move(values, carried)
+            if len(makes) == 1:
+                values[makes[0]] = made[0]
+            else:
+                values.update(zip(makes, made, strict=True))
         self._carried = carried  # only now: a failed step leaves the stream as it was
         outputs = [self._model.held(name, values) for name in self._program.graph.outputs]
         if squeeze:
@@ -330,7 +334,7 @@ class Stream:
             return lambda values, carried: step.execute(values, None)
         if isinstance(node, Conv):
             # The past stands where the padding would.
-            convolve = engine.compiled(program, replace(node, padding="valid"))
+            convolve = engine.compiled(program, node.replace(padding="valid"))
 
             def convolution(values: dict[Value, Array], carried: dict[str, Any]) -> tuple[Array, ...]:
                 past = carried[name]

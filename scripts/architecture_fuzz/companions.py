@@ -6,12 +6,11 @@ UNARY: name → (weight, ranks it is drawn for, options for an input of that ran
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .drawing import Draw, Value
 from .plan import Make
-
-if TYPE_CHECKING:
-    from .grammar import Draw, Value
+from .recurrent import activation, relu_options
 
 Options = Callable[["Draw", int], dict[str, Any]]
 
@@ -22,8 +21,6 @@ def _some(d: Draw, **choices: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _conv(d: Draw, rank: int) -> dict[str, Any]:
-    from .grammar import activation
-
     options = {"filters": d.pick(2, 4), "kernel_size": d.pick(1, 2, 3), **_window(d, rank)}
     options |= _some(d, use_bias=(False,), groups=(1, 2)) | ({"activation": activation(d)} if d.chance(0.3) else {})
     return options
@@ -69,16 +66,12 @@ def _layer_norm(d: Draw, rank: int) -> dict[str, Any]:
     )
 
 
-def _relu(d: Draw, rank: int) -> dict[str, Any]:
-    return _some(d, max_value=(1.0, 6), negative_slope=(0.1,), threshold=(0.3,))
-
-
 def _none(d: Draw, rank: int) -> dict[str, Any]:
     return {}
 
 
 UNARY: dict[str, tuple[float, tuple[int, ...], Options]] = {
-    "ReLU": (0.3, (2, 3), _relu),
+    "ReLU": (0.3, (2, 3), lambda d, rank: relu_options(d)),
     "LeakyReLU": (0.3, (2, 3), lambda d, rank: _some(d, negative_slope=(0.1,))),
     "ELU": (0.3, (2, 3), lambda d, rank: _some(d, alpha=(0.5,))),
     "Softmax": (0.4, (2, 3), lambda d, rank: _some(d, axis=(-1, 1))),
@@ -148,7 +141,7 @@ def _multi_head(d: Draw) -> bool:
         return False
     other = d.ranked(3) if d.chance(0.5) else query
     assert other is not None
-    # Several heads of one place: Keras on TensorFlow adds their bias (heads, 1) along time where there are as many steps.
+    # Not several heads of one place: Keras on TensorFlow adds their bias (heads, 1) along time if T is the same.
     heads, size = d.pick((1, 1), (1, 3), (2, 2), (2, 3))
     options = {
         "num_heads": heads,

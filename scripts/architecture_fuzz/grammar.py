@@ -1,7 +1,7 @@
 """The grammar: what a random model is drawn from.
 
-OPS is the table: a name, how often it is drawn, and a function that picks values it can be applied to, draws its
-options and emits the step; it returns False where nothing fits. Whatever Keras refuses is not part of the model.
+`ops_table` is the table: a name, how often it is drawn, and a function that picks values it can be applied to, draws
+its options and emits the step; it returns False where nothing fits. Whatever Keras refuses is not part of the model.
 """
 
 from __future__ import annotations
@@ -12,310 +12,61 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from . import companions, operations
-from .plan import Again, Make, Plan, Ref, Source, Spec, Step, refs, source_for
+from .drawing import Draw, RefusedError, Value, is_float
+from .plan import Again, Make, Plan, Ref, Spec, refs, source_for
+from .recurrent import (
+    RNNS,
+    activation,
+    bidirectional,
+    bidirectional_layer,
+    embedding,
+    layer_dtype,
+    mask_for,
+    masking,
+    plain_rnn,
+    recurrent,
+    rnn,
+)
 
-PLAIN_ACTIVATIONS = [
-    "linear",
-    "relu",
-    "relu6",
-    "leaky_relu",
-    "sigmoid",
-    "tanh",
-    "softmax",
-    "log_softmax",
-    "softplus",
-    "softsign",
-    "elu",
-    "selu",
-    "celu",
-    "gelu",
-    "silu",
-    "hard_silu",
-    "mish",
-    "hard_shrink",
-    "soft_shrink",
-    "tanh_shrink",
-    "hard_tanh",
-    "log_sigmoid",
-    "sparse_plus",
-    "sparse_sigmoid",
-    "sparsemax",
-    "squareplus",
-    "hard_sigmoid",
-    "exponential",
-    "swish",
-    "hard_swish",
-]
-BOUNDED = [
-    "sigmoid",
-    "tanh",
-    "softmax",
-    "softsign",
-    "hard_sigmoid",
-    "hard_tanh",
-    "sparsemax",
-    "sparse_sigmoid",
-    "relu6",
-]
+# --- layers of one input: name → (weight, ranks, options) -------------------------------------------------------------
 
 
-class RefusedError(Exception):
-    """Keras does not accept a step."""
+def supported(name: str) -> bool:
+    from lstmconv.layers import HANDLERS
+
+    return name in HANDLERS
 
 
-class Value(NamedTuple):
-    ref: Ref
-    shape: tuple[int | None, ...]
-    dtype: str
-
-
-class Draw:
-    """A model as it is drawn: the steps so far and the values they make."""
-
-    def __init__(
-        self, rng: random.Random, source: Source, inputs: list[Spec], prefix: str = "", depth: int = 0
-    ) -> None:
-        self.rng, self.source, self.prefix, self.depth = rng, source, prefix, depth
-        self.inputs = inputs
-        self.steps: list[Step] = []
-        self.values: list[Value] = []
-        self.kinds: set[str] = set()
-        for spec in inputs:
-            source.input(spec, prefix)
-            self._add(spec.name)
-
-    def _add(self, name: str) -> list[Value]:
-        made = self.source.names[f"{self.prefix}{name}"]
-        if isinstance(made, dict):
-            parts = [(Ref(name, key), made[key]) for key in made]
-        elif isinstance(made, list | tuple):
-            parts = [(Ref(name, index), part) for index, part in enumerate(made)]
-        else:
-            parts = [(Ref(name), made)]
-        values = [Value(ref, tuple(tensor.shape), str(tensor.dtype)) for ref, tensor in parts]
-        self.values += values
-        return values
-
-    def emit(self, what: Make | Again | str, *args: Any, **kwargs: Any) -> list[Value]:
-        """Adds a step; its values.
-
-        Raises:
-            RefusedError: Keras does not build it.
-        """
-
-        def bare(item: Any) -> Any:
-            if isinstance(item, Value):
-                return item.ref
-            if isinstance(item, list):
-                return [bare(part) for part in item]
-            return item
-
-        step = Step(f"v{len(self.steps) + 1}", what, tuple(map(bare, args)), {k: bare(v) for k, v in kwargs.items()})
-        written = len(self.source.lines)
-        try:
-            self.source.step(step, self.prefix)
-            values = self._add(step.name)
-            if any(0 in value.shape[1:] for value in values):
-                del self.values[-len(values) :]
-                raise RefusedError
-        except Exception as error:
-            del self.source.lines[written:]
-            raise RefusedError(str(error)) from None
-        self.steps.append(step)
-        return values
-
-    def chance(self, probability: float) -> bool:
-        return self.rng.random() < probability
-
-    def pick(self, *choices: Any) -> Any:
-        return self.rng.choice(choices)
-
-    def units(self) -> int:
-        return self.pick(2, 3, 3, 3, 4, 5, 1)
-
-    def find(self, wanted: Callable[[Value], bool]) -> Value | None:
-        """A value of a kind; those made last, and those not used yet, come up most often."""
-        found = [value for value in self.values if wanted(value)]
-        if not found:
-            return None
-        used = {ref for step in self.steps for ref in (*refs(step.args), *refs(step.kwargs))}
-        weights = [(index + 1) * (1 if value.ref in used else 3) for index, value in enumerate(found)]
-        return self.rng.choices(found, weights)[0]
-
-    def ranked(self, *ranks: int) -> Value | None:
-        return self.find(lambda value: len(value.shape) in ranks and is_float(value))
-
-    def like(self, other: Value) -> Value | None:
-        return self.find(lambda value: value.shape == other.shape and value.dtype == other.dtype)
-
-
-def is_float(value: Value) -> bool:
-    return "float" in value.dtype
-
-
-# --- options ----------------------------------------------------------------------------------------------------------
-
-
-def activation(d: Draw, bounded: bool = False) -> Any:
-    if d.chance(0.15):
-        return d.pick(
-            Make("ReLU", companions.UNARY["ReLU"][2](d, 2)), Make("ELU", d.pick({}, {"alpha": 0.5})), Make("Softmax"),
-            Make("LeakyReLU", d.pick({}, {"negative_slope": 0.1})),
-        )  # fmt: skip
-    return d.rng.choice(BOUNDED if bounded else PLAIN_ACTIVATIONS)
-
-
-def cell_options(d: Draw, kind: str) -> dict[str, Any]:
+def dense_options(d: Draw, rank: int) -> dict[str, Any]:
     options: dict[str, Any] = {"units": d.units()}
-    if d.chance(0.45):
-        options["activation"] = activation(d)
-    if kind != "SimpleRNN" and d.chance(0.4):
-        options["recurrent_activation"] = activation(d, bounded=d.chance(0.7))
-    if d.chance(0.2):
-        options["use_bias"] = False
-    if kind == "GRU" and d.chance(0.5):
-        options["reset_after"] = d.pick(True, False)
-    if d.chance(0.08):
-        options[d.pick("dropout", "recurrent_dropout")] = 0.4
-    if kind == "LSTM" and d.chance(0.05):
-        options["unit_forget_bias"] = False
-    return options
+    return options | d.pick({}, {"use_bias": False}, {"activation": activation(d)})
 
 
-def loop_options(d: Draw, x: Value, sequences: float = 0.7, backwards: float = 0.2) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    for key, probability in (
-        ("return_sequences", sequences), ("return_state", 0.25), ("go_backwards", backwards),
-        ("zero_output_for_mask", 0.25), ("unroll", 0.15 if x.shape[1] else 0),
-        ("stateful", 0.3 if d.source.batch and not d.prefix else 0),
-    ):  # fmt: skip
-        if d.chance(probability):
-            options[key] = True
-    return options
+UNARY: dict[str, tuple[float, tuple[int, ...], Callable[[Draw, int], dict[str, Any]]]] = {
+    **companions.UNARY,
+    "Dense": (2, (2, 3, 4), dense_options),
+    "Activation": (1, (2, 3, 4), lambda d, rank: {"activation": activation(d)}),
+    "Dropout": (0.5, (2, 3, 4), lambda d, rank: {"rate": 0.3}),
+}
 
 
-def layer_dtype(d: Draw) -> dict[str, Any]:
-    return {"dtype": d.pick("float64", "mixed_float16", "float32")} if d.chance(0.01) else {}
+TAKES_MASK = ("Softmax", "GlobalAveragePooling1D", "BatchNormalization")
 
 
-RNNS = {"LSTM": 2, "GRU": 1, "SimpleRNN": 1}  # with the number of their states
-
-
-def plain_rnn(d: Draw, x: Value, **fixed: Any) -> tuple[Make, int]:
-    kind = d.rng.choice(list(RNNS))
-    return Make(kind, {**cell_options(d, kind), **loop_options(d, x), **fixed, **layer_dtype(d)}), RNNS[kind]
-
-
-def cell(d: Draw) -> tuple[Make, int, int]:
-    kind = d.rng.choice(list(RNNS))
-    options = cell_options(d, kind)
-    return Make(f"{kind}Cell", options), RNNS[kind], options["units"]
-
-
-def states(d: Draw, units: int, count: int) -> list[Value] | None:
-    """Initial states: states that other layers returned, or Dense layers over vectors."""
-    made = []
-    for _ in range(count):
-        fitting = d.find(lambda v: len(v.shape) == 2 and v.shape[1] == units and is_float(v)) if d.chance(0.6) else None
-        vector = d.ranked(2)
-        if fitting is None and vector is not None:
-            (fitting,) = d.emit(Make("Dense", {"units": units, **d.pick({}, {"activation": "tanh"})}), vector)
-        if fitting is None:
-            return None
-        made.append(fitting)
-    return made
-
-
-def mask_for(d: Draw, x: Value) -> Value | None:
-    """A mask to pass by hand: an input, or computed from a sequence."""
-    mask = d.find(lambda v: v.dtype == "bool" and len(v.shape) == 2 and v.shape[1] == x.shape[1])
-    if mask is not None or d.chance(0.4):
-        return mask
-    ids = d.find(lambda v: "int" in v.dtype and len(v.shape) == 2 and v.shape[1] == x.shape[1])
-    if ids is not None:
-        return d.emit("ops.not_equal({0}, 0)", ids)[0]
-    return d.emit("ops.any(ops.not_equal({0}, 0), axis=-1)", x)[0]
-
-
-def call_options(d: Draw, x: Value, units: int, count: int) -> dict[str, Any]:
-    """mask= and initial_state= of a recurrent layer's call."""
-    kwargs: dict[str, Any] = {}
-    if d.chance(0.15) and (mask := mask_for(d, x)) is not None:
-        kwargs["mask"] = mask
-    if d.chance(0.25) and (given := states(d, units, count)):
-        kwargs["initial_state"] = given if len(given) > 1 or d.chance(0.5) else given[0]
-    return kwargs
-
-
-# --- recurrent layers and wrappers ------------------------------------------------------------------------------------
-
-
-def recurrent(kind: str) -> Callable[[Draw], bool]:
+def unary(name: str) -> Callable[[Draw], bool]:
     def op(d: Draw) -> bool:
-        if (x := d.ranked(3)) is None:
+        if (x := d.ranked(*UNARY[name][1])) is None:
             return False
-        options = {**cell_options(d, kind), **loop_options(d, x), **layer_dtype(d)}
-        d.emit(Make(kind, options), x, **call_options(d, x, options["units"], RNNS[kind]))
+        kwargs = {}
+        if name in TAKES_MASK and len(x.shape) == 3 and d.chance(0.2) and (mask := mask_for(d, x)) is not None:
+            kwargs["mask"] = mask
+        d.emit(Make(name, {**UNARY[name][2](d, len(x.shape)), **layer_dtype(d)}), x, **kwargs)
         return True
 
     return op
 
 
-def rnn(d: Draw) -> bool:
-    if (x := d.ranked(3)) is None:
-        return False
-    one, count, units = cell(d)
-    kwargs: dict[str, Any] = {}
-    if d.chance(0.5):
-        d.emit(Make("RNN", {"cell": one, **loop_options(d, x)}), x, **call_options(d, x, units, count))
-        return True
-    cells = [cell(d) for _ in range(d.pick(1, 2, 2, 3))]
-    if d.chance(0.15):
-        given = [states(d, units, count) for _, count, units in cells]
-        if None not in given:
-            kwargs["initial_state"] = [part if len(part) > 1 else part[0] for part in given if part]
-    if d.chance(0.15) and (mask := mask_for(d, x)) is not None:
-        kwargs["mask"] = mask
-    makes = [make for make, _, _ in cells]
-    stacked = makes if d.chance(0.3) else Make("StackedRNNCells", {"cells": makes})
-    d.emit(Make("RNN", {"cell": stacked, **loop_options(d, x)}), x, **kwargs)
-    return True
-
-
-def bidirectional_layer(d: Draw, x: Value) -> tuple[Make, int, int]:
-    sequences, state = d.chance(0.7), d.chance(0.2)
-    common = {"return_sequences": sequences, "return_state": state}
-    backwards = d.chance(0.15)
-    forward, count = plain_rnn(d, x, go_backwards=backwards, **common)
-    if d.chance(0.1):
-        one, count, units = cell(d)
-        forward = Make("RNN", {"cell": one, **common, "go_backwards": backwards})
-        forward_units = units
-    else:
-        forward_units = forward.options["units"]
-    options: dict[str, Any] = {"layer": forward}
-    if d.chance(0.75):
-        options["merge_mode"] = d.pick("concat", "sum", "ave", "mul", None)
-    elif d.chance(0.5):
-        options["merge_mode"] = "concat"
-    if d.chance(0.25):
-        backward, count_back = plain_rnn(d, x, go_backwards=not backwards, **common)
-        if d.chance(0.6) or options.get("merge_mode") == "concat":  # Keras takes twice the forward units for granted
-            backward = replace(backward, options={**backward.options, "units": forward_units})
-        backward.options.pop("stateful", None)
-        if forward.options.get("stateful"):
-            backward.options["stateful"] = True
-        options["backward_layer"] = backward
-        count = count if count_back == count else 0
-    return Make("Bidirectional", {**options, **layer_dtype(d)}), forward_units, count
-
-
-def bidirectional(d: Draw) -> bool:
-    if (x := d.ranked(3)) is None:
-        return False
-    make, units, count = bidirectional_layer(d, x)
-    d.emit(make, x, **call_options(d, x, units, 2 * count))
-    return True
+# --- wrappers and nested models ---------------------------------------------------------------------------------------
 
 
 def unary_layer(d: Draw, rank: int) -> Make:
@@ -374,104 +125,6 @@ def time_distributed(d: Draw) -> bool:
 
 def replace_time(x: Value) -> Value:
     return Value(x.ref, (x.shape[0], *x.shape[2:]), x.dtype)
-
-
-def masking(d: Draw) -> bool:
-    if (x := d.ranked(3)) is None:
-        return False
-    pads = [spec.pad for spec in d.inputs if spec.name == x.ref.name] or [0.0]
-    d.emit(Make("Masking", d.pick({}, {"mask_value": pads[0]}) if pads[0] == 0 else {"mask_value": pads[0]}), x)
-    return True
-
-
-def embedding(d: Draw) -> bool:
-    ids = d.find(lambda v: "int" in v.dtype and len(v.shape) in (2, 3))
-    if ids is None:
-        return False
-    d.emit(Make("Embedding", {"input_dim": 6, "output_dim": d.units(), **d.pick({"mask_zero": True}, {})}), ids)
-    return True
-
-
-# --- layers of one input: name → (weight, ranks, options) -------------------------------------------------------------
-
-
-def supported(name: str) -> bool:
-    from lstmconv.layers import HANDLERS
-
-    return name in HANDLERS
-
-
-def dense_options(d: Draw, rank: int) -> dict[str, Any]:
-    options: dict[str, Any] = {"units": d.units()}
-    return options | d.pick({}, {"use_bias": False}, {"activation": activation(d)})
-
-
-UNARY: dict[str, tuple[float, tuple[int, ...], Callable[[Draw, int], dict[str, Any]]]] = {
-    **companions.UNARY,
-    "Dense": (2, (2, 3, 4), dense_options),
-    "Activation": (1, (2, 3, 4), lambda d, rank: {"activation": activation(d)}),
-    "Dropout": (0.5, (2, 3, 4), lambda d, rank: {"rate": 0.3}),
-}
-
-
-TAKES_MASK = ("Softmax", "GlobalAveragePooling1D", "BatchNormalization")
-
-
-def unary(name: str) -> Callable[[Draw], bool]:
-    def op(d: Draw) -> bool:
-        if (x := d.ranked(*UNARY[name][1])) is None:
-            return False
-        kwargs = {}
-        if name in TAKES_MASK and len(x.shape) == 3 and d.chance(0.2) and (mask := mask_for(d, x)) is not None:
-            kwargs["mask"] = mask
-        d.emit(Make(name, {**UNARY[name][2](d, len(x.shape)), **layer_dtype(d)}), x, **kwargs)
-        return True
-
-    return op
-
-
-# --- several inputs ---------------------------------------------------------------------------------------------------
-
-
-def merge(name: str) -> Callable[[Draw], bool]:
-    def op(d: Draw) -> bool:
-        if (x := d.ranked(2, 3, 3)) is None:
-            return False
-        others = [d.like(x) for _ in range(1 if name == "Subtract" else d.pick(1, 1, 2))]
-        if d.chance(0.1):  # broadcasts
-            others[-1] = d.find(lambda v: is_float(v) and v.dtype == x.dtype and v.shape[-1] in (1, x.shape[-1]))
-        items = [x, *(other for other in others if other is not None)]
-        d.rng.shuffle(items)
-        d.emit(Make(name), items)
-        return True
-
-    return op
-
-
-def concatenate(d: Draw) -> bool:
-    if (x := d.ranked(2, 3, 3)) is None:
-        return False
-    rank, time = len(x.shape), x.shape[1:-1]
-    if rank == 3 and d.chance(0.3):
-        other = d.find(lambda v: len(v.shape) == 3 and is_float(v) and v.shape[2] == x.shape[2])
-        d.emit(Make("Concatenate", {"axis": d.pick(1, -2)}), [x, other])
-        return True
-    others = [
-        d.find(lambda v: len(v.shape) == rank and is_float(v) and v.shape[1:-1] == time) for _ in range(d.pick(1, 2))
-    ]
-    d.emit(Make("Concatenate", d.pick({}, {"axis": -1}, {"axis": rank - 1})), [x, *others])
-    return True
-
-
-def dot(d: Draw) -> bool:
-    x, y = d.ranked(2, 3), d.ranked(2, 3)
-    if x is None or y is None:
-        return False
-    axes = [(i, j) for i in range(1, len(x.shape)) for j in range(1, len(y.shape)) if x.shape[i] == y.shape[j]]
-    if not axes:
-        return False
-    d.emit(Make("Dot", {"axes": d.rng.choice(axes), **d.pick({}, {"normalize": True})}), [x, y])
-    return True
 
 
 def again(d: Draw) -> bool:
@@ -540,6 +193,53 @@ def nested(d: Draw) -> bool:
     if d.chance(0.5) and (other := d.like(args[0])) is not None and len(args) == 1:
         d.emit(Again(d.steps[-1].name), other)
     return True
+
+
+# --- several inputs ---------------------------------------------------------------------------------------------------
+
+
+def merge(name: str) -> Callable[[Draw], bool]:
+    def op(d: Draw) -> bool:
+        if (x := d.ranked(2, 3, 3)) is None:
+            return False
+        others = [d.like(x) for _ in range(1 if name == "Subtract" else d.pick(1, 1, 2))]
+        if d.chance(0.1):  # broadcasts
+            others[-1] = d.find(lambda v: is_float(v) and v.dtype == x.dtype and v.shape[-1] in (1, x.shape[-1]))
+        items = [x, *(other for other in others if other is not None)]
+        d.rng.shuffle(items)
+        d.emit(Make(name), items)
+        return True
+
+    return op
+
+
+def concatenate(d: Draw) -> bool:
+    if (x := d.ranked(2, 3, 3)) is None:
+        return False
+    rank, time = len(x.shape), x.shape[1:-1]
+    if rank == 3 and d.chance(0.3):
+        other = d.find(lambda v: len(v.shape) == 3 and is_float(v) and v.shape[2] == x.shape[2])
+        d.emit(Make("Concatenate", {"axis": d.pick(1, -2)}), [x, other])
+        return True
+    others = [
+        d.find(lambda v: len(v.shape) == rank and is_float(v) and v.shape[1:-1] == time) for _ in range(d.pick(1, 2))
+    ]
+    d.emit(Make("Concatenate", d.pick({}, {"axis": -1}, {"axis": rank - 1})), [x, *others])
+    return True
+
+
+def dot(d: Draw) -> bool:
+    x, y = d.ranked(2, 3), d.ranked(2, 3)
+    if x is None or y is None:
+        return False
+    axes = [(i, j) for i in range(1, len(x.shape)) for j in range(1, len(y.shape)) if x.shape[i] == y.shape[j]]
+    if not axes:
+        return False
+    d.emit(Make("Dot", {"axes": d.rng.choice(axes), **d.pick({}, {"normalize": True})}), [x, y])
+    return True
+
+
+# --- whole models -----------------------------------------------------------------------------------------------------
 
 
 class Op(NamedTuple):

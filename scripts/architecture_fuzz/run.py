@@ -8,6 +8,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,27 +71,45 @@ class Summary:
             yield f"FAILED: seeds {', '.join(map(str, self.failures))}"
 
 
+def predicts(seed: int) -> bool:
+    """Whether this seed goes through `model.predict`."""
+    return seed % PREDICT_EVERY == 0
+
+
 def one(seed: int, only: str | None = None) -> tuple[Plan, set[str], Outcome]:
     """Draws and checks the plan of one seed."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with _quiet():
         plan, kinds = draw(seed, only)
         if not plan.outputs or (only and only not in kinds):
             return plan, kinds, Outcome("empty")
-        return plan, kinds, check(plan, predict=seed % PREDICT_EVERY == 0)
+        return plan, kinds, check(plan, predict=predicts(seed))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No warnings, and Keras left with its own defaults afterwards."""
+    import keras
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            keras.config.set_floatx("float32")
+            keras.config.set_dtype_policy("float32")
 
 
 def explain(plan: Plan, outcome: Outcome, predict: bool) -> str:
     """The smallest plan that fails in the same way, as Keras source."""
 
     def fails(candidate: Plan) -> bool:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        with _quiet():
             made = check(candidate, predict=predict)
         return made.status == "failed" and made.what == outcome.what
 
     small = shrink(plan, fails)
-    again = check(small, predict=predict)
+    with _quiet():
+        again = check(small, predict=predict)
     inputs = ", ".join(f"{spec.name} {spec.shape}" for spec in small.inputs)
     scales = f"batch {small.batch}, inputs scaled by {small.scale}, weights by {small.gain}"
     return f"{again.what}: {again.detail}\n{scales}, {inputs}\n{again.source}"
@@ -108,7 +127,7 @@ def main(count: int, first: int, only: str | None, show: bool) -> int:
             print(f"# seed {seed}: {outcome.status} {outcome.what}\n{outcome.source}\n")
         if outcome.status == "failed":
             print(f"\nseed {seed}: {outcome.what}: {outcome.detail}\n"
-                  f"smallest model:\n{explain(plan, outcome, seed % PREDICT_EVERY == 0)}\n", flush=True)  # fmt: skip
+                  f"smallest model:\n{explain(plan, outcome, predicts(seed))}\n", flush=True)  # fmt: skip
         rate = done / (time.monotonic() - start)
         if terminal or done % 50 == 0 or done == count:
             left = f"{rate:.1f}/s, {(count - done) / rate:.0f} s left"

@@ -59,9 +59,18 @@ def read_activation(config: Config, key: str, build: Builder, default: str = "li
     """The activation of one slot of a layer: a name, or the config of an activation layer used as a function.
 
     Raises:
-        UnsupportedError: it is not in the table.
+        UnsupportedError: it is not in the table, or computes in another dtype than the layer.
     """
+    from ..graph import compute_dtype
+
     value = config.raw(key, default)
+    inner = value.get("config") if isinstance(value, dict) else None
+    if isinstance(inner, dict) and "dtype" in inner:
+        own, outer = compute_dtype(Config(f"{config.where}, {key}", inner)), compute_dtype(config)
+        if own != outer:
+            raise UnsupportedError(
+                f"{config.where}: {key} is a layer that computes in {own}, not {outer}", "E_UNSUPPORTED_DTYPE"
+            )
     return activation_of(config.where, key, value, build)
 
 

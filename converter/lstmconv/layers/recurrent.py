@@ -147,14 +147,14 @@ def run_cells(layer: Layer, call: Call, cells: Sequence[tuple[Cell, LayerWeights
         raise InvalidFileError(f"{layer.where}: needs {needed} initial states, got {len(states)}", "E_GRAPH")
     if mask is not None and len(layer.build.shape(mask)) != 2:
         raise layer.unsupported("a mask that is not (batch, time)")
-    value, backwards = x.value, options.go_backwards
+    value, turned, backwards = x.value, mask, options.go_backwards  # turned: the mask in the order of value
     h0 = states[0] if states else None
     made: list[str] = []
     steps: list[Value] = []
     for index, (cell, weights, part) in enumerate(cells):
         last = index == len(cells) - 1
         node = _node(
-            layer, cell, part if len(cells) > 1 and not last else "", value, mask, states, options,
+            layer, cell, part if len(cells) > 1 and not last else "", value, turned, states, options,
             return_sequences=options.return_sequences or not last, go_backwards=backwards,
         )  # fmt: skip
         size = layer.build.shape(value)[-1]
@@ -164,8 +164,8 @@ def run_cells(layer: Layer, call: Call, cells: Sequence[tuple[Cell, LayerWeights
         value = layer.add(node, named)
         made += node.makes()[1:]
         steps.append(value)
-        if backwards and not last and mask is not None:
-            mask = layer.add(Flip(name=layer.name_for("mask"), x=mask, axis=1))
+        if backwards and not last and turned is not None:
+            turned = layer.add(Flip(name=layer.name_for("mask"), x=turned, axis=1))
         backwards = False  # the first cell of a stack has put its output in processing order
     if mask is not None and layer.build.semantics.masked_output_is_state and not options.unroll:
         if len(cells) > 1:

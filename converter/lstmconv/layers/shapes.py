@@ -7,7 +7,6 @@ from typing import Any
 from lstmconv_runtime.graph import Shape
 
 from ..builder import Layer, Tensor
-from ..errors import InvalidFileError
 
 
 def shape_of(layer: Layer, x: Tensor, rank: int) -> Shape:
@@ -27,7 +26,7 @@ def known_size(layer: Layer, x: Tensor, axis: int = -1) -> int:
     shape = layer.build.shape(x)
     size = shape[axis] if -len(shape) <= axis < len(shape) else None
     if size is None:
-        raise InvalidFileError(f"{layer.where}: the size of axis {axis} of its input {shape} is not known", "E_GRAPH")
+        raise layer.unsupported(f"the size of axis {axis} of its input {shape} is not known", "E_UNSUPPORTED_STRUCTURE")
     return size
 
 

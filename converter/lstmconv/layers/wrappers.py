@@ -94,6 +94,13 @@ def _merged(layer: Layer, mode: str, y: Value, y_rev: Value) -> Value:
 LAST_AXIS = frozenset({"Dense", "Activation", "Dropout"})
 
 
+def _keeps_state(item: Any) -> bool:
+    """True where a serialised layer, or one inside it, carries its states from call to call: here from step to step."""
+    if isinstance(item, dict):
+        return item.get("stateful") is True or any(_keeps_state(value) for value in item.values())
+    return isinstance(item, list) and any(_keeps_state(value) for value in item)
+
+
 def time_distributed(layer: Layer, call: Call) -> Any:
     """A layer, or a nested model, on every time step by itself: time is folded into the batch around it."""
     from ..graph import MODELS, call_nested, open_layer, open_model, run_layer
@@ -116,7 +123,7 @@ def time_distributed(layer: Layer, call: Call) -> Any:
         inner.name = layer.name
         result = run_layer(inner, Call([Tensor(x.value)]))
         return Tensor(result.value, passed)
-    if not is_model and inner.config.raw("stateful", False) is True:
+    if _keeps_state(item):
         raise layer.unsupported("a stateful layer inside")
     folded = Tensor(layer.add(FoldTime(name=layer.name_for("folded"), x=x.value)))
     if mask is not None:
