@@ -283,7 +283,9 @@ def _compare(plan: Plan, weights: list[np.ndarray], inputs: dict[str, np.ndarray
         outcome.keras_error = max(distance(b, e, least) for b, e in zip(expected, exact, strict=True))
         outcome.our_error = max(distance(a, e, least) for a, e in zip(flat(ours), exact, strict=True))
     judged = exact if exact is not None else expected
-    if any(np.abs(np.nan_to_num(np.asarray(e, "float64"), nan=0.0)).max(initial=0) > HUGE for e in judged):
+    if any(np.abs(np.nan_to_num(np.asarray(e, "float64"), nan=0.0)).max(initial=0) > HUGE for e in judged) or any(
+        (np.isfinite(e) & ~np.isfinite(b)).any() for b, e in zip(expected, judged, strict=True)
+    ):
         outcome.status = "overflow"
         return
     tolerance = 2e-2 if _mixes(plan) else TOLERANCES[plan.policy]
