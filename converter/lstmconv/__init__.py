@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .conversion import Conversion, export
+from .upgrading import Upgrade, upgrade
 
-__all__ = ["Conversion", "export"]
+__all__ = ["Conversion", "Upgrade", "export", "upgrade"]
 __version__ = "0.1.0"
 
 

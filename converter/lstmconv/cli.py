@@ -17,7 +17,7 @@ from .standard_streams import print_note, print_result
 EXIT_CODES = """\b
 Exit codes:
   0   done
-  1   a check did not hold (verify, parity)
+  1   a check did not hold (verify, parity, doctor)
   2   usage: the arguments, or an input array that does not fit the model
   3   unsupported: a layer, an option, or a format version
   4   invalid: a damaged or hostile file, or not the kind of file it should be
@@ -272,6 +272,68 @@ def parity(
     from .parity import command
 
     raise typer.Exit(command.run(model, input_file, as_json))
+
+
+OldFile = Annotated[Path, typer.Argument(metavar="FILE", help="A Keras file of any age.", readable=False)]
+Architecture = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="JSON", help="What model.to_json() gave, for a file of weights alone.", readable=False
+    ),
+]
+
+
+@app.command(
+    epilog="Exit codes: 0 done, 2 usage or a missing package, 3 no modern equivalent, 4 invalid, 5 over a limit, "
+    "6 input or output."
+)
+def upgrade(
+    old: OldFile,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="NEW", help="The archive; by default FILE with the suffix .keras."),
+    ] = None,
+    config: Architecture = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Write an old Keras file as one that today's Keras opens.
+
+    The same model as a .keras archive, with the same layer names, computing what it computed under the Keras that wrote
+    it. Needs h5py; neither Keras nor TensorFlow.
+
+    \b
+    Example:
+      lstmconv upgrade old.h5 -o new.keras
+    """
+    from . import output_paths, upgrading
+
+    out = out or output_paths.archive_path(old)
+    output_paths.check_output(out, force, old, *([config] if config else []))
+    made = upgrading.upgrade(old, out, config=config, force=force)
+    for warning in made.warnings:
+        print_note("warning", warning)
+    report = upgrading.upgrade_report(made, out)
+    print_result(_json_text(report) if as_json else upgrading.upgrade_text(report))
+
+
+@app.command(epilog="Exit codes: 0 the file can be converted, 1 it cannot, 2 usage, 3, 4, 5, 6 as for export.")
+def doctor(file: OldFile, config: Architecture = None, as_json: Json = False) -> None:
+    """Tell what a Keras file is, and what can be done with it.
+
+    What wrote it and what is inside; whether it can be converted and what stands in the way; what today's Keras would
+    do with it, and whether `lstmconv upgrade` brings it back. Keras is not needed.
+
+    \b
+    Example:
+      lstmconv doctor old.h5
+    """
+    from . import doctor as doctors
+
+    found = doctors.examine(file, config)
+    print_result(_json_text(found) if as_json else doctors.report_text(found))
+    if not found["convertible"]:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Exit codes: 0 done, 1 the engines do not agree, 2 usage or a missing package, 6 input or output.")

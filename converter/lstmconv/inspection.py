@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +87,7 @@ def tensors_of(graph: Graph) -> list[dict[str, Any]]:
 
 def _settings(node: Node) -> dict[str, Any]:
     """The class of a node, and its fields that are neither its name nor values it reads."""
-    read = {field.name for field in fields(node) if str(field.type) in ("Value", "Value | None", "tuple[Value, ...]")}
+    read = {name for name, kind in node.FIELDS.items() if kind in ("Value", "Value | None", "tuple[Value, ...]")}
     skipped = {"node", "name", "shape", "dtype", *read}
     settings = {key: item for key, item in node_to_json(node).items() if key not in skipped}
     return {"node": type(node).__name__, "settings": settings}

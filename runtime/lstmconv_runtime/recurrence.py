@@ -88,7 +88,9 @@ def prepare(node: Recurrent, arrays: Mapping[str, Array]) -> Prepared:
         if b is not None and bU is not None:
             split = len(b) // 3 * 2
             b, bU = np.concatenate([b[:split] + bU[:split], b[split:]]), bU[split:].copy()
-    one_row = np.asfortranarray(U) if tuned else U
+    # Not where the product is taken in two parts: rows of a matrix in Fortran order are not contiguous.
+    in_parts = isinstance(node, GRU) and not node.reset_after
+    one_row = np.asfortranarray(U) if tuned and not in_parts else U
     return Prepared(W, U, b, bU, dict(arrays), tuned, one_row, threading.local())
 
 
@@ -178,7 +180,9 @@ class Runner:
         if isinstance(node, LSTM):
             self._step = loops.lstm(node, U, batch)
         elif isinstance(node, GRU):
-            self._step = loops.gru(node, U, None if p.bU is None else p.bU[column], batch)
+            # Spread over the rows once: adding (u, 1) to (u, B) at every step goes through a buffer.
+            bU = None if p.bU is None else np.broadcast_to(p.bU[column], self._shape).copy()
+            self._step = loops.gru(node, U, bU, batch)
         else:
             self._step = loops.simple_rnn(node, U, batch)
 
