@@ -164,28 +164,57 @@ def run(
         Path | None,
         typer.Option("-o", "--out", metavar="OUT", help="A .npy, .npz or .csv file; by default CSV is printed."),
     ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-size",
+            metavar="N",
+            min=1,
+            help="Rows to read and compute at once; by default at most 4096, and so many that what the model computes "
+            "for them takes at most 64 MiB, or one row.",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", metavar="N", min=1, help="How many threads share the rows of a batch."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
     force: Force = False,
 ) -> None:
     """Predict from the sequences in a file.
+
+    The rows of .npy and .npz files are read, computed and written a batch at a time, so that they may be larger than
+    the memory. Work that takes longer than two seconds shows its progress on a terminal.
 
     \b
     Example:
       lstmconv run sine.safetensors windows.npy -o predictions.npy
       lstmconv run sine.safetensors windows.csv
+      lstmconv run sine.safetensors a-year.npy -o a-year-predicted.npy --batch-size 1000 --threads 2
     """
-    from . import array_files, bundle_file, output_paths, prediction
+    import sys
+
+    from . import array_files, array_rows, bundle_file, growing_files, output_paths, prediction, progress
 
     if out is not None:
         array_files.check_suffix(out)
         output_paths.check_output(out, force, bundle, input_file)
     model = bundle_file.load_bundle(bundle)
+    names = model.output_names
     if out is not None:
-        array_files.check_number(len(model.output_names), out)
-    outputs = prediction.named_outputs(model, array_files.read_inputs(input_file, prediction.inputs_of(model)))
-    if out is None:
-        print_result(array_files.csv_texts(outputs))
-    else:
-        array_files.write_arrays(outputs, out, force)
+        array_files.check_number(len(names), out)
+    with array_rows.open_inputs(input_file, prediction.inputs_of(model)) as given:
+        rows = prediction.check_rows(model, given)
+        at_once = batch_size or prediction.rows_at_once(model, given, rows)
+        opened = growing_files.growing_file(out, names, rows, force) if out else growing_files.standard_output(names)
+        # Rows printed on the terminal would run into the line of the progress, and show it themselves.
+        shown = not quiet and (out is not None or not (sys.stdout and sys.stdout.isatty()))
+        with opened as output, progress.Progress(rows, shown) as bar:
+            done = 0
+            for count, arrays in prediction.predictions(model, given, rows, at_once, threads):
+                output.add(arrays, count)
+                done += count
+                bar.update(done)
 
 
 @app.command(

@@ -135,13 +135,14 @@ class Model:
         count = thread_count(threads, at_once) if at_once >= 2 * ROWS_PER_THREAD else 1
         if count > 1:
             at_once = -(-at_once // count)
-        if rows <= at_once or not self._splits(rows):
+        if rows <= at_once or not self.splits(rows):
             return self.pack(self._run(inputs))
         return self.pack(self._run_in_parts(inputs, rows, at_once, count))
 
-    def _splits(self, rows: int) -> bool:
-        """False where an output does not grow with the batch: a constant, say."""
-        return all(self.program.types[name].shape[0] in (None, rows) for name in self.bundle.graph.outputs)
+    def splits(self, rows: int) -> bool:
+        """Whether so many rows can be computed in parts; not where an output does not grow with them, as a constant."""
+        types = self.program.types
+        return all(types[name].shape[:1] in ((None,), (rows,)) for name in self.bundle.graph.outputs)
 
     def _run_in_parts(self, inputs: dict[str, Array], rows: int, at_once: int, threads: int) -> list[Array]:
         """The outputs, each in one array that the parts are written into: joining them would need two at a time."""
