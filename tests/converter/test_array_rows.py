@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import warnings
 import zipfile
 from contextlib import suppress
@@ -107,14 +108,14 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path, name: str, damage:
 
 
 def test_a_damaged_member_is_found_at_its_end(tmp_path: Path) -> None:
-    np.savez(tmp_path / "x.npz", x=np.ones((9, 3)))
+    np.savez(tmp_path / "x.npz", x=np.ones((9999, 3)))
     data = bytearray((tmp_path / "x.npz").read_bytes())
     data[300] ^= 1
     (tmp_path / "x.npz").write_bytes(data)
     with open_inputs(tmp_path / "x.npz", inputs("x")) as given:
-        given["x"].take(8)
+        given["x"].take(5000)
         with pytest.raises(InvalidFileError, match="Bad CRC-32"):
-            given["x"].take(1)
+            given["x"].take(4999)
 
 
 def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +136,7 @@ def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_mutated_files_read_as_they_do_whole(tmp_path: Path) -> None:
-    """Whatever the bytes are: the same numbers as when the file is read at once, or an error of ours from both."""
+    """Whatever the bytes are: the same numbers as when the file is read at once, or an error of ours."""
     rng = np.random.default_rng(0)
     seeds: list[tuple[str, bytes]] = []
     for name, save, array in (
@@ -153,16 +154,20 @@ def test_mutated_files_read_as_they_do_whole(tmp_path: Path) -> None:
             for _ in range(int(rng.integers(1, 4))):
                 data[int(rng.integers(len(data)))] = int(rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.integers(256)]))
             path.write_bytes(data[: int(rng.integers(len(data))) if rng.random() < 0.1 else None])
-            whole = rows = None
+            whole = None
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 with suppress(LstmconvError):
                     whole = np.asarray(read_inputs(path, inputs("x")))
                 if whole is not None and whole.ndim == 0:
                     continue
-                with suppress(LstmconvError):
+                try:
                     (rows,) = rows_read(path, at_once=2).values()
-            assert (rows is None) == (whole is None)
+                except LstmconvError as error:
+                    # Only here is the size that an archive claims for a member held against its array.
+                    assert whole is None or re.search(r" takes \d+ bytes, the file has ", str(error))
+                    continue
+            assert whole is not None
             np.testing.assert_array_equal(rows, whole)
 
 
