@@ -6,6 +6,7 @@ Modules that only some commands need are imported by those commands, so that the
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,6 +50,12 @@ InputFile = Annotated[
         readable=False,
     ),
 ]
+
+
+class Weights(StrEnum):
+    """What weights can be stored as, beside what they are."""
+
+    FLOAT16 = "float16"
 
 
 def _json_text(value: dict[str, Any]) -> str:
@@ -108,6 +115,14 @@ def export(
         bool,
         typer.Option("--deterministic", help="Take layers called with training=True as at inference, without dropout."),
     ] = False,
+    weights: Annotated[
+        Weights | None,
+        typer.Option(
+            "--weights",
+            metavar="float16",
+            help="Store the weights as float16, half the size, and show how far that moves each output.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write the bundle of a Keras model.
@@ -118,14 +133,16 @@ def export(
     Example:
       lstmconv export sine.keras -o sine.safetensors
       lstmconv export weights-of-2017.h5 --config architecture.json
+      lstmconv export sine.keras -o small.safetensors --weights float16
     """
     from . import conversion, inspection, output_paths
 
     out = out or output_paths.bundle_path(model)
     output_paths.check_output(out, force, model, *([config] if config else []))
     made = conversion.export(
-        model, out, config=config, force=force, allow_nonfinite=allow_nonfinite, deterministic=deterministic
-    )
+        model, out, config=config, force=force, allow_nonfinite=allow_nonfinite, deterministic=deterministic,
+        weights=None if weights is None else weights.value,
+    )  # fmt: skip
     for warning in made.warnings:
         print_note("warning", warning)
     report = inspection.export_report(made, out)

@@ -149,12 +149,12 @@ def test_mutated_files_read_as_they_do_whole(tmp_path: Path) -> None:
         seeds.append((name, file.getvalue()))
     for name, seed in seeds:
         path = tmp_path / name
-        for _ in range(400):
+        for _ in range(150):
             data = bytearray(seed)
             for _ in range(int(rng.integers(1, 4))):
                 data[int(rng.integers(len(data)))] = int(rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.integers(256)]))
             path.write_bytes(data[: int(rng.integers(len(data))) if rng.random() < 0.1 else None])
-            whole = None
+            whole, refused = None, ""
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 with suppress(LstmconvError):
@@ -164,10 +164,11 @@ def test_mutated_files_read_as_they_do_whole(tmp_path: Path) -> None:
                 try:
                     (rows,) = rows_read(path, at_once=2).values()
                 except LstmconvError as error:
-                    # Only here is the size that an archive claims for a member held against its array.
-                    assert whole is None or re.search(r" takes \d+ bytes, the file has ", str(error))
-                    continue
-            assert whole is not None
+                    refused = str(error)
+            if refused:
+                # Only here is the size that an archive claims for a member held against its array.
+                assert whole is None or re.search(r" takes \d+ bytes, the file has ", refused)
+                continue
             np.testing.assert_array_equal(rows, whole)
 
 
