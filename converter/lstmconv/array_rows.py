@@ -25,6 +25,8 @@ from .array_files import NOT_AN_NPZ, Header, check_kind, first_line, npz_members
 from .errors import FileAccessError, InvalidFileError, LimitError, printable
 from .keras_file.read_bytes import changed, changed_while_read, open_regular
 
+AT_ONCE = 2**20  # bytes: members of archives are read into a buffer of this size, and copied
+
 
 class HeldRows:
     """The rows of an array in memory."""
@@ -89,7 +91,7 @@ class FileRows:
         memory = rows.reshape(-1).view(np.uint8).data
         with self._source.reading(self._shown):
             while memory:
-                read = self._stream.readinto(memory)  # type: ignore[attr-defined]  # typeshed has it on no common class
+                read = self._stream.readinto(memory[:AT_ONCE])  # type: ignore[attr-defined]  # typeshed has it on no common class
                 if not read:
                     raise EOFError("it is too short")
                 memory = memory[read:]

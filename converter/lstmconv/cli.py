@@ -230,6 +230,7 @@ def run(
             done = 0
             for count, arrays in prediction.predictions(model, given, rows, at_once, threads):
                 output.add(arrays, count)
+                del arrays  # or they would be held while the next are computed
                 done += count
                 bar.update(done)
 
