@@ -6,6 +6,7 @@ Modules that only some commands need are imported by those commands, so that the
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,6 +50,12 @@ InputFile = Annotated[
         readable=False,
     ),
 ]
+
+
+class Weights(StrEnum):
+    """What weights can be stored as, beside what they are."""
+
+    FLOAT16 = "float16"
 
 
 def _json_text(value: dict[str, Any]) -> str:
@@ -108,6 +115,14 @@ def export(
         bool,
         typer.Option("--deterministic", help="Take layers called with training=True as at inference, without dropout."),
     ] = False,
+    weights: Annotated[
+        Weights | None,
+        typer.Option(
+            "--weights",
+            metavar="float16",
+            help="Store the weights as float16, half the size, and show how far that moves each output.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write the bundle of a Keras model.
@@ -118,14 +133,16 @@ def export(
     Example:
       lstmconv export sine.keras -o sine.safetensors
       lstmconv export weights-of-2017.h5 --config architecture.json
+      lstmconv export sine.keras -o small.safetensors --weights float16
     """
     from . import conversion, inspection, output_paths
 
     out = out or output_paths.bundle_path(model)
     output_paths.check_output(out, force, model, *([config] if config else []))
     made = conversion.export(
-        model, out, config=config, force=force, allow_nonfinite=allow_nonfinite, deterministic=deterministic
-    )
+        model, out, config=config, force=force, allow_nonfinite=allow_nonfinite, deterministic=deterministic,
+        weights=None if weights is None else weights.value,
+    )  # fmt: skip
     for warning in made.warnings:
         print_note("warning", warning)
     report = inspection.export_report(made, out)
@@ -164,28 +181,58 @@ def run(
         Path | None,
         typer.Option("-o", "--out", metavar="OUT", help="A .npy, .npz or .csv file; by default CSV is printed."),
     ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-size",
+            metavar="N",
+            min=1,
+            help="Rows to read and compute at once; by default at most 4096, and so many that what the model computes "
+            "for them takes at most 64 MiB, or one row.",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", metavar="N", min=1, help="How many threads share the rows of a batch."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
     force: Force = False,
 ) -> None:
     """Predict from the sequences in a file.
+
+    The rows of .npy and .npz files are read, computed and written a batch at a time, so that they may be larger than
+    the memory. Work that takes longer than two seconds shows its progress on a terminal.
 
     \b
     Example:
       lstmconv run sine.safetensors windows.npy -o predictions.npy
       lstmconv run sine.safetensors windows.csv
+      lstmconv run sine.safetensors a-year.npy -o a-year-predicted.npy --batch-size 1000 --threads 2
     """
-    from . import array_files, bundle_file, output_paths, prediction
+    import sys
+
+    from . import array_files, array_rows, bundle_file, growing_files, output_paths, prediction, progress
 
     if out is not None:
         array_files.check_suffix(out)
         output_paths.check_output(out, force, bundle, input_file)
     model = bundle_file.load_bundle(bundle)
+    names = model.output_names
     if out is not None:
-        array_files.check_number(len(model.output_names), out)
-    outputs = prediction.named_outputs(model, array_files.read_inputs(input_file, prediction.inputs_of(model)))
-    if out is None:
-        print_result(array_files.csv_texts(outputs))
-    else:
-        array_files.write_arrays(outputs, out, force)
+        array_files.check_number(len(names), out)
+    with array_rows.open_inputs(input_file, prediction.inputs_of(model)) as given:
+        rows = prediction.check_rows(model, given)
+        at_once = batch_size or prediction.rows_at_once(model, given, rows)
+        opened = growing_files.growing_file(out, names, rows, force) if out else growing_files.standard_output(names)
+        # Rows printed on the terminal would run into the line of the progress, and show it themselves.
+        shown = not quiet and (out is not None or not (sys.stdout and sys.stdout.isatty()))
+        with opened as output, progress.Progress(rows, shown) as bar:
+            done = 0
+            for count, arrays in prediction.predictions(model, given, rows, at_once, threads):
+                output.add(arrays, count)
+                del arrays  # or they would be held while the next are computed
+                done += count
+                bar.update(done)
 
 
 @app.command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -141,21 +142,40 @@ def inspection_text(found: dict[str, Any]) -> str:
 
 
 def export_report(made: Conversion, out: Path) -> dict[str, Any]:
-    """What `lstmconv export` says of a bundle it has written, as a dict."""
+    """What `lstmconv export` says of a bundle it has written, as a dict.
+
+    With float16 weights it has "drift": for each output the largest difference (null where it has no bound) from the
+    model with its own weights, and that as a share of the output's largest magnitude.
+    """
     parameters = summary(made.graph)["parameters"]
+    drift = [{"output": d.output, "max_abs": _bounded(d.max_abs), "relative": _bounded(d.relative)} for d in made.drift]
     return {
         "bundle": str(out), "nodes": len(made.graph.nodes), "parameters": parameters,
         "source": made.source, "semantics": made.semantics, "warnings": list(made.warnings),
+        **({"drift": drift} if drift else {}),
     }  # fmt: skip
 
 
+def _bounded(number: float) -> float | None:
+    """A number as JSON can hold it."""
+    return number if isfinite(number) else None
+
+
 def export_text(report: dict[str, Any]) -> str:
-    """The dict of `export_report` as a line."""
+    """The dict of `export_report` as a line; with float16 weights, below it their drift as a table."""
     source = f"{report['source']['framework']} {report['source']['version']}"
-    return (
+    line = (
         f"wrote {printable(report['bundle'])}: {report['nodes']} nodes, {report['parameters']:,} parameters, "
         f"from {printable(source)}"
     )
+    if "drift" not in report:
+        return line
+    rows = [("output", "largest difference", "relative")]
+    for item in report["drift"]:
+        shown = ["unbounded" if item[key] is None else f"{item[key]:.3g}" for key in ("max_abs", "relative")]
+        rows.append((printable(item["output"], 60), shown[0], shown[1]))
+    heading = "The weights are stored as float16. What that moves, on the probes, in float64:"
+    return "\n".join([line, heading, *text_table(rows)])
 
 
 def _pairs(mapping: dict[str, str]) -> str:

@@ -65,7 +65,8 @@ class Bundle:
     """Everything a bundle file holds.
 
     Attributes:
-        source: where the model comes from: "framework", "version", and "sha256" of the file where there was one.
+        source: where the model comes from: "framework", "version", and "sha256" of the file where there was one;
+            "weights" is "float16" where they were rounded to it for storage.
         semantics: facts of the source framework's version that decided what the nodes say.
     """
 
