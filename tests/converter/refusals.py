@@ -83,6 +83,8 @@ UNSUPPORTED_CLASSES = (
     "TextVectorization", "Hashing", "HashedCrossing", "Discretization", "CategoryEncoding", "GroupQueryAttention",
     "Conv1DTranspose", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "ConvLSTM3D", "MaxPooling3D",
     "AveragePooling3D", "GlobalMaxPooling3D", "GlobalAveragePooling3D", "EinsumDense", "SpectralNormalization",
-    "RMSNormalization", "Resizing", "CenterCrop", "RandomFlip", "MelSpectrogram", "STFTSpectrogram", "Cropping2D",
+    "RMSNormalization", "Resizing", "CenterCrop", "RandomFlip", "MelSpectrogram", "STFTSpectrogram", "Pipeline",
+    "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D",
+    "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "Cropping2D",
     "Cropping3D", "UpSampling2D", "UpSampling3D", "ZeroPadding3D", "SpatialDropout3D", "ReversibleEmbedding",
 )  # fmt: skip

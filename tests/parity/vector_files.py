@@ -80,10 +80,12 @@ def difference(a: Any, b: Any) -> float:
     """The largest difference, of the scale of b; infinite where shapes differ, or only one is finite."""
     a, b = np.asarray(a).astype("float64"), np.asarray(b).astype("float64")
     finite = np.isfinite(b)
-    if a.shape != b.shape or not np.array_equal(a[~finite], b[~finite], equal_nan=True) or not np.isfinite(a[finite]).all():
+    if a.shape != b.shape or not np.array_equal(a[~finite], b[~finite], equal_nan=True):
         return float("inf")
-    scale = max(LEAST_SCALE, float(np.abs(b[finite]).max(initial=0)))
-    return float(np.abs(a - b)[finite].max(initial=0)) / scale
+    a, b = a[finite], b[finite]
+    if not np.isfinite(a).all():
+        return float("inf")
+    return float(np.abs(a - b).max(initial=0)) / max(LEAST_SCALE, float(np.abs(b).max(initial=0)))
 
 
 def classes(config: Any) -> set[str]:

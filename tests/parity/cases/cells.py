@@ -31,7 +31,7 @@ def rnn(cells: Cells, mask: bool = False, **options: Any) -> Case:
     def case() -> Any:
         x = sequence((steps, FEATURES))
         made = kl.RNN(cells(), return_state=True, **options)(kl.Masking()(x) if mask else x)
-        return keras.Model(x, made), pad
+        return keras.Model(x, keras.tree.flatten(made)), pad
 
     return case
 
@@ -44,7 +44,7 @@ def from_states(mask: bool) -> Case:
         states = [keras.Input((n,), name=name) for name, n in (("h", 3), ("c", 3), ("g", 2))]
         layer = kl.RNN([kl.LSTMCell(3), kl.GRUCell(2)], return_sequences=True, return_state=True)
         made = layer(kl.Masking()(x) if mask else x, initial_state=[states[:2], states[2]])
-        return keras.Model([x, *states], made), pad
+        return keras.Model([x, *states], keras.tree.flatten(made)), pad
 
     return case
 

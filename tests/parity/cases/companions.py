@@ -25,6 +25,7 @@ ON_SEQUENCES: dict[str, Options] = {
     "ELU": {"plain": {}, "alpha": {"alpha": 0.7}},
     "PReLU": {"plain": {}, "shared": {"shared_axes": [1]}},
     "Softmax": {"plain": {}, "axis": {"axis": 1}, "axis_list": {"axis": [-1]}, "axes": {"axis": [1, 2]}},
+    "Identity": {"plain": {}},
     "Dropout": {"plain": {"rate": 0.4}},
     "SpatialDropout1D": {"plain": {"rate": 0.4}},
     "GaussianDropout": {"plain": {"rate": 0.4}},
@@ -137,6 +138,7 @@ def rows_before() -> Any:
 
 def dashed(name: str) -> str:
     """SeparableConv1D → separable-conv1d."""
+    name = name.replace("ReLU", "Relu").replace("PRe", "Pre")
     return "".join(f"-{c.lower()}" if c.isupper() and not name[i - 1].isupper() and i and not name[i - 1].isdigit()
                    else c.lower() for i, c in enumerate(name))  # fmt: skip
 

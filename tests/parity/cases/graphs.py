@@ -45,12 +45,12 @@ def shared_masked() -> Any:
 
 
 def nested() -> Any:
-    """A Functional in a Sequential in a Functional, called twice."""
+    """A Functional in a Sequential in a Functional, the Sequential called twice."""
     inner_x = keras.Input((None, 3))
     inner = keras.Model(inner_x, kl.Add()([kl.LSTM(3, return_sequences=True)(inner_x), inner_x]), name="inner")
     middle = keras.Sequential([kl.Dense(3), inner, kl.Dense(3, activation="tanh")], name="middle")
     x = sequence((None, 3))
-    return keras.Model(x, [kl.GRU(2)(middle(middle(x))), inner(x)])
+    return keras.Model(x, [kl.GRU(2)(middle(middle(x))), middle(x)])
 
 
 def nested_masked() -> Any:

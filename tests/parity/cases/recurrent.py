@@ -61,8 +61,11 @@ def from_states(kind: str, **options: Any) -> Case:
 def activation(name: str) -> Case:
     """The activation in each slot of each cell."""
 
+    # exp of exp of … leaves the numbers there are within some steps
+    steps = 2 if name == "exponential" else None
+
     def case() -> Any:
-        x = sequence()
+        x = sequence((steps, FEATURES))
         layers = [
             *(made(UNITS, activation=name, return_sequences=True) for made in KINDS.values()),
             *(made(UNITS, recurrent_activation=name, return_sequences=True) for made in (kl.LSTM, kl.GRU)),
