@@ -25,11 +25,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / part) for part in ("runtime", "converter", "tests/parity")]
 
-import keras
-import numpy as np
-from cases import CASES
-from cases.building import ROWS, STEPS, valid_steps
-from lstmconv.parity.engines import EngineMissing, arguments, float64_twin
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+from cases import CASES  # noqa: E402
+from cases.building import ROWS, STEPS, valid_steps  # noqa: E402
+from lstmconv.parity.engines import EngineMissing, arguments, float64_twin  # noqa: E402
 
 FOLDER = ROOT / "tests" / "vectors" / "parity"
 LIMIT = 40_000  # bytes of one file

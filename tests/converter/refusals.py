@@ -24,7 +24,12 @@ class Refused(NamedTuple):
 
 QUANTISED = {"module": "keras", "class_name": "QuantizedDTypePolicy", "config": {"name": "int8_from_float32"}}
 CHANNELS_FIRST = Refused("data_format", "channels_first")
-CELL = {"module": "my.cells", "class_name": "PeepholeCell", "config": {"units": 2}, "registered_name": "my>PeepholeCell"}
+CELL = {
+    "module": "my.cells",
+    "class_name": "PeepholeCell",
+    "config": {"units": 2},
+    "registered_name": "my>PeepholeCell",
+}
 LOOP = [Refused("time_major", True)]
 GATED = [
     *LOOP, Refused("activation", "threshold"), Refused("recurrent_activation", "threshold"),
@@ -80,7 +85,7 @@ REFUSED: dict[str, list[Refused]] = {
 # Classes of keras.layers that have no handler.
 UNSUPPORTED_CLASSES = (
     "Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "StringLookup", "IntegerLookup",
-    "TextVectorization", "Hashing", "HashedCrossing", "Discretization", "CategoryEncoding", "GroupQueryAttention",
+    "TextVectorization", "Hashing", "HashedCrossing", "Discretization", "CategoryEncoding", "GroupedQueryAttention",
     "Conv1DTranspose", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "ConvLSTM3D", "MaxPooling3D",
     "AveragePooling3D", "GlobalMaxPooling3D", "GlobalAveragePooling3D", "EinsumDense", "SpectralNormalization",
     "RMSNormalization", "Resizing", "CenterCrop", "RandomFlip", "MelSpectrogram", "STFTSpectrogram", "Pipeline",

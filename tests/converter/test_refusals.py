@@ -23,8 +23,8 @@ from lstmconv.layers.operations import OPERATIONS
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "parity")]
 
-from refusals import QUANTISED, REFUSED, UNSUPPORTED_CLASSES, Refused
-from vector_files import NAMES, Vector, classes, read_vector
+from refusals import QUANTISED, REFUSED, UNSUPPORTED_CLASSES, Refused  # noqa: E402
+from vector_files import NAMES, Vector, classes, read_vector  # noqa: E402
 
 SETTINGS = [(name, refused) for name, table in REFUSED.items() for refused in table]
 OUTER: set[str] = set()  # classes found outside others
@@ -143,8 +143,11 @@ def test_a_class_without_a_handler_is_refused(cls: str, tmp_path: Path) -> None:
     assert f"layer '{name}' ({cls})" in str(error)
 
 
-@pytest.mark.parametrize(("option", "value"), [("sparse", True), ("ragged", True), ("optional", True),
-                                               ("dtype", "string"), ("dtype", "complex64"), ("mystery", 1)])  # fmt: skip
+INPUTS = [("sparse", True), ("ragged", True), ("optional", True), ("dtype", "string"), ("dtype", "complex64"),
+          ("mystery", 1)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("option", "value"), INPUTS)
 def test_an_input_is_refused(option: str, value: Any, tmp_path: Path) -> None:
     vector, config, layer = changed("InputLayer")
     layer["config"][option] = value
@@ -206,7 +209,9 @@ def save(model: Any, folder: Path) -> Path:
 
 
 def test_a_lambda_is_refused(keras: Any, tmp_path: Path) -> None:
-    model = keras.Sequential([keras.Input((4, 2)), keras.layers.LSTM(2), keras.layers.Lambda(lambda x: x * 2, name="f")])
+    model = keras.Sequential(
+        [keras.Input((4, 2)), keras.layers.LSTM(2), keras.layers.Lambda(lambda x: x * 2, name="f")]
+    )
     assert "layer 'f' (Lambda)" in str(refusal(save(model, tmp_path), tmp_path))
 
 

@@ -1,4 +1,4 @@
-"""Bidirectional: how the directions are merged, with sequences, states, masks, initial states, other backward layers."""
+"""Bidirectional: merging the directions, with sequences, states, masks, initial states, other backward layers."""
 
 from __future__ import annotations
 

@@ -83,9 +83,7 @@ def sequence_to_sequence() -> Any:
 
 def sequence_to_sequence_attention() -> Any:
     source, target = keras.Input((STEPS, 2), name="source"), keras.Input((4, 2), name="target")
-    encoded, h, c, hb, cb = kl.Bidirectional(kl.LSTM(2, return_sequences=True, return_state=True))(
-        kl.Masking()(source)
-    )
+    encoded, h, c, hb, cb = kl.Bidirectional(kl.LSTM(2, return_sequences=True, return_state=True))(kl.Masking()(source))
     states = [kl.Concatenate()([h, hb]), kl.Concatenate()([c, cb])]
     decoded = kl.LSTM(4, return_sequences=True)(target, initial_state=states)
     context = kl.Attention()([decoded, encoded])

@@ -17,7 +17,8 @@ Expressions = dict[str, Callable[[Any, Any], Any]]  # of x (B, 4, 3) and y (B, 4
 TABLE: dict[str, Expressions] = {
     "arithmetic": {
         "add": lambda x, y: x + y, "add_number": lambda x, y: x + 0.5, "subtract": lambda x, y: x - y,
-        "from_number": lambda x, y: 1 - x, "multiply": lambda x, y: x * y, "divide": lambda x, y: ops.divide(x, 1.5 + y * y),
+        "from_number": lambda x, y: 1 - x, "multiply": lambda x, y: x * y,
+        "divide": lambda x, y: ops.divide(x, 1.5 + y * y),
         "power": lambda x, y: abs(x) ** 1.5, "negative": lambda x, y: -x, "absolute": lambda x, y: abs(x),
         "array": lambda x, y: x * np.array([1.0, 2.0, 3.0], "float32"),
         "maximum": lambda x, y: ops.maximum(x, y), "minimum": lambda x, y: ops.minimum(x, 0.3),
