@@ -1,8 +1,9 @@
-"""Writes tests/vectors/parity: what Keras computes for the models of tests/parity/cases.py.
+"""Writes tests/vectors/parity: what Keras computes for the models of tests/parity/cases.
 
-    python scripts/make_vectors.py [CASE…]        default: every case
+    python scripts/make_vectors.py [CASE…]        default: every case, and files of no case are removed
 
-One NAME.npz per case: `model`, the bytes of the .keras file; `input/N` and `output/N`, in Keras's order;
+One NAME.npz per case: `model`, the bytes of the .keras file, its members compressed; `input/N` and `output/N`, in
+Keras's order; `exact/N`, what Keras computes for the same weights with every layer in float64, where it does;
 `versions`, JSON. The same versions of Keras and its backend on the same processor give the same bytes.
 """
 
@@ -21,34 +22,56 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "parity"))
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / part) for part in ("runtime", "converter", "tests/parity")]
 
-import keras
-import numpy as np
-from cases import CASES
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+from cases import CASES  # noqa: E402
+from cases.building import ROWS, STEPS, valid_steps  # noqa: E402
+from lstmconv.parity.engines import EngineMissing, arguments, float64_twin  # noqa: E402
 
-FOLDER = Path(__file__).parent.parent / "tests" / "vectors" / "parity"
-ROWS, STEPS = 3, 7
-LIMIT = 40_000
+FOLDER = ROOT / "tests" / "vectors" / "parity"
+LIMIT = 40_000  # bytes of one file
+IDS = 6
 SHARED = re.compile(rb'("shared_object_id": )(\d+)')
 
 
 def seed_weights(model: keras.Model, random: np.random.Generator) -> None:
     """Weights that leave gates neither idle nor saturated; variances are positive."""
     for weight in model.weights:
-        if "seed_generator" in weight.path:
+        if "seed_generator" in weight.path or "int" in str(weight.dtype):
             continue
-        fan_in = weight.shape[-2] if len(weight.shape) > 1 else 4
+        fan_in = np.prod(weight.shape[:-1]) if len(weight.shape) > 1 else 4
         value = random.standard_normal(weight.shape) / np.sqrt(fan_in)
-        weight.assign(np.abs(value) + 0.5 if "variance" in weight.path else value)
+        positive = any(word in weight.path for word in ("variance", "stddev"))
+        weight.assign(np.abs(value) + 0.5 if positive else value)
+    finalize(model)
+
+
+def finalize(model: keras.Model) -> None:
+    """Lets the layers that keep something made of their weights make it anew."""
+    for layer in model._flatten_layers():
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
 
 
 def draw_inputs(model: keras.Model, random: np.random.Generator) -> list[Any]:
     """One array per Input layer; open sizes become STEPS."""
     return [
-        random.standard_normal((ROWS, *(STEPS if n is None else n for n in tensor.shape[1:]))).astype(tensor.dtype)
+        draw(random, (ROWS, *(STEPS if n is None else n for n in tensor.shape[1:])), tensor.dtype)
         for tensor in model.inputs
     ]
+
+
+def draw(random: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Any:
+    """Numbers, ids, or a mask with one row of each kind."""
+    if dtype == "bool":
+        valid = valid_steps(*shape[:2])
+        return valid if len(shape) == 2 else random.random(shape) < 0.7
+    if dtype.startswith("int"):
+        return random.integers(1, IDS, shape).astype(dtype)
+    return random.standard_normal(shape).astype("float32" if dtype == "bfloat16" else dtype)
 
 
 def saved(model: keras.Model) -> bytes:
@@ -65,8 +88,7 @@ def saved(model: keras.Model) -> bytes:
                 if info.filename == "config.json":
                     content = renumbered(content)
                 plain = zipfile.ZipInfo(info.filename)
-                plain.compress_type = info.compress_type
-                new.writestr(plain, content)
+                new.writestr(plain, content, zipfile.ZIP_DEFLATED, 9)
     return data.getvalue()
 
 
@@ -83,35 +105,76 @@ def flat(outputs: Any) -> list[Any]:
     return [one for item in outputs for one in flat(item)] if isinstance(outputs, list | tuple) else [outputs]
 
 
+def predicted(model: keras.Model, inputs: list[Any]) -> list[Any]:
+    """The outputs as NumPy arrays; bfloat16, which NumPy has not, as float32."""
+    given = arguments(model, dict(zip([tensor.name for tensor in model.inputs], inputs, strict=True)))
+    if len(inputs[0]):
+        made = model.predict(given, batch_size=len(inputs[0]), verbose=0)
+    else:
+        made = of_no_rows(model, given)
+    arrays = [np.asarray(array) for array in flat(made)]
+    return [array.astype("float32") if "bfloat16" in str(array.dtype) else array for array in arrays]
+
+
+def of_no_rows(model: keras.Model, x: Any) -> Any:
+    """What the graph of the model makes of an empty batch, which `predict` refuses."""
+    import tensorflow
+
+    signature = tensorflow.TensorSpec((None, *x.shape[1:]), x.dtype)
+    return tensorflow.function(lambda given: model(given, training=False), input_signature=[signature])(x)
+
+
+def exact(model: keras.Model, inputs: list[Any]) -> dict[int, Any]:
+    """The outputs of the model in float64; none for a model of another dtype than float32, or one part of which stays
+    behind: what is done to the inputs alone, and casts."""
+    if any(policy != "float32" for policy in {layer.dtype_policy.name for layer in model._flatten_layers()}):
+        return {}
+    try:
+        twin = float64_twin(model)
+    except EngineMissing:
+        return {}
+    return {index: array for index, array in enumerate(predicted(twin, inputs)) if array.dtype == "float64"}
+
+
 def make(name: str) -> dict[str, Any]:
     """The arrays of one vector."""
     keras.backend.clear_session()  # layer names count up otherwise, and depend on the cases before
+    keras.utils.set_random_seed(0)
     random = np.random.default_rng(zlib.crc32(name.encode()))
     built = CASES[name]()
-    model, inputs = built if isinstance(built, tuple) else (built, None)
+    model, change = built if isinstance(built, tuple) else (built, None)
     seed_weights(model, random)
-    inputs = inputs or draw_inputs(model, random)
-    outputs = flat(model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0))
+    inputs = draw_inputs(model, random)
+    if change is not None:
+        inputs = change(inputs)
+    data = saved(model)
+    outputs = predicted(model, inputs)
     versions = {"keras": keras.__version__, "backend": keras.backend.backend(), "python": platform.python_version()}
     if keras.backend.backend() == "tensorflow":
         import tensorflow
 
         versions["tensorflow"] = tensorflow.__version__
     return {
-        "model": np.frombuffer(saved(model), np.uint8),
+        "model": np.frombuffer(data, np.uint8),
         **{f"input/{index}": np.asarray(array) for index, array in enumerate(inputs)},
-        **{f"output/{index}": np.asarray(array) for index, array in enumerate(outputs)},
+        **{f"output/{index}": array for index, array in enumerate(outputs)},
+        **{f"exact/{index}": array for index, array in exact(model, inputs).items()},
         "versions": np.array(json.dumps(versions)),
     }
 
 
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in sys.argv[1:] or CASES:
+    names = sys.argv[1:] or list(CASES)
+    if not sys.argv[1:]:
+        for path in FOLDER.glob("*.npz"):
+            if path.stem not in CASES:
+                path.unlink()
+    for name in names:
         path = FOLDER / f"{name}.npz"
         np.savez_compressed(path, **make(name))
         size = path.stat().st_size
-        print(f"{size:7,d}  {path.name}")
+        print(f"{size:7,d}  {path.name}", flush=True)
         if size > LIMIT:
             sys.exit(f"{path.name} is larger than {LIMIT:,} bytes: make the model smaller")
 

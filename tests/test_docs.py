@@ -17,7 +17,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 VECTORS = ROOT / "tests" / "vectors"
 DOCUMENTS = [
-    "README.md", "CHANGELOG.md", "SECURITY.md", "docs/decisions.md", "runtime/README.md", "runtime/FORMAT.md",
+    "README.md", "CHANGELOG.md", "SECURITY.md", "docs/decisions.md", "docs/support.md",
+    "docs/onnx-cross-check.md", "runtime/README.md", "runtime/FORMAT.md",
 ]  # fmt: skip
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -129,9 +129,9 @@ def _open_layers(model: KerasModel) -> None:
     items = [item for item in model.config["layers"] if not is_operation(item)]
     names = []
     for item in items:
-        class_name, config, _ = described(model.where, item)
-        name = item.get("name") or (config.get("name") if type(config) is dict else None)
-        if type(name) is not str or not name or len(name) > 1000:
+        name = _name(item)
+        class_name, _, _ = described(f"layer '{printable(name)}'" if name else model.where, item)
+        if not name or len(name) > 1000:
             raise InvalidFileError(
                 f"{model.where}: a layer of class '{printable(class_name)}' has no name", "E_CONFIG_TYPE"
             )

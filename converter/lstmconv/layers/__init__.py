@@ -42,6 +42,7 @@ HANDLERS: dict[str, Handler] = {
     "Dot": merging.dot,
     "Dense": core.dense,
     "Activation": activations.activation_layer,
+    "Identity": core.identity,
     "Dropout": core.identity,
     "ReLU": activations.activation_layer,
     "LeakyReLU": activations.activation_layer,

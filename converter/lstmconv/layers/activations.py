@@ -59,8 +59,18 @@ def read_activation(config: Config, key: str, build: Builder, default: str = "li
     """The activation of one slot of a layer: a name, or the config of an activation layer used as a function.
 
     Raises:
-        UnsupportedError: it is not in the table, or computes in another dtype than the layer.
+        UnsupportedError: it is not in the table, computes in another dtype than the layer, or changes the size.
     """
+    made = _read(config, key, build, default)
+    if made.name == "glu":
+        raise UnsupportedError(
+            f"{config.where}: {key} 'glu' halves the layer's last axis; it is supported as a layer of its own",
+            "E_UNSUPPORTED_ACTIVATION",
+        )
+    return made
+
+
+def _read(config: Config, key: str, build: Builder, default: str = "linear") -> Activation:
     from ..graph import compute_dtype
 
     value = config.raw(key, default)
@@ -135,7 +145,7 @@ def _softmax(config: Config, build: Builder) -> Activation:
 
 
 def _activation(config: Config, build: Builder) -> Activation:
-    return read_activation(config, "activation", build)
+    return _read(config, "activation", build)
 
 
 LAYERS = {"ReLU": _relu, "LeakyReLU": _leaky_relu, "ELU": _elu, "Softmax": _softmax, "Activation": _activation}

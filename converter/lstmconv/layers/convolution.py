@@ -43,10 +43,7 @@ def read_window(layer: Layer, space: int, causal: bool = False) -> Window:
 
 def _read_output(layer: Layer) -> tuple[bool, Activation]:
     """use_bias and activation."""
-    activation = read_activation(layer.config, "activation", layer.build)
-    if activation.name == "glu":
-        raise layer.unsupported("activation 'glu' changes the number of filters", "E_UNSUPPORTED_ACTIVATION")
-    return layer.config.flag("use_bias", True), activation
+    return layer.config.flag("use_bias", True), read_activation(layer.config, "activation", layer.build)
 
 
 def _space(layer: Layer) -> int:

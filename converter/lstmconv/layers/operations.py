@@ -447,6 +447,6 @@ OPERATIONS: dict[tuple[str, str], Handler] = {
     **{
         ("nn", "".join(part.capitalize() for part in name.split("_"))): activation(name)
         for name in (*PLAIN, "hard_sigmoid")
-        if name not in ("linear", "tanh", "exponential", "swish", "hard_swish", "glu", "squareplus")
+        if name not in ("linear", "tanh", "exponential", "swish", "hard_swish", "glu", "squareplus", "mish")
     },
 }

@@ -117,7 +117,8 @@ def engine_of_keras(model: Any, runtime: Model) -> Engine:
         reset_states(model)
         fixed = model.inputs[0].shape[0]  # the batch size a stateful model is built with
         with _quiet():
-            made = model.predict(arguments(model, inputs, runtime), batch_size=fixed or ROWS, verbose=0)
+            given = {name: inputs[name] for name in runtime.input_names}
+            made = model.predict(arguments(model, given), batch_size=fixed or ROWS, verbose=0)
         if isinstance(made, dict):
             made = [made[key] for key in runtime.output_names]
         return [_as_numpy(y) for y in (made if isinstance(made, list | tuple) else [made])]
@@ -125,11 +126,11 @@ def engine_of_keras(model: Any, runtime: Model) -> Engine:
     return evaluate
 
 
-def arguments(model: Any, inputs: Mapping[str, Array], runtime: Model) -> Any:
-    """The inputs as a Keras model takes them: an array, a list, or a dict where it was built with one."""
+def arguments(model: Any, inputs: Mapping[str, Array]) -> Any:
+    """The inputs, in the model's order, as a Keras model takes them: an array, a list, or a dict if built with one."""
     if isinstance(functional(model)._inputs_struct, dict):
         return dict(inputs)
-    given = [inputs[name] for name in runtime.input_names]
+    given = list(inputs.values())
     return given[0] if len(given) == 1 else given
 
 
@@ -237,15 +238,27 @@ def keras_in_float64(subject: Subject) -> Engine:
     Raises:
         EngineMissing: Keras cannot rebuild this model in float64.
     """
-    keras, model = import_quietly("keras"), subject.keras
+    return engine_of_keras(float64_twin(subject.keras), subject.runtime)
+
+
+def float64_twin(model: Any) -> Any:
+    """A Keras model with the same weights, every layer of which computes in float64.
+
+    Raises:
+        EngineMissing: Keras cannot rebuild this model in float64.
+    """
+    keras = import_quietly("keras")
     try:
         with _quiet():
             config = _in_float64(keras.saving.serialize_keras_object(model))
             twin = keras.saving.deserialize_keras_object(config)
             twin.set_weights([_as_numpy(array) for array in model.get_weights()])
+            for layer in twin._flatten_layers():
+                if hasattr(layer, "finalize_state"):  # Normalization keeps a copy of its statistics
+                    layer.finalize_state()
     except Exception as error:
         raise EngineMissing(f"Keras cannot rebuild the model in float64: {_first_line(error)}") from None
-    return engine_of_keras(twin, subject.runtime)
+    return twin
 
 
 def _in_float64(config: Any) -> Any:

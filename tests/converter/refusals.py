@@ -1,0 +1,95 @@
+"""Settings that well-formed Keras files can have and this version refuses: REFUSED, by class.
+
+Read by the tests, which prove each line, and by scripts/make_docs, which prints them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Refused(NamedTuple):
+    """A setting that is refused.
+
+    Attributes:
+        option: the key in the layer's config, with dots into what is inside.
+        value: an example.
+        shown: how the documents put it, where the value does not speak for itself.
+    """
+
+    option: str
+    value: Any
+    shown: str = ""
+
+
+QUANTISED = {"module": "keras", "class_name": "QuantizedDTypePolicy", "config": {"name": "int8_from_float32"}}
+CHANNELS_FIRST = Refused("data_format", "channels_first")
+CELL = {
+    "module": "my.cells",
+    "class_name": "PeepholeCell",
+    "config": {"units": 2},
+    "registered_name": "my>PeepholeCell",
+}
+LOOP = [Refused("time_major", True)]
+GATED = [
+    *LOOP, Refused("activation", "threshold"), Refused("recurrent_activation", "threshold"),
+    Refused("activation", "glu"),
+]  # fmt: skip
+QUANTISABLE = [Refused("lora_rank", 4), Refused("quantization_config", {"module": "keras"}, "quantization_config")]
+WINDOW = [CHANNELS_FIRST, Refused("padding", "reflect")]
+
+REFUSED: dict[str, list[Refused]] = {
+    "LSTM": GATED,
+    "GRU": GATED,
+    "SimpleRNN": [*LOOP, Refused("activation", "threshold"), Refused("activation", "glu")],
+    "RNN": [*LOOP, Refused("cell", CELL, "cell of another class")],
+    "StackedRNNCells": [Refused("reverse_state_order", True)],
+    "Bidirectional": [Refused("merge_mode", "max")],
+    "Embedding": QUANTISABLE,
+    "Dense": [*QUANTISABLE, Refused("activation", "threshold"), Refused("activation", "glu")],
+    "Activation": [Refused("activation", "threshold"), Refused("activation", "my_function")],
+    "Softmax": [Refused("axis", 0)],
+    "Concatenate": [Refused("axis", 0)],
+    "Dot": [Refused("axes", [0, 0])],
+    "Conv1D": [*WINDOW, Refused("activation", "glu"), Refused("lora_rank", 4)],
+    "Conv2D": [*WINDOW, Refused("padding", "causal"), Refused("activation", "glu")],
+    "DepthwiseConv1D": WINDOW,
+    "DepthwiseConv2D": WINDOW,
+    "SeparableConv1D": WINDOW,
+    "SeparableConv2D": WINDOW,
+    "ConvLSTM1D": [*WINDOW, Refused("recurrent_activation", "threshold")],
+    "ConvLSTM2D": [*WINDOW, Refused("recurrent_activation", "threshold")],
+    "MaxPooling1D": WINDOW,
+    "MaxPooling2D": WINDOW,
+    "AveragePooling1D": WINDOW,
+    "AveragePooling2D": WINDOW,
+    "GlobalMaxPooling1D": [CHANNELS_FIRST],
+    "GlobalMaxPooling2D": [CHANNELS_FIRST],
+    "GlobalAveragePooling1D": [CHANNELS_FIRST],
+    "GlobalAveragePooling2D": [CHANNELS_FIRST],
+    "BatchNormalization": [Refused("axis", [1, 2])],
+    "LayerNormalization": [Refused("axis", [0])],
+    "GroupNormalization": [Refused("axis", 0)],
+    "UnitNormalization": [Refused("axis", 0)],
+    "Normalization": [Refused("axis", 0)],
+    "Flatten": [Refused("data_format", "channels_middle")],
+    "Reshape": [Refused("target_shape", [0, 3])],
+    "ZeroPadding1D": [CHANNELS_FIRST],
+    "ZeroPadding2D": [CHANNELS_FIRST],
+    "Attention": [Refused("score_mode", "cosine")],
+    "MultiHeadAttention": [
+        Refused("sliding_window", 2), Refused("attention_axes", [1, 2]), Refused("output_shape", [2, 3]),
+    ],
+}  # fmt: skip
+
+# Classes of keras.layers that have no handler.
+UNSUPPORTED_CLASSES = (
+    "Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "StringLookup", "IntegerLookup",
+    "TextVectorization", "Hashing", "HashedCrossing", "Discretization", "CategoryEncoding", "GroupedQueryAttention",
+    "Conv1DTranspose", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "ConvLSTM3D", "MaxPooling3D",
+    "AveragePooling3D", "GlobalMaxPooling3D", "GlobalAveragePooling3D", "EinsumDense", "SpectralNormalization",
+    "RMSNormalization", "Resizing", "CenterCrop", "RandomFlip", "MelSpectrogram", "STFTSpectrogram", "Pipeline",
+    "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D",
+    "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "Cropping2D",
+    "Cropping3D", "UpSampling2D", "UpSampling3D", "ZeroPadding3D", "SpatialDropout3D", "ReversibleEmbedding",
+)  # fmt: skip
