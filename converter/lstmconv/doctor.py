@@ -207,11 +207,6 @@ def _upgrade(file: KerasFile, architecture: Any) -> dict[str, Any]:
 # --- in words ---------------------------------------------------------------------------------------------------------
 
 
-def short_lines(found: dict[str, Any]) -> list[str]:
-    """What `lstmconv inspect` says of an old file: who wrote it, and what today's Keras would do."""
-    return [f"written by {found['written_by']}", _today_line(found["today"])]
-
-
 def report_text(found: dict[str, Any]) -> str:
     """The page for people, in ASCII."""
     lines = [f"{printable(found['file'])}: {found['container']}, {found['bytes']:,} bytes"]
@@ -228,7 +223,7 @@ def report_text(found: dict[str, Any]) -> str:
         lines.append("  No. In the way:")
     for item in found["obstacles"]:
         lines += [f"  - {item['message']} [{item['code']}]", f"    What can be done: {item['advice']}."]
-    lines += ["", f"What would today's Keras ({VERSION}) do with it?", f"  {_today_line(found['today'])}"]
+    lines += ["", f"What would today's Keras ({VERSION}) do with it?", f"  {today_line(found['today'])}"]
     lines += [f"  - {reason}" for reason in found["today"]["reasons"]]
     if found["today"]["verdict"] == "refuses" or found["today"]["verdict"] == "differs":
         lines += ["", "Can it be brought back?"]
@@ -240,7 +235,8 @@ def report_text(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _today_line(today: dict[str, Any]) -> str:
+def today_line(today: dict[str, Any]) -> str:
+    """The dict of `forecast` as a line."""
     if today["verdict"] == "refuses":
         return f"Keras {VERSION} refuses it: {today['words']}"
     if today["verdict"] == "differs":

@@ -10,7 +10,7 @@ from lstmconv_runtime.graph import DTYPES, FLOATS, Graph, Node, Shape, Value
 from lstmconv_runtime.nodes import Input
 
 from .builder import Builder, Layer, Tensor
-from .calls import Call, flatten, map_tensors
+from .calls import Call, flatten, leaves, map_tensors
 from .config import Config
 from .errors import InvalidFileError, LimitError, UnsupportedError, printable
 from .functional import Numbers, Reference, reference, run_calls
@@ -318,12 +318,12 @@ def call_nested(inner: KerasModel, call: Call) -> Any:
                 f"{inner.where}: called with the argument '{printable(key)}'", "E_UNSUPPORTED_STRUCTURE"
             )
     inputs = list(flatten(call.args))
-    masks = list(flatten(call.kwargs.get("mask")))
-    if len(masks) == len(inputs):
-        pairs = zip(inputs, masks, strict=True)
-        inputs = [Tensor(x.value, inner.build.cast(inner.where, m.value, "bool")) for x, m in pairs]
-    elif masks:
-        raise UnsupportedError(f"{inner.where}: called with masks for some inputs only", "E_UNSUPPORTED_STRUCTURE")
+    masks = list(leaves(call.kwargs.get("mask")))
+    if masks not in ([], [None]) and len(masks) != len(inputs):
+        raise UnsupportedError(f"{inner.where}: its masks do not pair up with its inputs", "E_UNSUPPORTED_STRUCTURE")
+    for index, mask in enumerate(masks):
+        if isinstance(mask, Tensor):
+            inputs[index] = Tensor(inputs[index].value, inner.build.cast(inner.where, mask.value, "bool"))
     return call_model(inner, inputs)
 
 

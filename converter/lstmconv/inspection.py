@@ -25,7 +25,8 @@ def inspect_file(path: Path) -> dict[str, Any]:
     """The summary of a file; of a Keras file, the graph that its export would have.
 
     Keys: kind ("bundle" or "keras"), file, bytes, sha256, source, semantics, inputs, outputs, nodes, tensors,
-    parameters, warnings; of a bundle also format, digest and probes.
+    parameters, warnings; of a bundle also format, digest and probes; of a Keras file also written_by and today, which
+    says what today's Keras would do with it (`doctor.forecast`).
 
     Raises:
         LstmconvError, BundleError: the file cannot be read, or not be understood.
@@ -33,9 +34,13 @@ def inspect_file(path: Path) -> dict[str, Any]:
     data = read_bytes(path)
     about = {"file": str(path), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     if is_keras_file(data) or data[8:9] != b"{":  # what is neither gets the message of the Keras reader
-        conversion = convert(parse_keras_file(data, path.name), allow_nonfinite=True)
+        from . import doctor
+
+        file = parse_keras_file(data, path.name)
+        conversion = convert(file, allow_nonfinite=True)
         return {
-            "kind": "keras", **about, "source": conversion.source, "semantics": conversion.semantics,
+            "kind": "keras", **about, "written_by": doctor.written_by(conversion.source["version"]),
+            "today": doctor.forecast(file), "source": conversion.source, "semantics": conversion.semantics,
             **summary(conversion.graph), "warnings": list(conversion.warnings),
         }  # fmt: skip
     try:
@@ -110,6 +115,11 @@ def inspection_text(found: dict[str, Any]) -> str:
     source = found["source"]
     kind = f"bundle of format {found['format']}" if found["kind"] == "bundle" else f"Keras file ({source['container']})"
     facts = [("source", _pairs(source)), ("semantics", _pairs(found["semantics"]))]
+    if "today" in found:
+        from . import doctor
+
+        facts += [("written by", found["written_by"]), ("today", doctor.today_line(found["today"]))]
+        facts += [("", reason) for reason in found["today"]["reasons"]]
     facts += [("digest", found["digest"])] if "digest" in found else []
     facts += [("input", _value(item)) for item in found["inputs"]]
     facts += [("output", _value(item)) for item in found["outputs"]]

@@ -40,7 +40,7 @@ class Settings:
 
 
 FULL = Settings()
-QUICK = Settings(rounds=3, pause=0.03, burst=0.005, stream_burst=0.05, stream_steps=200, repeats=2, matrix=1024)
+QUICK = Settings(rounds=5, pause=0.03, burst=0.005, stream_burst=0.05, stream_steps=200, repeats=2, matrix=1024)
 
 
 @dataclass(frozen=True)
