@@ -51,7 +51,7 @@ def main() -> None:
         for name in whole["model_weights"]:
             whole.copy(whole["model_weights"][name], alone)
         alone.attrs.update(whole["model_weights"].attrs)
-    shards(folder / "sharded")
+    shards(folder.parent / "sharded")
 
 
 def shards(folder: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from lstmconv.errors import FileAccessError, InvalidFileError, LstmconvError
 
-VECTOR = Path(__file__).parents[2] / "vectors" / "keras_file" / "sharded"
+VECTOR = Path(__file__).parents[2] / "vectors" / "sharded"
 
 
 @pytest.fixture
