@@ -57,7 +57,7 @@ def cross_check(name: str) -> Row:
         return Row(name, "differs", "", f"it has {len(made)} outputs, the model {len(vector.outputs)}")
     pairs = list(zip(made, vector.outputs, strict=True))
     worst = max(difference(y, expected) for y, expected in pairs)
-    if worst <= (HALF_TOLERANCE if vector.halves else TOLERANCE):
+    if worst <= (HALF_TOLERANCE if vector.half else TOLERANCE):
         return Row(name, "agrees", f"{worst:.1e}", "")
     return Row(name, "differs", f"{worst:.1e}" if worst < float("inf") else "", why(pairs))
 
@@ -112,8 +112,8 @@ def document(rows: list[Row]) -> str:
         "",
         f"Made by `scripts/onnx_cross_check.py` with {versions}, Python {platform.python_version()}.",
         "",
-        f"Of {len(rows)} cases {count['agrees']} agree and {count['differs']} differ; {count['fails']} have no export that "
-        "runs.",
+        f"Of {len(rows)} cases {count['agrees']} agree, {count['differs']} differ, {count['fails']} have no "
+        "export that runs.",
         "",
         "| cases | what | reason |",
         "| --- | --- | --- |",
