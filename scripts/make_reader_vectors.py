@@ -12,6 +12,7 @@ from pathlib import Path
 
 import h5py
 import keras
+import numpy as np
 
 FOLDER = Path(__file__).parent.parent / "tests" / "vectors" / "keras_file"
 
@@ -50,6 +51,18 @@ def main() -> None:
         for name in whole["model_weights"]:
             whole.copy(whole["model_weights"][name], alone)
         alone.attrs.update(whole["model_weights"].attrs)
+    shards(folder / "sharded")
+
+
+def shards(folder: Path) -> None:
+    """Weights in files of at most 1,200 bytes, with the architecture and what Keras predicts."""
+    folder.mkdir(exist_ok=True)
+    lstms = [keras.layers.LSTM(6, return_sequences=True), keras.layers.LSTM(7)]
+    model = keras.Sequential([keras.Input((None, 3)), *lstms, keras.layers.Dense(2)])
+    model.save_weights(folder / "model.weights.json", max_shard_size=1200 / 1024**3)
+    (folder / "architecture.json").write_text(model.to_json())
+    x = np.random.default_rng(0).standard_normal((2, 4, 3)).astype("float32")
+    np.savez(folder / "predicted.npz", x=x, y=model.predict(x, verbose=0), made_by=f"keras {keras.__version__}")
 
 
 if __name__ == "__main__":

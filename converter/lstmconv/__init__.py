@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .conversion import Conversion, export
+    from .upgrading import Upgrade, upgrade
 
-__all__ = ["Conversion", "export"]
+__all__ = ["Conversion", "Upgrade", "export", "upgrade"]
 __version__ = "0.1.0"
+
+_MODULES = {"Conversion": "conversion", "export": "conversion", "Upgrade": "upgrading", "upgrade": "upgrading"}
 
 
 def __getattr__(name: str) -> Any:
     """Imports the converter when it is first used, so that `lstmconv --help` need not wait for it."""
-    if name in __all__:
-        from . import conversion
+    if name in _MODULES:
+        from importlib import import_module
 
-        return getattr(conversion, name)
+        return getattr(import_module(f".{_MODULES[name]}", __name__), name)
     raise AttributeError(f"module 'lstmconv' has no attribute {name!r}")

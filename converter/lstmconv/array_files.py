@@ -14,14 +14,13 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO, NamedTuple
 
 import numpy as np
 from lstmconv_runtime import InputError
 from lstmconv_runtime.graph import FLOATS, Array
 from lstmconv_runtime.nodes import Input
 
-from .atomic_file import publish
 from .errors import InvalidFileError, LimitError, UsageError, printable
 from .keras_file.read_bytes import read_bytes
 from .text_table import shape_text
@@ -57,10 +56,7 @@ def read_inputs(path: Path, inputs: list[Input]) -> Array | dict[str, Array]:
         UsageError: its kind does not suit the model.
         InputError: the columns of a CSV do not make up whole time steps.
     """
-    suffix = check_suffix(path)
-    if len(inputs) != 1 and suffix != ".npz":
-        names = ", ".join(printable(node.name, 40) for node in inputs)
-        raise UsageError(f"the model takes {len(inputs)} inputs: give them in one .npz, under the names {names}")
+    suffix = check_kind(path, inputs)
     data = read_bytes(path)
     shown = printable(path.name, 80)
     if suffix == ".npy":
@@ -73,6 +69,61 @@ def read_inputs(path: Path, inputs: list[Input]) -> Array | dict[str, Array]:
     return arrays
 
 
+def check_kind(path: Path, inputs: list[Input]) -> str:
+    """The suffix of a file of inputs.
+
+    Raises:
+        UsageError: this kind of file does not suit the model.
+    """
+    suffix = check_suffix(path)
+    if len(inputs) != 1 and suffix != ".npz":
+        names = ", ".join(printable(node.name, 40) for node in inputs)
+        raise UsageError(f"the model takes {len(inputs)} inputs: give them in one .npz, under the names {names}")
+    return suffix
+
+
+class Header(NamedTuple):
+    """What a `.npy` file says of its array."""
+
+    shape: tuple[int, ...]
+    fortran_order: bool
+    dtype: np.dtype[Any]
+
+
+def read_header(file: IO[bytes], size: int, shown: str) -> Header:
+    """The header of a `.npy` file of `size` bytes, read from its start up to the first byte of the array.
+
+    Raises:
+        InvalidFileError: not such a file; or it holds Python objects, or too few or too many bytes.
+    """
+    start = file.read(10)
+    if start[6:8] == b"\2\0":
+        start += file.read(2)
+    # NumPy refuses headers of more than 10,000 bytes, but only once it has read them.
+    start += file.read(min(int.from_bytes(start[8:], "little"), 2**16))
+    buffer = io.BytesIO(start)
+    try:
+        version = np.lib.format.read_magic(buffer)
+        if version == (1, 0):
+            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(buffer)
+        elif version == (2, 0):
+            shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(buffer)
+        else:
+            raise ValueError(f"its format {version[0]}.{version[1]} is not 1.0 or 2.0")
+    except Exception as error:  # the header is a Python literal: its parser raises much more than ValueError
+        raise InvalidFileError(f"{shown}: not a .npy array: {first_line(error)}", "E_ARRAY_FILE") from None
+    if dtype.kind not in "biuf":
+        raise InvalidFileError(f"{shown}: holds {printable(str(dtype), 60)}, not numbers", "E_ARRAY_DTYPE")
+    if any(size < 0 for size in shape):
+        raise InvalidFileError(f"{shown}: not a .npy array: its shape is {shape_text(shape)}", "E_ARRAY_FILE")
+    needed, there = math.prod(shape) * dtype.itemsize, size - len(start)
+    if needed != there:
+        raise InvalidFileError(
+            f"{shown}: {dtype} {shape_text(shape)} takes {needed} bytes, the file has {there}", "E_ARRAY_FILE"
+        )
+    return Header(shape, fortran_order, dtype)
+
+
 def parse_npy(data: bytes | memoryview, shown: str) -> Array:
     """The array of a `.npy` file; read-only, as it lies on the file's bytes.
 
@@ -80,28 +131,13 @@ def parse_npy(data: bytes | memoryview, shown: str) -> Array:
         InvalidFileError: not such a file; or it holds Python objects, or too few or too many bytes.
     """
     file = io.BytesIO(data)
-    try:
-        version = np.lib.format.read_magic(file)
-        if version == (1, 0):
-            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
-        elif version == (2, 0):
-            shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(file)
-        else:
-            raise ValueError(f"its format {version[0]}.{version[1]} is not 1.0 or 2.0")
-    except Exception as error:  # the header is a Python literal: its parser raises much more than ValueError
-        raise InvalidFileError(f"{shown}: not a .npy array: {_first_line(error)}", "E_ARRAY_FILE") from None
-    if dtype.kind not in "biuf":
-        raise InvalidFileError(f"{shown}: holds {printable(str(dtype), 60)}, not numbers", "E_ARRAY_DTYPE")
-    if any(size < 0 for size in shape):
-        raise InvalidFileError(f"{shown}: not a .npy array: its shape is {shape_text(shape)}", "E_ARRAY_FILE")
-    start, count = file.tell(), math.prod(shape)
-    needed, there = count * dtype.itemsize, len(data) - start
-    if needed != there:
-        raise InvalidFileError(
-            f"{shown}: {dtype} {shape_text(shape)} takes {needed} bytes, the file has {there}", "E_ARRAY_FILE"
-        )
-    flat: Array = np.frombuffer(data, dtype, count, start) if count else np.empty(0, dtype)
+    shape, fortran_order, dtype = read_header(file, len(data), shown)
+    count = math.prod(shape)
+    flat: Array = np.frombuffer(data, dtype, count, file.tell()) if count else np.empty(0, dtype)
     return flat.reshape(shape, order="F" if fortran_order else "C")
+
+
+NOT_AN_NPZ = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError)
 
 
 def parse_npz(data: bytes, shown: str) -> dict[str, Array]:
@@ -111,23 +147,32 @@ def parse_npz(data: bytes, shown: str) -> dict[str, Array]:
         InvalidFileError: not such a file, or one of its arrays is none.
         LimitError: its arrays would take more than MAX_ARRAY_BYTES.
     """
-    arrays: dict[str, Array] = {}
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = archive.infolist()
-            if sum(member.file_size for member in members) > MAX_ARRAY_BYTES:
+            members = npz_members(archive, shown)
+            if sum(member.file_size for member, _ in members.values()) > MAX_ARRAY_BYTES:
                 raise LimitError(f"{shown}: its arrays take more than {MAX_ARRAY_BYTES} bytes", "E_LIMIT_SIZE")
-            for member in members:
-                name = member.filename.removesuffix(".npy")
-                where = f"{shown}, array '{printable(name, 80)}'"
-                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                    raise InvalidFileError(f"{where}: is compressed in a way NumPy does not", "E_ARRAY_FILE")
-                if name == member.filename or name in arrays:
-                    raise InvalidFileError(f"{where}: is no .npy member, or is there twice", "E_ARRAY_FILE")
-                arrays[name] = parse_npy(archive.read(member), where)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
-        raise InvalidFileError(f"{shown}: not an .npz archive: {_first_line(error)}", "E_ARRAY_FILE") from None
-    return arrays
+            return {name: parse_npy(archive.read(member), where) for name, (member, where) in members.items()}
+    except NOT_AN_NPZ as error:
+        raise InvalidFileError(f"{shown}: not an .npz archive: {first_line(error)}", "E_ARRAY_FILE") from None
+
+
+def npz_members(archive: zipfile.ZipFile, shown: str) -> dict[str, tuple[zipfile.ZipInfo, str]]:
+    """The members of an `.npz` archive by the names of their arrays, each with how a message names it.
+
+    Raises:
+        InvalidFileError: one is no array, is there twice, or is compressed in an odd way.
+    """
+    members: dict[str, tuple[zipfile.ZipInfo, str]] = {}
+    for member in archive.infolist():
+        name = member.filename.removesuffix(".npy")
+        where = f"{shown}, array '{printable(name, 80)}'"
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise InvalidFileError(f"{where}: is compressed in a way NumPy does not", "E_ARRAY_FILE")
+        if name == member.filename or name in members:
+            raise InvalidFileError(f"{where}: is no .npy member, or is there twice", "E_ARRAY_FILE")
+        members[name] = member, where
+    return members
 
 
 def parse_csv(data: bytes, shown: str) -> Array:
@@ -194,32 +239,13 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of a library's message, printable."""
     lines = str(error).splitlines()
     return printable(lines[0] if lines else type(error).__name__)
 
 
 # --- out --------------------------------------------------------------------------------------------------------------
-
-
-def write_arrays(arrays: Mapping[str, Array], path: Path, force: bool) -> None:
-    """Publishes arrays as the kind of file that the suffix says: all of them in an `.npz`, a single one in the others.
-
-    Raises:
-        UsageError: several arrays, and not an `.npz`.
-        FileAccessError: see `atomic_file.publish`.
-    """
-    suffix = check_suffix(path)
-    check_number(len(arrays), path)
-    with publish(path, force) as file:
-        if suffix == ".npz":
-            write_npz(arrays, file)
-            return
-        (array,) = arrays.values()
-        if suffix == ".npy":
-            np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
-        else:
-            file.write(csv_text(array).encode())
 
 
 def check_number(count: int, path: Path) -> None:
@@ -237,10 +263,19 @@ def write_npz(arrays: Mapping[str, Array], file: BinaryIO) -> None:
     """
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
-            if "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
-                raise InvalidFileError(f"'{printable(name)}' cannot be the name of an array in an .npz", "E_NPZ_NAME")
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+            with archive.open(npz_member(name), "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def npz_member(name: str) -> zipfile.ZipInfo:
+    """The member for an array of this name, without a time, so that equal arrays give equal archives.
+
+    Raises:
+        InvalidFileError: a name that would lead out of the folder when someone unpacks the archive.
+    """
+    if "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
+        raise InvalidFileError(f"'{printable(name)}' cannot be the name of an array in an .npz", "E_NPZ_NAME")
+    return zipfile.ZipInfo(f"{name}.npy")
 
 
 def csv_text(array: Array) -> str:
@@ -249,10 +284,3 @@ def csv_text(array: Array) -> str:
     rows = numbers.reshape(*(numbers.shape[:1] or (1,)), math.prod(numbers.shape[1:]))
     blocks = (rows[start : start + 1000].astype(np.str_) for start in range(0, len(rows), 1000))
     return "".join(f"{','.join(row)}\n" for block in blocks for row in block.tolist())
-
-
-def csv_texts(arrays: Mapping[str, Array]) -> str:
-    """Arrays as CSV; where there are several, each under a line with its name."""
-    if len(arrays) == 1:
-        return "".join(csv_text(array) for array in arrays.values())
-    return "".join(f"# {printable(name)}\n{csv_text(array)}" for name, array in arrays.items())

@@ -31,7 +31,8 @@ class Builder:
         types: shape and dtype of every value so far.
         warnings: what the user should know about the conversion.
         unmasked: values whose mask a layer has taken off for all that run later, as MultiHeadAttention does.
-        ran: of every Functional model, by the prefix of its layers' names, how each of its calls ran (`functional.Ran`).
+        obstacles: where a list is given, what is unsupported is put there, and a stand-in takes the layer's place.
+        ran: of every Functional model, by the prefix of its layers' names, how its calls ran (`functional.Ran`).
     """
 
     semantics: Semantics
@@ -42,6 +43,7 @@ class Builder:
     types: dict[Value, Type] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     unmasked: set[Value] = field(default_factory=set)
+    obstacles: list[UnsupportedError] | None = None
     ran: dict[str, list[Any]] = field(default_factory=dict)
 
     def free_name(self, wanted: str) -> str:

@@ -6,6 +6,7 @@ Modules that only some commands need are imported by those commands, so that the
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from .standard_streams import print_note, print_result
 EXIT_CODES = """\b
 Exit codes:
   0   done
-  1   a check did not hold (verify, parity)
+  1   a check did not hold (verify, parity, doctor)
   2   usage: the arguments, or an input array that does not fit the model
   3   unsupported: a layer, an option, or a format version
   4   invalid: a damaged or hostile file, or not the kind of file it should be
@@ -49,6 +50,12 @@ InputFile = Annotated[
         readable=False,
     ),
 ]
+
+
+class Weights(StrEnum):
+    """What weights can be stored as, beside what they are."""
+
+    FLOAT16 = "float16"
 
 
 def _json_text(value: dict[str, Any]) -> str:
@@ -108,6 +115,14 @@ def export(
         bool,
         typer.Option("--deterministic", help="Take layers called with training=True as at inference, without dropout."),
     ] = False,
+    weights: Annotated[
+        Weights | None,
+        typer.Option(
+            "--weights",
+            metavar="float16",
+            help="Store the weights as float16, half the size, and show how far that moves each output.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write the bundle of a Keras model.
@@ -118,14 +133,16 @@ def export(
     Example:
       lstmconv export sine.keras -o sine.safetensors
       lstmconv export weights-of-2017.h5 --config architecture.json
+      lstmconv export sine.keras -o small.safetensors --weights float16
     """
     from . import conversion, inspection, output_paths
 
     out = out or output_paths.bundle_path(model)
     output_paths.check_output(out, force, model, *([config] if config else []))
     made = conversion.export(
-        model, out, config=config, force=force, allow_nonfinite=allow_nonfinite, deterministic=deterministic
-    )
+        model, out, config=config, force=force, allow_nonfinite=allow_nonfinite, deterministic=deterministic,
+        weights=None if weights is None else weights.value,
+    )  # fmt: skip
     for warning in made.warnings:
         print_note("warning", warning)
     report = inspection.export_report(made, out)
@@ -164,28 +181,58 @@ def run(
         Path | None,
         typer.Option("-o", "--out", metavar="OUT", help="A .npy, .npz or .csv file; by default CSV is printed."),
     ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-size",
+            metavar="N",
+            min=1,
+            help="Rows to read and compute at once; by default at most 4096, and so many that what the model computes "
+            "for them takes at most 64 MiB, or one row.",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", metavar="N", min=1, help="How many threads share the rows of a batch."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
     force: Force = False,
 ) -> None:
     """Predict from the sequences in a file.
+
+    The rows of .npy and .npz files are read, computed and written a batch at a time, so that they may be larger than
+    the memory. Work that takes longer than two seconds shows its progress on a terminal.
 
     \b
     Example:
       lstmconv run sine.safetensors windows.npy -o predictions.npy
       lstmconv run sine.safetensors windows.csv
+      lstmconv run sine.safetensors a-year.npy -o a-year-predicted.npy --batch-size 1000 --threads 2
     """
-    from . import array_files, bundle_file, output_paths, prediction
+    import sys
+
+    from . import array_files, array_rows, bundle_file, growing_files, output_paths, prediction, progress
 
     if out is not None:
         array_files.check_suffix(out)
         output_paths.check_output(out, force, bundle, input_file)
     model = bundle_file.load_bundle(bundle)
+    names = model.output_names
     if out is not None:
-        array_files.check_number(len(model.output_names), out)
-    outputs = prediction.named_outputs(model, array_files.read_inputs(input_file, prediction.inputs_of(model)))
-    if out is None:
-        print_result(array_files.csv_texts(outputs))
-    else:
-        array_files.write_arrays(outputs, out, force)
+        array_files.check_number(len(names), out)
+    with array_rows.open_inputs(input_file, prediction.inputs_of(model)) as given:
+        rows = prediction.check_rows(model, given)
+        at_once = batch_size or prediction.rows_at_once(model, given, rows)
+        opened = growing_files.growing_file(out, names, rows, force) if out else growing_files.standard_output(names)
+        # Rows printed on the terminal would run into the line of the progress, and show it themselves.
+        shown = not quiet and (out is not None or not (sys.stdout and sys.stdout.isatty()))
+        with opened as output, progress.Progress(rows, shown) as bar:
+            done = 0
+            for count, arrays in prediction.predictions(model, given, rows, at_once, threads):
+                output.add(arrays, count)
+                del arrays  # or they would be held while the next are computed
+                done += count
+                bar.update(done)
 
 
 @app.command(
@@ -272,6 +319,68 @@ def parity(
     from .parity import command
 
     raise typer.Exit(command.run(model, input_file, as_json))
+
+
+OldFile = Annotated[Path, typer.Argument(metavar="FILE", help="A Keras file of any age.", readable=False)]
+Architecture = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="JSON", help="What model.to_json() gave, for a file of weights alone.", readable=False
+    ),
+]
+
+
+@app.command(
+    epilog="Exit codes: 0 done, 2 usage or a missing package, 3 no modern equivalent, 4 invalid, 5 over a limit, "
+    "6 input or output."
+)
+def upgrade(
+    old: OldFile,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="NEW", help="The archive; by default FILE with the suffix .keras."),
+    ] = None,
+    config: Architecture = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Write an old Keras file as one that today's Keras opens.
+
+    The same model as a .keras archive, with the same layer names, computing what it computed under the Keras that wrote
+    it. Needs h5py; neither Keras nor TensorFlow.
+
+    \b
+    Example:
+      lstmconv upgrade old.h5 -o new.keras
+    """
+    from . import output_paths, upgrading
+
+    out = out or output_paths.archive_path(old)
+    output_paths.check_output(out, force, old, *([config] if config else []))
+    made = upgrading.upgrade(old, out, config=config, force=force)
+    for warning in made.warnings:
+        print_note("warning", warning)
+    report = upgrading.upgrade_report(made, out)
+    print_result(_json_text(report) if as_json else upgrading.upgrade_text(report))
+
+
+@app.command(epilog="Exit codes: 0 the file can be converted, 1 it cannot, 2 usage, 3, 4, 5, 6 as for export.")
+def doctor(file: OldFile, config: Architecture = None, as_json: Json = False) -> None:
+    """Tell what a Keras file is, and what can be done with it.
+
+    What wrote it and what is inside; whether it can be converted and what stands in the way; what today's Keras would
+    do with it, and whether `lstmconv upgrade` brings it back. Keras is not needed.
+
+    \b
+    Example:
+      lstmconv doctor old.h5
+    """
+    from . import doctor as doctors
+
+    found = doctors.examine(file, config)
+    print_result(_json_text(found) if as_json else doctors.report_text(found))
+    if not found["convertible"]:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Exit codes: 0 done, 1 the engines do not agree, 2 usage or a missing package, 6 input or output.")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lstmconv_runtime.bundle import Bundle, from_bytes, to_bytes
+from lstmconv_runtime.bundle import Bundle, Probe, from_bytes, to_bytes
 from lstmconv_runtime.graph import Array, Graph
 from lstmconv_runtime.model import Model
 
@@ -19,6 +19,7 @@ from .builder import Builder
 from .dialects import todays_config
 from .errors import InvalidFileError, UnsupportedError, UsageError, printable
 from .graph import convert_config
+from .half_weights import Drift, drift_of, with_half_weights
 from .keras_file import ArchiveWeights, KerasFile, LegacyWeights, read_architecture, read_keras_file
 from .legacy_weights import Ledger, LegacyPlace, deal_out
 from .probes import Oracle, float64_oracle, make_probes
@@ -34,12 +35,14 @@ class Conversion:
         source: what the bundle says of its origin.
         semantics: facts of the Keras version that decided what the nodes say.
         warnings: lines for the user.
+        drift: of each output, what storing the weights as float16 has cost; empty where they are stored as they were.
     """
 
     graph: Graph
     source: dict[str, str]
     semantics: dict[str, str]
     warnings: tuple[str, ...]
+    drift: tuple[Drift, ...] = ()
 
 
 def convert(
@@ -203,6 +206,7 @@ def export(
     force: bool = False,
     allow_nonfinite: bool = False,
     deterministic: bool = False,
+    weights: str | None = None,
 ) -> Conversion:
     """Writes the bundle of a Keras model.
 
@@ -214,10 +218,15 @@ def export(
         force: replace an existing file.
         allow_nonfinite: accept NaN and infinity among the weights.
         deterministic: take layers that are called with training=True as at inference, without their dropout.
+        weights: "float16" stores floating-point weights as float16, half the size of float32. They are computed with
+            as before, in the dtype of the model. `Conversion.drift` says what the rounding has cost, and the probes are
+            the float64 evaluation of the weights as they are stored.
 
     Raises:
         LstmconvError: nothing has been written; the message says why.
     """
+    if weights not in (None, "float16"):
+        raise UsageError(f'weights must be None or "float16", got {printable(weights)}')
     if isinstance(model, str | os.PathLike):
         architecture = None if config is None else read_architecture(config)
         conversion = convert(
@@ -229,8 +238,18 @@ def export(
         data = bundle_of(conversion)
     else:
         conversion, data = _from_memory(model, allow_nonfinite)
+    if weights is not None:
+        conversion, data = _with_half_weights(conversion, from_bytes(data).probes)
     publish_bytes(data, out_path, force)
     return conversion
+
+
+def _with_half_weights(full: Conversion, probes: tuple[Probe, ...]) -> tuple[Conversion, bytes]:
+    """The conversion and the bundle with float16 weights, and the drift over the inputs of the probes."""
+    graph = with_half_weights(full.graph)
+    drift = drift_of(full.graph, graph, [probe.inputs for probe in probes])
+    half = replace(full, graph=graph, source={**full.source, "weights": "float16"}, drift=drift)
+    return half, bundle_of(half)
 
 
 def _from_memory(model: Any, allow_nonfinite: bool) -> tuple[Conversion, bytes]:

@@ -26,7 +26,7 @@ from .errors import UnsupportedError, printable
 from .functional import Reference
 from .graph import convert_config
 from .keras_archive_writer import KERAS_VERSION
-from .modern_config import Modern
+from .modern_config import Modern, legal
 from .semantics import semantics_of
 from .weights import PlainWeights
 
@@ -121,8 +121,9 @@ class _Page:
         place = tuple(ref["config"]["keras_history"])
         name, index, position = self.aliases.get(place, place)
         for (layer, call), tensors in self.runs[0].results.items() if self.runs else ():
-            if layer.replace("/", "_") == name and call == index and position < len(tensors):
-                return tensors[position]
+            if legal(layer) == name and call == index and position < len(tensors):
+                found: Tensor = tensors[position]
+                return found
         return None
 
     def old_mask(self, call: dict[str, Any]) -> Value | None:
@@ -146,6 +147,13 @@ class _Page:
         for item in self.config["layers"]:
             calls = item.get("inbound_nodes", [])
             masked = any(self.old_mask(call) is not None for call in calls)
+            stacked = item["class_name"] == "RNN" and item["config"]["cell"]["class_name"] == "StackedRNNCells"
+            if masked and stacked and self.old.semantics.masked_output_is_state and not item["config"].get("unroll"):
+                raise UnsupportedError(
+                    f"layer '{printable(item['name'])}' (RNN): Keras before 2.3 put out the first cell's state at "
+                    "masked steps of a stack of cells, and no layer of Keras 3 does",
+                    "E_NO_EQUIVALENT",
+                )
             if item["class_name"] in CHOOSY and item["module"] == "keras.layers" and self._masked_arguments(calls):
                 layers += self._merge_operation(item)
             elif item["class_name"] == "Bidirectional" and masked and self._differs(item):

@@ -10,7 +10,7 @@ from lstmconv_runtime.graph import DTYPES, FLOATS, Graph, Node, Shape, Value
 from lstmconv_runtime.nodes import Input
 
 from .builder import Builder, Layer, Tensor
-from .calls import Call, flatten, map_tensors
+from .calls import Call, flatten, leaves, map_tensors
 from .config import Config
 from .errors import InvalidFileError, LimitError, UnsupportedError, printable
 from .functional import Numbers, Reference, reference, run_calls
@@ -159,6 +159,17 @@ def open_layer(item: Any, name: str, weights: LayerWeights, build: Builder) -> L
     Raises:
         UnsupportedError: no handler, or a custom class.
     """
+    try:
+        return _open_layer(item, name, weights, build)
+    except UnsupportedError as error:
+        if build.obstacles is None:
+            raise
+        build.obstacles.append(error)
+        class_name = str(item.get("class_name"))
+        return Layer(name, class_name, Config("", {}), weights, build, "float32", parts={"stand-in": True})
+
+
+def _open_layer(item: Any, name: str, weights: LayerWeights, build: Builder) -> Layer:
     class_name, values, module = described(f"layer '{printable(name)}'", item)
     where = f"layer '{printable(name)}' ({printable(class_name)})"
     if class_name not in HANDLERS or module not in LAYER_MODULES:
@@ -307,17 +318,32 @@ def call_nested(inner: KerasModel, call: Call) -> Any:
                 f"{inner.where}: called with the argument '{printable(key)}'", "E_UNSUPPORTED_STRUCTURE"
             )
     inputs = list(flatten(call.args))
-    masks = list(flatten(call.kwargs.get("mask")))
-    if len(masks) == len(inputs):
-        pairs = zip(inputs, masks, strict=True)
-        inputs = [Tensor(x.value, inner.build.cast(inner.where, m.value, "bool")) for x, m in pairs]
-    elif masks:
-        raise UnsupportedError(f"{inner.where}: called with masks for some inputs only", "E_UNSUPPORTED_STRUCTURE")
+    masks = list(leaves(call.kwargs.get("mask")))
+    if masks not in ([], [None]) and len(masks) != len(inputs):
+        raise UnsupportedError(f"{inner.where}: its masks do not pair up with its inputs", "E_UNSUPPORTED_STRUCTURE")
+    for index, mask in enumerate(masks):
+        if isinstance(mask, Tensor):
+            inputs[index] = Tensor(inputs[index].value, inner.build.cast(inner.where, mask.value, "bool"))
     return call_model(inner, inputs)
 
 
 def run_layer(layer: Layer, call: Call) -> Any:
-    """One call of a layer: inputs cast as Keras casts them, options checked afterwards."""
+    """One call of a layer; where obstacles are collected, its first input stands in for a result that is refused."""
+    if layer.build.obstacles is None:
+        return _run_layer(layer, call)
+    if "stand-in" not in layer.parts:
+        try:
+            return _run_layer(layer, call)
+        except UnsupportedError as error:
+            layer.build.obstacles.append(error)
+        except InvalidFileError:
+            if not layer.build.obstacles:
+                raise
+    return next(flatten(call.args), None)
+
+
+def _run_layer(layer: Layer, call: Call) -> Any:
+    """Inputs cast as Keras casts them, options checked afterwards."""
     if call.kwargs.get("training") is True:
         _check_training(layer)
     call = Call(map_tensors(layer.build.as_masked, call.args), map_tensors(layer.build.as_masked, call.kwargs))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import fields
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ def inspect_file(path: Path) -> dict[str, Any]:
     """The summary of a file; of a Keras file, the graph that its export would have.
 
     Keys: kind ("bundle" or "keras"), file, bytes, sha256, source, semantics, inputs, outputs, nodes, tensors,
-    parameters, warnings; of a bundle also format, digest and probes.
+    parameters, warnings; of a bundle also format, digest and probes; of a Keras file also written_by and today, which
+    says what today's Keras would do with it (`doctor.forecast`).
 
     Raises:
         LstmconvError, BundleError: the file cannot be read, or not be understood.
@@ -33,9 +34,13 @@ def inspect_file(path: Path) -> dict[str, Any]:
     data = read_bytes(path)
     about = {"file": str(path), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     if is_keras_file(data) or data[8:9] != b"{":  # what is neither gets the message of the Keras reader
-        conversion = convert(parse_keras_file(data, path.name), allow_nonfinite=True)
+        from . import doctor
+
+        file = parse_keras_file(data, path.name)
+        conversion = convert(file, allow_nonfinite=True)
         return {
-            "kind": "keras", **about, "source": conversion.source, "semantics": conversion.semantics,
+            "kind": "keras", **about, "written_by": doctor.written_by(conversion.source["version"]),
+            "today": doctor.forecast(file), "source": conversion.source, "semantics": conversion.semantics,
             **summary(conversion.graph), "warnings": list(conversion.warnings),
         }  # fmt: skip
     try:
@@ -88,7 +93,7 @@ def tensors_of(graph: Graph) -> list[dict[str, Any]]:
 
 def _settings(node: Node) -> dict[str, Any]:
     """The class of a node, and its fields that are neither its name nor values it reads."""
-    read = {field.name for field in fields(node) if str(field.type) in ("Value", "Value | None", "tuple[Value, ...]")}
+    read = {name for name, kind in node.FIELDS.items() if kind in ("Value", "Value | None", "tuple[Value, ...]")}
     skipped = {"node", "name", "shape", "dtype", *read}
     settings = {key: item for key, item in node_to_json(node).items() if key not in skipped}
     return {"node": type(node).__name__, "settings": settings}
@@ -110,6 +115,11 @@ def inspection_text(found: dict[str, Any]) -> str:
     source = found["source"]
     kind = f"bundle of format {found['format']}" if found["kind"] == "bundle" else f"Keras file ({source['container']})"
     facts = [("source", _pairs(source)), ("semantics", _pairs(found["semantics"]))]
+    if "today" in found:
+        from . import doctor
+
+        facts += [("written by", found["written_by"]), ("today", doctor.today_line(found["today"]))]
+        facts += [("", reason) for reason in found["today"]["reasons"]]
     facts += [("digest", found["digest"])] if "digest" in found else []
     facts += [("input", _value(item)) for item in found["inputs"]]
     facts += [("output", _value(item)) for item in found["outputs"]]
@@ -132,21 +142,40 @@ def inspection_text(found: dict[str, Any]) -> str:
 
 
 def export_report(made: Conversion, out: Path) -> dict[str, Any]:
-    """What `lstmconv export` says of a bundle it has written, as a dict."""
+    """What `lstmconv export` says of a bundle it has written, as a dict.
+
+    With float16 weights it has "drift": for each output the largest difference (null where it has no bound) from the
+    model with its own weights, and that as a share of the output's largest magnitude.
+    """
     parameters = summary(made.graph)["parameters"]
+    drift = [{"output": d.output, "max_abs": _bounded(d.max_abs), "relative": _bounded(d.relative)} for d in made.drift]
     return {
         "bundle": str(out), "nodes": len(made.graph.nodes), "parameters": parameters,
         "source": made.source, "semantics": made.semantics, "warnings": list(made.warnings),
+        **({"drift": drift} if drift else {}),
     }  # fmt: skip
 
 
+def _bounded(number: float) -> float | None:
+    """A number as JSON can hold it."""
+    return number if isfinite(number) else None
+
+
 def export_text(report: dict[str, Any]) -> str:
-    """The dict of `export_report` as a line."""
+    """The dict of `export_report` as a line; with float16 weights, below it their drift as a table."""
     source = f"{report['source']['framework']} {report['source']['version']}"
-    return (
+    line = (
         f"wrote {printable(report['bundle'])}: {report['nodes']} nodes, {report['parameters']:,} parameters, "
         f"from {printable(source)}"
     )
+    if "drift" not in report:
+        return line
+    rows = [("output", "largest difference", "relative")]
+    for item in report["drift"]:
+        shown = ["unbounded" if item[key] is None else f"{item[key]:.3g}" for key in ("max_abs", "relative")]
+        rows.append((printable(item["output"], 60), shown[0], shown[1]))
+    heading = "The weights are stored as float16. What that moves, on the probes, in float64:"
+    return "\n".join([line, heading, *text_table(rows)])
 
 
 def _pairs(mapping: dict[str, str]) -> str:

@@ -1,7 +1,8 @@
 """The order in which Keras 3 keeps the layers of a Functional model, on which the places of their weights depend.
 
-`layers/lstm_1` is the second LSTM of `model.layers`, and that list is made anew when a model is loaded: by depth, counted
-from the outputs, and within a depth by a depth-first walk from the outputs (`keras.src.ops.function.map_graph`).
+`layers/lstm_1` is the second LSTM of `model.layers`, and that list is made anew when a model is loaded: by depth,
+counted from the outputs, and within a depth by a depth-first walk from the outputs: `map_graph` of
+`keras.src.ops.function`.
 """
 
 from __future__ import annotations

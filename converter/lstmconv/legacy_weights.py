@@ -114,7 +114,7 @@ def _deal_layer(layer: str, requests: dict[Key, Request], arrays: list[Array], k
     order: list[tuple[Key, int]] = []
     for trainable in (True, False):
         for key, request in requests.items():
-            if key not in parts and not request.frozen == trainable:
+            if key not in parts and request.frozen != trainable:
                 parts[key] = _stored_parts(request.specs, keras1, arrays[len(order) : len(order) + 1])
             for index, part in enumerate(parts.get(key, ())):
                 if (part.trainable and not request.frozen) == trainable:

@@ -1,7 +1,8 @@
 """Today's form of a model, as `dialects` gives it, → the config and the arrays that Keras 3 itself would write.
 
-What today's form leaves open is filled in (modules, dtypes and shapes of tensors), options that Keras 3 does not take are
-left out, and what an old formula computed is put into the weights: Keras 3's hard_sigmoid at 1.2·z is the old one at z.
+What today's form leaves open is filled in (modules, dtypes and shapes of tensors), options that Keras 3 does not take
+are left out, and what an old formula computed is put into the weights: Keras 3's hard_sigmoid at 1.2·z is the old one
+at z.
 """
 
 from __future__ import annotations

@@ -17,6 +17,12 @@ def bundle_path(model: Path) -> Path:
     return model.parent / f"{stem}.safetensors"
 
 
+def archive_path(old: Path) -> Path:
+    """Where the archive of an old file goes by default: beside it, under its name with the suffix `.keras`."""
+    stem = old.name.removesuffix(".h5").removesuffix(".weights") if old.suffix.lower() in KERAS_SUFFIXES else old.name
+    return old.parent / f"{stem.removesuffix('.hdf5').removesuffix('.keras')}.keras"
+
+
 def check_output(path: Path, force: bool, *inputs: Path) -> None:
     """Refuses a path that could not, or should not, be written.
 

@@ -13,7 +13,7 @@ import numpy as np
 from lstmconv_runtime import engine
 from lstmconv_runtime.bundle import Probe, canonical, graph_to_json
 from lstmconv_runtime.errors import InputError
-from lstmconv_runtime.graph import FLOATS, Array, Graph, Node, Value
+from lstmconv_runtime.graph import FLOATS, Array, Graph, Node, Value, infer_types
 from lstmconv_runtime.nodes import Cast, Constant, Conv, Elementwise, Embedding, Input, Pool, Reshape, Slice
 
 from .errors import UnsupportedError
@@ -66,6 +66,16 @@ def _steps_that_fit(graph: Graph, inputs: list[Input], steps: int) -> int:
 
 
 def float64_oracle(graph: Graph) -> Oracle:
+    """The graph evaluated in float64, its outputs in the dtypes a bundle keeps them in."""
+    evaluate, types = float64_evaluation(graph), infer_types(graph)
+
+    def oracle(inputs: Mapping[str, Array]) -> list[Array]:
+        return [_stored(y, types[name].dtype) for name, y in zip(graph.outputs, evaluate(inputs), strict=True)]
+
+    return oracle
+
+
+def float64_evaluation(graph: Graph) -> Oracle:
     """The graph evaluated in float64 by the reference cells, one gate at a time; not by the fused loops of predict."""
     program = engine.prepare(graph, "float64")
 
@@ -73,7 +83,7 @@ def float64_oracle(graph: Graph) -> Oracle:
         held = {name: engine.cast(array, program.dtype(name)) for name, array in inputs.items()}
         with np.errstate(all="ignore"):  # where a model overflows, infinities and NaN are its outputs
             values = engine.run(program, held, gates={})
-        return [_stored(values[name], program.types[name].dtype) for name in graph.outputs]
+        return [values[name] for name in graph.outputs]
 
     return evaluate
 

@@ -24,8 +24,8 @@ class Semantics:
         masking_selects: Masking writes 0 at masked steps; before Keras 3 it multiplied by the mask.
         bidirectional_zeroes_masked: inside Bidirectional, masked steps of a sequence put out zeros; not in Keras before
             it was part of TensorFlow.
-        masked_output_is_state: a masked step puts out the first state; since Keras 2.3 it repeats the last output, which
-            starts as zeros. The two differ after an initial state that is given, and in a stack of cells.
+        masked_output_is_state: a masked step puts out the first state; since Keras 2.3 it repeats the last output,
+            which starts as zeros. The two differ after an initial state that is given, and in a stack of cells.
         initial_state_keeps_mask: an RNN given its initial state still takes the mask of its input; not in Keras 3.
     """
 

@@ -23,7 +23,12 @@ def one_line(text: str) -> str:
 
 
 def print_result(text: str) -> None:
-    """Writes lines to standard output.
+    """Writes lines to standard output; see `print_text`."""
+    print_text(text if text.endswith("\n") else f"{text}\n")
+
+
+def print_text(text: str) -> None:
+    """Writes to standard output.
 
     Raises:
         FileAccessError: it is closed or full.
@@ -31,7 +36,7 @@ def print_result(text: str) -> None:
     """
     if sys.stdout is None:
         raise FileAccessError("cannot write to standard output: it is closed", "E_IO")
-    _write(text if text.endswith("\n") else f"{text}\n")
+    _write(text)
 
 
 def flush_results() -> None:

@@ -36,9 +36,9 @@ def relu(x: Array, *, max_value: float | None, negative_slope: float, threshold:
 
 
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + e⁻ˣ), computed as ½ tanh(x/2) + ½, which neither overflows nor needs a branch."""
-    half = _as(x, 0.5)
-    return half * np.tanh(half * x) + half
+    """1 / (1 + e⁻ˣ), for negative x as eˣ / (1 + eˣ): nothing overflows, and small values keep all their digits."""
+    one, e = _as(x, 1), np.exp(-np.abs(x))
+    return np.where(x >= 0, one, e) / (one + e)
 
 
 def hard_sigmoid(x: Array, *, slope: float, offset: float) -> Array:

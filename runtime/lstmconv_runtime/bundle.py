@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import prod
 from typing import Any, NoReturn
 
@@ -65,7 +65,8 @@ class Bundle:
     """Everything a bundle file holds.
 
     Attributes:
-        source: where the model comes from: "framework", "version", and "sha256" of the file where there was one.
+        source: where the model comes from: "framework", "version", and "sha256" of the file where there was one;
+            "weights" is "float16" where they were rounded to it for storage.
         semantics: facts of the source framework's version that decided what the nodes say.
     """
 
@@ -287,8 +288,8 @@ def _check_graph(graph: Graph, types: Mapping[Value, Type]) -> None:
         if any(n is not None and n < 0 for n in shape) or prod(n for n in shape[1:] if n is not None) > MAX_ELEMENTS:
             refuse(f"the value {value!r:.100} has the shape {shape}")
     for node in graph.nodes:
-        for field in fields(node):
-            activation = getattr(node, field.name)
+        for name in node.FIELDS:
+            activation = getattr(node, name)
             if isinstance(activation, Activation):
                 _check_axis(node.name, activation, types[node.makes()[0]].rank, isinstance(node, Activate))
 

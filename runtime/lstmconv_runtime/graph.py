@@ -3,7 +3,7 @@
 A *value* carries the name of the node that makes it; a node's further outputs are ``name:h``, ``name:c``. Values are
 arrays whose first axis is the batch. Masks are ordinary values of dtype bool.
 
-A node is a frozen dataclass. Its fields are settings and names of values (annotated `Value`, `Value | None` or
+A node is a frozen record. Its fields are settings and names of values (annotated `Value`, `Value | None` or
 `tuple[Value, ...]`); `parameters()` gives the shapes of its arrays; `infer()` gives the type of each output from the
 types of the values it reads, and raises `GraphError` where they do not fit. Validator, writers and documents read these
 declarations.
@@ -12,10 +12,12 @@ declarations.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy.typing as npt
+
+from .record import Record
 
 Array: TypeAlias = npt.NDArray[Any]
 Value: TypeAlias = str
@@ -53,8 +55,7 @@ TANH = Activation("tanh")
 SIGMOID = Activation("sigmoid")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Node:
+class Node(Record):
     """Base of the vocabulary in `nodes`."""
 
     name: str
@@ -78,12 +79,12 @@ class Node:
         return tuple(self._iter_reads())
 
     def _iter_reads(self) -> Iterator[Value]:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type in ("Value", "Value | None"):
+        for name, annotation in self.FIELDS.items():
+            value = getattr(self, name)
+            if annotation in ("Value", "Value | None"):
                 if value is not None:
                     yield value
-            elif field.type == "tuple[Value, ...]":
+            elif annotation == "tuple[Value, ...]":
                 yield from value
 
     def makes(self) -> tuple[Value, ...]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any, NoReturn
 
 from .activations import ACTIVATIONS
@@ -48,7 +47,7 @@ def graph_to_json(graph: Graph) -> dict[str, Any]:
 
 def node_to_json(node: Node) -> dict[str, Any]:
     """A node as {"node": class name, field: value, …}."""
-    return {"node": type(node).__name__, **{f.name: _field_to_json(getattr(node, f.name)) for f in fields(node)}}
+    return {"node": type(node).__name__, **{name: _field_to_json(getattr(node, name)) for name in node.FIELDS}}
 
 
 def _field_to_json(value: Any) -> Any:
@@ -83,7 +82,7 @@ def _node_from_json(data: Any) -> Node:
     kind = NODES.get(data["node"])
     if kind is None:
         refuse(f"unknown node {data['node']!r:.100}")
-    declared = {field.name: str(field.type) for field in fields(kind)}
+    declared = kind.FIELDS
     where = f"node {data.get('name')!r:.100}"
     object_with(data, where, {"node", *declared})
     values = {}

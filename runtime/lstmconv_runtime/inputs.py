@@ -40,13 +40,25 @@ class InputCheck:
         """Some time steps of the input: any number, whatever the model's Input says."""
         return self._check(value, self.chunk_shape)
 
+    def expect(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Checks what can be known of an array before its numbers are there.
+
+        Raises:
+            InputError: rank, size or dtype does not fit.
+        """
+        if dtype.kind not in "biuf" or not fits(self.shape, shape):
+            raise self._misfit(self.shape, shape, dtype)
+
+    def _misfit(self, wanted: tuple[int | None, ...], shape: tuple[int, ...], dtype: np.dtype[Any]) -> InputError:
+        if dtype.kind not in "biuf":
+            return InputError(f"input '{self.name}': dtype {dtype} is not a number")
+        listed = ", ".join("any" if n is None else str(n) for n in wanted)
+        return InputError(f"input '{self.name}': needs the shape ({listed}), got {shape}")
+
     def _check(self, value: Any, wanted: tuple[int | None, ...]) -> Array:
         array = value if type(value) is np.ndarray else np.asarray(value)
-        if array.dtype.kind not in "biuf":
-            raise InputError(f"input '{self.name}': dtype {array.dtype} is not a number")
-        if not fits(wanted, array.shape):
-            listed = ", ".join("any" if n is None else str(n) for n in wanted)
-            raise InputError(f"input '{self.name}': needs the shape ({listed}), got {array.shape}")
+        if array.dtype.kind not in "biuf" or not fits(wanted, array.shape):
+            raise self._misfit(wanted, array.shape, array.dtype)
         if array.dtype == self.dtype:
             made = array
         else:

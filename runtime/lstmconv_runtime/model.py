@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
@@ -134,18 +135,42 @@ class Model:
         count = thread_count(threads, at_once) if at_once >= 2 * ROWS_PER_THREAD else 1
         if count > 1:
             at_once = -(-at_once // count)
-        if rows <= at_once:
+        if rows <= at_once or not self.splits(rows):
             return self.pack(self._run(inputs))
-        shards = [{k: a[start : start + at_once] for k, a in inputs.items()} for start in range(0, rows, at_once)]
-        if count > 1:
+        return self.pack(self._run_in_parts(inputs, rows, at_once, count))
+
+    def splits(self, rows: int) -> bool:
+        """Whether so many rows can be computed in parts; not where an output does not grow with them, as a constant."""
+        types = self.program.types
+        return all(types[name].shape[:1] in ((None,), (rows,)) for name in self.bundle.graph.outputs)
+
+    def _run_in_parts(self, inputs: dict[str, Array], rows: int, at_once: int, threads: int) -> list[Array]:
+        """The outputs, each in one array that the parts are written into: joining them would need two at a time."""
+
+        outputs: list[Array] = []
+        lock = threading.Lock()
+
+        def run_part(start: int) -> None:
+            stop = min(start + at_once, rows)
+            made = self._run({name: array[start:stop] for name, array in inputs.items()})
+            each = [len(y) // (stop - start) for y in made]  # 1, but for time steps that are rows of the batch
+            with lock:
+                if not outputs:
+                    outputs.extend(np.empty((rows * k, *y.shape[1:]), y.dtype) for k, y in zip(each, made, strict=True))
+            for whole, k, y in zip(outputs, each, made, strict=True):
+                whole[start * k : stop * k] = y
+
+        starts = range(0, rows, at_once)
+        if threads > 1:
             # Threads of their own for each call: a pool kept by the model would not survive a fork.
             from concurrent.futures import ThreadPoolExecutor
 
-            with ThreadPoolExecutor(count) as pool:
-                parts = list(pool.map(self._run, shards))
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(run_part, starts))
         else:
-            parts = [self._run(shard) for shard in shards]
-        return self.pack([np.concatenate(column) for column in zip(*parts, strict=True)])
+            for start in starts:
+                run_part(start)
+        return outputs
 
     def _run(self, inputs: dict[str, Array]) -> list[Array]:
         """The outputs, in the model's order."""

@@ -7,7 +7,6 @@ In the equations `@` is the matrix product, `*` the elementwise product; B is th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
@@ -34,7 +33,6 @@ def _mask(types: Mapping[Value, Type], mask: Value | None, shape: Shape) -> None
         need(same_size(types[mask].shape[1], shape[1]), f"mask '{mask}' has another number of time steps")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Input(Node):
     """An argument of the model. `shape` includes the batch; null is any size."""
 
@@ -46,7 +44,6 @@ class Input(Node):
         return (Type(self.shape, self.dtype),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Constant(Node):
     """A stored array, `value`, cast to `dtype`."""
 
@@ -61,7 +58,6 @@ class Constant(Node):
         return (Type(self.shape, self.dtype),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class _Recurrent(Node):
     x: Value
     mask: Value | None
@@ -107,7 +103,6 @@ class _Recurrent(Node):
         return (Type(y, x.dtype), *(Type(last, x.dtype) for _ in self.OUTPUTS[1:]))
 
 
-@dataclass(frozen=True, kw_only=True)
 class LSTM(_Recurrent):
     """Long short-term memory (Hochreiter 1997, with forget gates), over the steps t of x (B, T, input_size).
 
@@ -132,7 +127,6 @@ class LSTM(_Recurrent):
         return (self.h0, self.c0)
 
 
-@dataclass(frozen=True, kw_only=True)
 class GRU(_Recurrent):
     """Gated recurrent unit (Cho et al. 2014), over the steps t of x (B, T, input_size).
 
@@ -159,7 +153,6 @@ class GRU(_Recurrent):
         return shapes
 
 
-@dataclass(frozen=True, kw_only=True)
 class SimpleRNN(_Recurrent):
     """Fully connected recurrence (Elman 1990): h' = act(x_t @ W_h + h @ U_h + b_h). Outputs: y, h."""
 
@@ -167,7 +160,6 @@ class SimpleRNN(_Recurrent):
     GATES = ("h",)
 
 
-@dataclass(frozen=True, kw_only=True)
 class ConvLSTM(Node):
     """Convolutional LSTM (Shi et al. 2015) over x (B, T, *space, channels), space of 1 or 2 axes.
 
@@ -235,7 +227,6 @@ def _window_sizes(
     return result
 
 
-@dataclass(frozen=True, kw_only=True)
 class Dense(Node):
     """act(x @ W + b) on the last axis of x."""
 
@@ -256,7 +247,6 @@ class Dense(Node):
         return (Type((*x.shape[:-1], self.units), x.dtype),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Embedding(Node):
     """Row E[x] of the table for each id; an id outside 0 … input_size−1 is an error."""
 
@@ -276,7 +266,6 @@ class Embedding(Node):
         return (Type((*x.shape, self.units), self.dtype),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Activate(Node):
     """act(x)."""
 
@@ -297,7 +286,6 @@ class Activate(Node):
         return (Type(tuple(shape), x.dtype),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class PReLU(Node):
     """max(x, 0) + alpha * min(x, 0), alpha broadcast against x without its batch axis."""
 
@@ -317,7 +305,6 @@ class PReLU(Node):
         return (x,)
 
 
-@dataclass(frozen=True, kw_only=True)
 class BatchNorm(Node):
     """(x − mean) / √(variance + epsilon) * gamma + beta along `axis`, with the stored statistics."""
 
@@ -340,7 +327,6 @@ class BatchNorm(Node):
         return (x,)
 
 
-@dataclass(frozen=True, kw_only=True)
 class LayerNorm(Node):
     """(x − mean(x)) / √(var(x) + epsilon) * gamma + beta over `axes` (var is the mean squared distance from the mean).
 
@@ -369,7 +355,6 @@ class LayerNorm(Node):
         return (x,)
 
 
-@dataclass(frozen=True, kw_only=True)
 class GroupNorm(Node):
     """LayerNorm over each of `groups` equal groups of channels together with all other axes but the batch (Wu 2018)."""
 
@@ -394,7 +379,6 @@ class GroupNorm(Node):
         return (x,)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Conv(Node):
     """act(cross-correlation of x (B, *space, channels) with W + b), channels last, space of 1 or 2 axes.
 
@@ -425,7 +409,6 @@ class Conv(Node):
         return (Type((x.shape[0], *space, self.filters), x.dtype),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Pool(Node):
     """``max`` or ``mean`` over windows of x (B, *space, channels); padded places do not count."""
 
@@ -450,7 +433,6 @@ BINARIES = ("add", "subtract", "multiply", "divide", "power", "maximum", "minimu
 UNARIES = ("negative", "absolute", "exp", "log", "sqrt", "rsqrt", "square", "sign", "reciprocal", "sin", "cos", "floor")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Elementwise(Node):
     """op(*args) place by place, with NumPy's broadcasting; comparisons and logical operations give bool."""
 
@@ -470,7 +452,6 @@ class Elementwise(Node):
         return (Type(broadcast(*(type_.shape for type_ in given)), made),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Reduce(Node):
     """``mean``, ``sum``, ``max``, ``min`` (numbers), ``any``, ``all`` (bool) over `axes`."""
 
@@ -490,7 +471,6 @@ class Reduce(Node):
         return (Type(tuple(n for a, n in enumerate(x.shape) if a not in self.axes), x.dtype),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Concatenate(Node):
     """The arguments one after the other along `axis`."""
 
@@ -515,7 +495,6 @@ class Concatenate(Node):
         return (Type(tuple(shape), first.dtype),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class MatMul(Node):
     """a @ b on the last two axes, the axes before them broadcast; b's last two axes swapped first if `transpose_b`."""
 
@@ -533,7 +512,6 @@ class MatMul(Node):
         return (Type((*broadcast(a.shape[:-2], b.shape[:-2]), a.shape[-2], columns), a.dtype),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Reshape(Node):
     """x in row-major order with a new shape; 0 keeps the size of the axis at this place, one −1 takes what is left."""
 
@@ -561,7 +539,6 @@ class Reshape(Node):
         return (Type(tuple(shape), x.dtype),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class ExpandDims(Node):
     """x with a new axis of size 1 at `axis` of the result."""
 
@@ -574,7 +551,6 @@ class ExpandDims(Node):
         return (Type((*x.shape[: self.axis], 1, *x.shape[self.axis :]), x.dtype),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Squeeze(Node):
     """x without `axis`, which has size 1."""
 
@@ -587,7 +563,6 @@ class Squeeze(Node):
         return (Type((*x.shape[: self.axis], *x.shape[self.axis + 1 :]), x.dtype),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Transpose(Node):
     """x with its axes in the order `axes`; the batch stays first."""
 
@@ -600,7 +575,6 @@ class Transpose(Node):
         return (Type(tuple(x.shape[axis] for axis in self.axes), x.dtype),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Slice(Node):
     """The places start, start + step, … before stop of `axis`, counted as Python slices do; stop null is the end."""
 
@@ -621,7 +595,6 @@ class Slice(Node):
         return (Type((*x.shape[: self.axis], made, *x.shape[self.axis + 1 :]), x.dtype),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Flip(Node):
     """x in reverse order along `axis`."""
 
@@ -634,7 +607,6 @@ class Flip(Node):
         return (x,)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Pad(Node):
     """x with zeros put before and after each axis: `amounts` is before, after of axis 0, before, after of axis 1, …"""
 
@@ -649,7 +621,6 @@ class Pad(Node):
         return (Type(tuple(None if n is None else n + s for n, s in zip(x.shape, sums, strict=True)), x.dtype),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Repeat(Node):
     """Each place of `axis` `count` times in a row."""
 
@@ -665,7 +636,6 @@ class Repeat(Node):
         return (Type((*x.shape[: self.axis], made, *x.shape[self.axis + 1 :]), x.dtype),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Where(Node):
     """a where condition (bool) is true, b elsewhere, with NumPy's broadcasting."""
 
@@ -680,7 +650,6 @@ class Where(Node):
         return (Type(broadcast(condition.shape, a.shape, b.shape), a.dtype),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Cast(Node):
     """x as `dtype`; floats to integers cut towards zero; to bool: x ≠ 0."""
 
@@ -692,7 +661,6 @@ class Cast(Node):
         return (Type(types[self.x].shape, self.dtype),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class FoldTime(Node):
     """(B, T, …) → (B·T, …): each time step becomes a row of the batch."""
 
@@ -704,7 +672,6 @@ class FoldTime(Node):
         return (Type((None, *x.shape[2:]), x.dtype),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnfoldTime(Node):
     """(B·T, …) → (B, T, …), B and T those of `like`."""
 
@@ -717,7 +684,6 @@ class UnfoldTime(Node):
         return (Type((*like.shape[:2], *x.shape[1:]), x.dtype),)
 
 
-@dataclass(frozen=True, kw_only=True)
 class CausalMask(Node):
     """bool (1, …, rows, columns) of the rank of x (…, rows, columns): true where column ≤ row."""
 

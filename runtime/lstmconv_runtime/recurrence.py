@@ -88,7 +88,9 @@ def prepare(node: Recurrent, arrays: Mapping[str, Array]) -> Prepared:
         if b is not None and bU is not None:
             split = len(b) // 3 * 2
             b, bU = np.concatenate([b[:split] + bU[:split], b[split:]]), bU[split:].copy()
-    one_row = np.asfortranarray(U) if tuned else U
+    # Not where the product is taken in two parts: rows of a matrix in Fortran order are not contiguous.
+    in_parts = isinstance(node, GRU) and not node.reset_after
+    one_row = np.asfortranarray(U) if tuned and not in_parts else U
     return Prepared(W, U, b, bU, dict(arrays), tuned, one_row, threading.local())
 
 
@@ -116,31 +118,35 @@ def run(
     if not p.tuned or gates:
         assert state is not None
         return _run_plain(node, p, x, mask, state, sequence, gates)
-    rows = x.shape[0]
+    rows, steps = x.shape[:2]
     if rows <= ROWS:
         return runner(node, p, rows).run(x, mask, state, sequence)
     count = -(-rows // ROWS)
     edges = [rows * k // count for k in range(count + 1)]
+    # One array for all blocks, not one each and then another to join them: the sequence may be most of the memory.
+    ys = np.empty((rows, steps, p.U.shape[1]), p.U.dtype) if sequence else None
     results = [
         runner(node, p, stop - start).run(
             x[start:stop],
             None if mask is None else mask[start:stop],
             state and State(tuple(s[start:stop] for s in state.states), state.output[start:stop]),
             sequence,
+            None if ys is None else ys[start:stop],
         )
         for start, stop in pairwise(edges)
     ]
     states = tuple(np.concatenate(parts) for parts in zip(*(r.state.states for r in results), strict=True))
     output = np.concatenate([r.state.output for r in results])
-    sequences = [r.sequence for r in results if r.sequence is not None]
-    return Result(np.concatenate(sequences) if sequences else None, State(states, output), None)
+    return Result(ys, State(states, output), None)
 
 
 # Rows that advance together. More, and a step's gates no longer fit the cache: 4096 rows of 64 units take 36 ms at once
 # and 28 ms in blocks of 240 (two cores).
 ROWS = 240
-# Numbers in the input product of one portion of the time steps: 2 MB of float32, within the cache of a core. So a
-# sequence of any length needs 4 · max(PORTION, g·u·B) bytes beside its input and output.
+# Numbers in the input product of one portion of the time steps: 2 MB of float32, within the cache of a core. So beside
+# input and output a float32 sequence of any length needs 4 · max(PORTION, g·u·B) bytes, for the input product of
+# T' = max(1, PORTION // (g·u·B)) steps; where B > 1, also 4·n·B·T' for their input and, where the output of every step
+# is wanted, 4·u·B·T' for their outputs, which both are feature-major there. B is at most ROWS.
 PORTION = 2**19
 
 
@@ -174,41 +180,54 @@ class Runner:
         if isinstance(node, LSTM):
             self._step = loops.lstm(node, U, batch)
         elif isinstance(node, GRU):
-            self._step = loops.gru(node, U, None if p.bU is None else p.bU[column], batch)
+            # Spread over the rows once: adding (u, 1) to (u, B) at every step goes through a buffer.
+            bU = None if p.bU is None else np.broadcast_to(p.bU[column], self._shape).copy()
+            self._step = loops.gru(node, U, bU, batch)
         else:
             self._step = loops.simple_rnn(node, U, batch)
 
-    def run(self, x: Array, mask: Array | None, state: State | None, sequence: bool) -> Result:
-        """As `recurrence.run`."""
-        if x.shape[:2] == (1, 1) and mask is None:
+    def run(
+        self, x: Array, mask: Array | None, state: State | None, sequence: bool, into: Array | None = None
+    ) -> Result:
+        """As `recurrence.run`; the sequence goes into the array `into`, where that is given."""
+        if x.shape[:2] == (1, 1) and mask is None and into is None:
             return self._single(x, state, sequence)
         steps, dtype, count = x.shape[1], self._p.U.dtype, len(self._node.OUTPUTS) - 1
-        ys = np.empty((steps, *self._shape), dtype) if sequence else None
+        if sequence and into is None:
+            into = np.empty((self.batch, steps, self._node.units), dtype)
+        ys = None if into is None else self._sequence(into)
         given = None if state is None else tuple(self._inward(s) for s in state.states)
         if mask is None:
             states = tuple(np.empty(self._shape, dtype) for _ in range(count))
-            for start in range(0, steps, self._portion):
-                part = slice(start, start + self._portion)
-                xz = self._input_product(x[:, part])
-                given = self._unmasked(xz, given, states, None if ys is None else ys[part])
-            if ys is not None:
-                np.copyto(states[0], ys[-1])
             output = states[0]
+        elif given is None or state is None:
+            states = tuple(np.zeros(self._shape, dtype) for _ in range(count))
+            output = np.zeros(self._shape, dtype)
         else:
-            if given is None or state is None:
-                states = tuple(np.zeros(self._shape, dtype) for _ in range(count))
-                output = np.zeros(self._shape, dtype)
+            states = tuple(s.copy() for s in given)
+            output = self._inward(state.output).copy()
+        for start in range(0, steps, self._portion):
+            part = slice(start, start + self._portion)
+            xz = self._input_product(x[:, part])
+            y = None if ys is None else ys[part] if self._one_row else ys[: len(xz)]
+            if mask is None:
+                given = self._unmasked(xz, given, states, y)
             else:
-                states = tuple(s.copy() for s in given)
-                output = self._inward(state.output).copy()
-            for start in range(0, steps, self._portion):
-                part = slice(start, start + self._portion)
-                xz = self._input_product(x[:, part])
-                self._masked(xz, mask[:, part], states, output, None if ys is None else ys[part])
+                self._masked(xz, mask[:, part], states, output, y)
+            if y is not None and into is not None and not self._one_row:
+                np.copyto(into[:, part], y.transpose(2, 0, 1))
+            del xz  # or it would be held while the next is made
+        if mask is None and given is not None:
+            np.copyto(states[0], given[0])  # with a sequence, h is in the memory of its last step
         last = tuple(self._outward(s) for s in states)
-        if ys is not None:
-            ys = ys[None] if self._one_row else np.ascontiguousarray(ys.transpose(2, 0, 1))
-        return Result(ys, State(last, last[0] if mask is None else self._outward(output)), None)
+        return Result(into, State(last, last[0] if mask is None else self._outward(output)), None)
+
+    def _sequence(self, into: Array) -> Array:
+        """Where the steps put their outputs: for one row (T, u), `into` itself; else (T', u, B), for a portion."""
+        if self._one_row:
+            row: Array = into[0]
+            return row
+        return np.empty((min(into.shape[1], self._portion), *self._shape), into.dtype)
 
     def _single(self, x: Array, state: State | None, sequence: bool) -> Result:
         """One step of one row, as streaming takes them: no loop, no copies, results in arrays of their own."""
@@ -281,27 +300,31 @@ def _run_plain(
 ) -> Result:
     """Step by step in the equations' own form: for `trace`, convolutions, and activations that mix features."""
     step = (_traced_step if gates else _fused_step)(node, p)
-    if not gates:
-        x = _input_product(node, p, x)
     states, output = state
-    outputs: list[Array] = []
+    steps = x.shape[1]
+    outputs = np.empty((output.shape[0], steps, *output.shape[1:]), output.dtype) if sequence else None
     traced: list[dict[str, Array]] = []
-    for t in range(x.shape[1]):
-        new, shown = step(x[:, t], states)
-        if mask is None:
-            states, output = new, new[0]
-        else:
-            valid = mask[:, t].reshape((-1,) + (1,) * (output.ndim - 1))
-            before = np.zeros_like(output) if node.zero_output_for_mask else output
-            output = np.where(valid, new[0], before)
-            states = tuple(np.where(valid, s, old) for s, old in zip(new, states, strict=True))
-        if sequence:
-            outputs.append(output)
-        if gates:
-            named = dict(zip(node.OUTPUTS[1:], states, strict=True))
-            traced.append({**shown, **named})
+    portion = max(1, PORTION // max(1, output.size * len(FUSED_ORDER[type(node)])))
+    for start in range(0, steps, portion):
+        part = x[:, start : start + portion]
+        if not gates:
+            part = _input_product(node, p, part)
+        for t in range(part.shape[1]):
+            new, shown = step(part[:, t], states)
+            if mask is None:
+                states, output = new, new[0]
+            else:
+                valid = mask[:, start + t].reshape((-1,) + (1,) * (output.ndim - 1))
+                before = np.zeros_like(output) if node.zero_output_for_mask else output
+                output = np.where(valid, new[0], before)
+                states = tuple(np.where(valid, s, old) for s, old in zip(new, states, strict=True))
+            if outputs is not None:
+                outputs[:, start + t] = output
+            if gates:
+                named = dict(zip(node.OUTPUTS[1:], states, strict=True))
+                traced.append({**shown, **named})
     return Result(
-        np.stack(outputs, axis=1) if sequence else None,
+        outputs,
         State(states, output),
         {name: np.stack([step[name] for step in traced], axis=1) for name in traced[0]} if gates else None,
     )

@@ -14,7 +14,6 @@ for the sequence so far. A layer that would need later steps for that is refused
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -335,7 +334,7 @@ class Stream:
             return lambda values, carried: step.execute(values, None)
         if isinstance(node, Conv):
             # The past stands where the padding would.
-            convolve = engine.compiled(program, replace(node, padding="valid"))
+            convolve = engine.compiled(program, node.replace(padding="valid"))
 
             def convolution(values: dict[Value, Array], carried: dict[str, Any]) -> tuple[Array, ...]:
                 past = carried[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 import time
@@ -18,6 +19,7 @@ from .grammar import draw, ops_table
 from .plan import Plan
 from .shrink import shrink
 
+COLLECT_EVERY = 50  # seeds: it takes a third of a second
 PREDICT_EVERY = 10  # seeds: the others call the model eagerly, which is quicker
 
 
@@ -128,6 +130,8 @@ def main(count: int, first: int, only: str | None, show: bool) -> int:
         if outcome.status == "failed":
             print(f"\nseed {seed}: {outcome.what}: {outcome.detail}\n"
                   f"smallest model:\n{explain(plan, outcome, predicts(seed))}\n", flush=True)  # fmt: skip
+        if done % COLLECT_EVERY == 0:
+            gc.collect()  # Keras models are full of cycles; some 2 MB each
         rate = done / (time.monotonic() - start)
         if terminal or done % 50 == 0 or done == count:
             left = f"{rate:.1f}/s, {(count - done) / rate:.0f} s left"

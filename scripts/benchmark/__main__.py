@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import gc
 import itertools
 import json
 import os
@@ -21,14 +22,13 @@ from lstmconv.parity.engines import EngineMissing  # noqa: E402
 
 from benchmark import cold_start, machine  # noqa: E402
 from benchmark.cases import CASES, Case  # noqa: E402
-from benchmark.engines import ENGINES, Run, Subject, litert_model, open_engines  # noqa: E402
+from benchmark.engines import ENGINES, REFERENCE, Run, Subject, litert_model, open_engines  # noqa: E402
 from benchmark.plot import draw  # noqa: E402
-from benchmark.report import as_markdown, as_text  # noqa: E402
+from benchmark.report import START_UP, as_markdown, as_text  # noqa: E402
 from benchmark.results import CaseResult, Results, as_json  # noqa: E402
 from benchmark.silence import silence  # noqa: E402
 from benchmark.timing import FULL, QUICK, Settings, interleaved, matmul_rate  # noqa: E402
 
-START_UP = "start-up"
 START_UP_CASE = Case("LSTM", 1, 5, 1, 100)
 
 
@@ -56,6 +56,11 @@ def arguments() -> argparse.Namespace:
         parser.error(f"no case matches {given.cases!r}: there are {names}")
     if given.rounds is not None and given.rounds < 1:
         parser.error("--rounds must be at least 1")
+    for path in (given.json, given.plot, given.markdown):
+        if path and not path.parent.is_dir():
+            parser.error(f"there is no folder {path.parent}")
+    if given.plot and REFERENCE not in given.engines:
+        parser.error(f"--plot shows ratios to {REFERENCE}, which --engines leaves out")
     return given
 
 
@@ -76,9 +81,10 @@ def main() -> int:
     for number, case in enumerate(chosen, start=1):
         start = time.monotonic()
         measured.append(measure(case, given.engines, settings))
+        gc.collect()  # sessions with their threads, TensorFlow's functions
+        rates.append(matmul_rate(settings.matrix))
         say(f"{number:2}/{len(chosen)}  {case.name}: {time.monotonic() - start:.0f} s{refusals(measured[-1])}")
     costs = start_up_costs(settings.repeats) if fnmatch.fnmatch(START_UP, given.cases) else None
-    rates.append(matmul_rate(settings.matrix))
     results = Results(
         tuple(given.engines), tuple(measured), costs, max(rates), settings, machine.processor(), machine.cores(),
         machine.versions(), (load, machine.load_average()), tuple(warnings),

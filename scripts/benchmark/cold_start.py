@@ -18,7 +18,7 @@ from lstmconv_runtime import load
 from packaging.requirements import Requirement
 
 FIRST_PREDICTION = {
-    # what a program does first, with the model's file in `path`; "nothing" is what every engine stands on
+    # what a program does first, with the model's file in `path`; NumPy alone is what all of them stand on
     "numpy alone": "import numpy as np",
     "runtime": "import numpy as np, lstmconv_runtime as lr; lr.load(path).predict(np.zeros({shape}, 'float32'))",
     "onnxruntime": "import numpy as np, onnxruntime as ort; s = ort.InferenceSession(path); "

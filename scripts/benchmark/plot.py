@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from .engines import REFERENCE
+from .engines import OURS, REFERENCE
 from .results import Results
 
 STYLES = {
     # colour-blind safe (Okabe and Ito), and a shape each
     "runtime": ("#D55E00", "D"),
-    "onnxruntime-1": ("#000000", "|"),
+    "onnxruntime-1": ("#000000", "o"),
     "litert": ("#009E73", "s"),
     "openvino": ("#0072B2", "^"),
     "torch": ("#CC79A7", "v"),
@@ -19,6 +19,9 @@ STYLES = {
     "keras": ("#56B4E9", "h"),
     "naive": ("#999999", "x"),
 }
+
+
+SPREAD = 0.5  # of a row: the engines lie a little below each other, so that equal ones stay visible
 
 
 def draw(path: Path, results: Results) -> None:
@@ -30,20 +33,23 @@ def draw(path: Path, results: Results) -> None:
     from matplotlib import pyplot
 
     cases = [result for result in results.cases if REFERENCE in result.timings]
-    figure, axes = pyplot.subplots(figsize=(11, 1.8 + 0.36 * len(cases)), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(11, 2 + 0.42 * len(cases)), layout="constrained")
     places = list(range(len(cases)))
-    for name in results.engines:
-        if name == REFERENCE:
-            continue
+    drawn = [name for name in results.engines if name != REFERENCE]
+    for number, name in enumerate(drawn):
         colour, marker = STYLES[name]
-        found = [(ratio, place) for place, result in enumerate(cases) if (ratio := result.ratio(name)) is not None]
+        offset = (number / max(1, len(drawn) - 1) - 0.5) * SPREAD
+        found = [
+            (ratio, place + offset) for place, result in enumerate(cases) if (ratio := result.ratio(name)) is not None
+        ]
         if not found:
             continue
-        ours = name == "runtime"
+        ours, hollow = name == OURS, marker == "o"
         axes.plot(
             *zip(*found, strict=True), linestyle="none", marker=marker, color=colour, label=name,
-            markersize=9 if ours else 7, markeredgewidth=1.8 if marker in "|x" else 0.6, zorder=4 if ours else 3,
-            markeredgecolor="black" if ours else colour,
+            markersize=9 if ours else 6.5, markeredgewidth=1.6 if marker == "x" or hollow else 0.6,
+            markerfacecolor="none" if hollow else colour, markeredgecolor="black" if ours else colour,
+            zorder=4 if ours else 3,
         )  # fmt: skip
     axes.axvline(1, color="black", linewidth=1.2, zorder=2)
     axes.set_xscale("log")

@@ -11,6 +11,7 @@ from .engines import ENGINES, OURS, REFERENCE, TOLERANCE
 from .results import CaseResult, Results, mean_ratio
 
 NONE = "–"
+START_UP = "start-up"  # what its cases are called where an engine did not start
 TAIL = 1000  # steps below which a 99th percentile says nothing
 
 Table = list[tuple[str, ...]]  # the first row is the heading
@@ -28,12 +29,9 @@ class Section:
 def sections(results: Results) -> Iterator[Section]:
     whole = [result for result in results.cases if result.case.kind != "stream"]
     streams = [result for result in results.cases if result.case.kind == "stream"]
-    yield Section(
-        "Geometric means",
-        f"Time by {REFERENCE}'s (below 1: faster than it), and time by the runtime's (above 1: the runtime is faster), "
-        "over the cases both have; their number in brackets where it is not all.",
-        _means(results),
-    )
+    brackets = "Geometric means over the cases both have; their number in brackets where it is not all."
+    for to, meaning in ((REFERENCE, f"below 1: faster than {REFERENCE}"), (OURS, "above 1: the runtime is faster")):
+        yield Section(f"Overall: time by that of {to} ({meaning})", brackets, _means(results, to))
     if whole:
         yield Section(
             "Whole sequences: time by onnxruntime's",
@@ -47,8 +45,8 @@ def sections(results: Results) -> Iterator[Section]:
         )
         yield Section(
             "Whole sequences: share of the roofline",
-            f"Operations of the matrix products by time, as a share of the {results.rate / 1e9:.0f} GFLOP/s of a large "
-            f"float32 np.matmul ({results.settings.matrix}²) in the same run.",
+            f"Operations of the matrix products by time, as a share of the {results.rate / 1e9:.0f} GFLOP/s that a "
+            f"large float32 np.matmul ({results.settings.matrix}²) reached at best between the cases of this run.",
             _per_case(results, whole, lambda result, name: _share(result.roofline_share(name, results.rate))),
         )
     if streams:
@@ -70,8 +68,8 @@ def sections(results: Results) -> Iterator[Section]:
             "most, and room on disk with every dependency.",
             _start_up(results),
         )
-        yield Section("Loading and exporting", "The same model.", _costs(results))
-    if reasons := results.reasons():
+        yield Section("Loading and exporting", "Medians; the same model.", _costs(results))
+    if reasons := results.reasons(START_UP):
         yield Section(
             "Not measured",
             f"An engine is timed only where it agrees with Keras within {TOLERANCE:g} of the largest output.",
@@ -79,17 +77,15 @@ def sections(results: Results) -> Iterator[Section]:
         )
 
 
-def _means(results: Results) -> Table:
-    rows: Table = [("engine", *(f"{name}, by {to}" for name in results.groups() for to in (REFERENCE, OURS)))]
+def _means(results: Results, to: str) -> Table:
+    groups = results.groups()
+    rows: Table = [("engine", *(f"{name} ({len(group)})" for name, group in groups.items()))]
     for engine in results.engines:
         cells = []
-        for group in results.groups().values():
-            for to in (REFERENCE, OURS):
-                mean = mean_ratio(group, engine, to)
-                if mean is None:
-                    cells.append(NONE)
-                else:
-                    cells.append(_ratio(mean.value) + (f" ({mean.cases})" if mean.cases < len(group) else ""))
+        for group in groups.values():
+            mean = mean_ratio(group, engine, to)
+            some = f" ({mean.cases})" if mean and mean.cases < len(group) else ""
+            cells.append(_ratio(mean.value if mean else None) + some)
         rows.append((engine, *cells))
     return rows
 

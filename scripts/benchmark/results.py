@@ -72,12 +72,15 @@ class Results:
         found = {name: tuple(r for r in self.cases if holds(r.case.kind)) for name, holds in kinds.items()}
         return {name: group for name, group in found.items() if group}
 
-    def reasons(self) -> dict[tuple[str, str], list[str]]:
-        """The cases an engine has no figure for, by engine and reason."""
+    def reasons(self, start_up: str) -> dict[tuple[str, str], list[str]]:
+        """The cases an engine has no figure for, by engine and reason; `start_up` is the name of its start."""
         found: dict[tuple[str, str], list[str]] = {}
         for result in self.cases:
             for engine, reason in result.refused.items():
                 found.setdefault((engine, reason), []).append(result.case.name)
+        for engine, cost in self.costs.engines.items() if self.costs else ():
+            if cost.reason:
+                found.setdefault((engine, cost.reason), []).append(start_up)
         return found
 
 

@@ -40,7 +40,7 @@ class Settings:
 
 
 FULL = Settings()
-QUICK = Settings(rounds=3, pause=0.01, burst=0.005, stream_burst=0.05, stream_steps=200, repeats=2, matrix=1024)
+QUICK = Settings(rounds=5, pause=0.03, burst=0.005, stream_burst=0.05, stream_steps=200, repeats=2, matrix=1024)
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ def _burst(call: Callable[[], object], seconds: float, least: int, most: int) ->
     return np.array(times) / 1e9
 
 
-def matmul_rate(rows: int, seconds: float = 1.0) -> float:
-    """The roofline: operations per second of the fastest float32 product of two square matrices in NumPy."""
+def matmul_rate(rows: int, seconds: float = 0.5) -> float:
+    """The roofline: operations per second of the fastest of some float32 products of square matrices in NumPy."""
     a = np.random.default_rng(0).standard_normal((rows, rows)).astype(np.float32)
     out = np.empty_like(a)
     times = _burst(lambda: np.matmul(a, a.T, out=out), seconds, 3, 1000)

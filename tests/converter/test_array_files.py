@@ -14,13 +14,11 @@ import pytest
 from lstmconv.array_files import (
     check_number,
     csv_text,
-    csv_texts,
     parse_csv,
     parse_npy,
     parse_npz,
     read_inputs,
     shape_rows,
-    write_arrays,
     write_npz,
 )
 from lstmconv.errors import InvalidFileError, LimitError, UsageError
@@ -236,18 +234,6 @@ def test_csv_keeps_every_digit() -> None:
     assert csv_text(np.zeros((2, 2, 1), "int8")) == "0,0\n0,0\n"
     assert csv_text(np.zeros((0, 3))) == ""
     assert csv_text(np.array(2.5)) == "2.5\n"
-
-
-def test_several_outputs_are_told_apart() -> None:
-    assert csv_texts({"a\n": np.array([1]), "b": np.array([2])}) == "# a\\n\n1\n# b\n2\n"
-
-
-@pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv", ".NPY"])
-def test_what_is_written_reads_back(tmp_path: Path, suffix: str) -> None:
-    x = np.arange(6, dtype="float32").reshape(2, 3)
-    write_arrays({"y": x}, tmp_path / f"y{suffix}", force=False)
-    np.testing.assert_array_equal(read_inputs(tmp_path / f"y{suffix}", [given(None, 3)]), x)
-    assert [path.name for path in tmp_path.iterdir()] == [f"y{suffix}"]
 
 
 def test_one_array_per_npy(tmp_path: Path) -> None:

@@ -71,6 +71,25 @@ def test_rows_do_not_depend_on_each_other(sine: Any) -> None:
     np.testing.assert_allclose(np.delete(spoiled, 3, 0), np.delete(whole, 3, 0), rtol=0, atol=1e-6)
 
 
+def test_outputs_of_parts(build: Any) -> None:
+    """Several outputs, one of them with the time steps as rows of the batch; and one that is the same for any batch."""
+    nodes = [
+        build.input(None, 2),
+        build.recurrent("GRU", "gru", "x", 2, 3),
+        n.FoldTime(name="folded", x="gru"),
+        n.Constant(name="k", shape=(1, 2), dtype="float32"),
+    ]
+    x = batch(70, 4, 2)
+    model = build.model(nodes, outputs=["gru", "folded"])
+    whole = model.predict(x)
+    for options in ({"batch_size": 16}, {"batch_size": 33}, {"batch_size": 64, "threads": 3}, {"threads": 2}):
+        for part, array in zip(model.predict(x, **options), whole, strict=True):
+            np.testing.assert_allclose(part, array, rtol=0, atol=1e-6)
+            assert part.dtype == array.dtype
+    constant = build.model(nodes, outputs=["gru", "k"])
+    assert constant.predict(x, batch_size=16)[1].shape == (1, 2)
+
+
 def test_layout_of_the_input_does_not_matter(sine: Any) -> None:
     x = batch(4, 6, 2)
     expected = sine.predict(x)

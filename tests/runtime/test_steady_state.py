@@ -74,7 +74,7 @@ def test_operations_per_step(build: Any, monkeypatch: pytest.MonkeyPatch, name: 
     for ufunc in ("add", "subtract", "multiply", "tanh"):
         monkeypatch.setattr(loops, ufunc, counting(ufunc))
     node, p = cell(build, kind, **options)
-    runner = Runner(node, p._replace(U=p.U.view(Watched)), batch)
+    runner = Runner(node, p._replace(U=p.U.view(Watched), U_one_row=p.U_one_row.view(Watched)), batch)
 
     def operations(steps: int) -> Counter[str]:
         counted.clear()
@@ -86,17 +86,8 @@ def test_operations_per_step(build: Any, monkeypatch: pytest.MonkeyPatch, name: 
     assert {key: (many[key] - few[key]) / 20 for key in many} == {**ufuncs, "product": products}
 
 
-BROADCASTS = pytest.mark.xfail(strict=True, reason="adds the candidate's own bias (u, 1) to (u, B) through a buffer")
-
-
-@pytest.mark.parametrize(
-    ("name", "batch"),
-    [
-        pytest.param(name, batch, marks=BROADCASTS if (name, batch) == ("GRU, reset after", 4) else ())
-        for name in KINDS
-        for batch in (1, 4)
-    ],
-)
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("name", KINDS)
 def test_a_step_allocates_no_array(build: Any, name: str, batch: int) -> None:
     """Not even one that it frees again, which the memory of a whole run would not show."""
     kind, options, *_ = KINDS[name]
@@ -173,3 +164,43 @@ def test_a_long_sequence_needs_the_memory_of_a_portion(build: Any) -> None:
     portions = 2 * 4 * PORTION  # the last one is still held while the next is computed
     assert portions < 4 * 4 * units * steps
     assert peak <= portions + BUFFER + 100_000
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("batch", "steps"), [(4, 20_000), (500, 160)])
+def test_a_sequence_is_held_once(build: Any, batch: int, steps: int, masked: bool) -> None:
+    """Beside the outputs of every step (10 MB) there are only those of a portion of the steps, of a block of rows."""
+    units = 32
+    node, p = cell(build, "LSTM", units=units)
+    x, state = inputs(batch, steps), zero_state(node, batch, (), p.U.dtype)
+    mask = np.ones((batch, steps), bool) if masked else None
+    recurrence.run(node, p, x[:, :5], mask, state, sequence=True)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        result = recurrence.run(node, p, x, mask, state, sequence=True)
+        peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert result.sequence is not None
+    assert result.sequence.nbytes == 4 * batch * steps * units
+    portion = 4 * PORTION * (len(p.U) + FEATURES + units) // len(p.U)  # its input product, inputs and outputs
+    assert portion < result.sequence.nbytes
+    assert peak <= result.sequence.nbytes + portion + BUFFER + 10 * 4 * batch * len(p.U)
+
+
+def test_parts_of_a_batch_are_written_into_one_array(build: Any) -> None:
+    lstm = build.recurrent("LSTM", "lstm", "x", FEATURES, 32)
+    model = build.model([build.input(None, FEATURES), lstm])
+    x = inputs(640, 100)
+    model.predict(x[:32])
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        y = model.predict(x, batch_size=32)
+        peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert isinstance(y, np.ndarray)
+    part = y.nbytes // 20
+    assert peak <= y.nbytes + 2 * part + 4 * 2 * PORTION

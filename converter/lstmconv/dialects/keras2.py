@@ -33,7 +33,7 @@ def to_today(item: Any, modern: bool) -> dict[str, Any]:
         raise InvalidFileError("the model: its config has no list of layers", "E_CONFIG_TYPE")
     sequential = item["class_name"] == "Sequential"
     names = {_name(layer) for layer in config["layers"]}
-    layers = [made for layer in config["layers"] for made in _layer(layer, names, modern)]
+    layers = [made for layer in config["layers"] for made in layer_entries(layer, names, modern)]
     if sequential:
         layers = [*_input_layer(layers, config), *layers]
     return {
@@ -52,8 +52,8 @@ def _name(item: Any) -> str:
     return str(name)
 
 
-def _layer(item: dict[str, Any], names: set[str], modern: bool) -> list[dict[str, Any]]:
-    """One entry of a model's list of layers."""
+def layer_entries(item: dict[str, Any], names: set[str], modern: bool) -> list[dict[str, Any]]:
+    """The entries of a model's list of layers that one of the file becomes."""
     class_name, where = str(item.get("class_name")), f"layer '{printable(_name(item))}'"
     nodes = item.get("inbound_nodes", [])
     if type(nodes) is not list:

@@ -160,7 +160,8 @@ def _node_operation(where: str, name: str, config: Any, calls: list[dict[str, An
             "E_UNSUPPORTED_OPERATION",
         )
     module, class_name, parameters = NODE_OPS[op]
-    attributes = node.get("attr") if type(node.get("attr")) is dict else {}
+    written = node.get("attr")
+    attributes: dict[str, Any] = written if type(written) is dict else {}
     if attributes.get("keep_dims", {}).get("b") not in (None, False):
         raise UnsupportedError(f"{where}: keep_dims of the TensorFlow op '{op}' is not supported")
     made = []

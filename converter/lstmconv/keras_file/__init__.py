@@ -8,6 +8,7 @@
     hdf5_storage.py    HDF5 datasets → arrays
     hdf5.py            an HDF5 file as a checked tree
     keras_archive.py   `.keras` and `.weights.h5` of Keras 3
+    sharded.py         `.weights.json` and its shards
     legacy_h5.py       `.h5` of Keras 1, 2 and 3
 
 Nothing in a file is executed, imported, or used as a path. A file is what its first bytes say, whatever its name.
@@ -22,12 +23,13 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from lstmconv.errors import InvalidFileError, printable
+from lstmconv.errors import InvalidFileError, LimitError, printable
 from lstmconv.keras_file.hdf5 import SIGNATURE, Hdf5File
 from lstmconv.keras_file.keras_archive import ArchiveWeights, model_config, read_archive
 from lstmconv.keras_file.legacy_h5 import LegacyWeights, is_legacy, read_legacy
 from lstmconv.keras_file.lookalikes import looks_like
 from lstmconv.keras_file.read_bytes import read_bytes
+from lstmconv.keras_file.sharded import SUFFIX, read_shards
 from lstmconv.keras_file.strict_json import MAX_JSON_BYTES, parse_json
 
 __all__ = [
@@ -65,7 +67,13 @@ def read_keras_file(path: str | os.PathLike[str]) -> KerasFile:
 
     Raises FileAccessError, InvalidFileError, UnsupportedError, LimitError, and nothing else.
     """
-    return parse_keras_file(read_bytes(path), os.fsdecode(os.path.basename(path)))
+    data, name = read_bytes(path), os.fsdecode(os.path.basename(path))
+    if name.endswith(SUFFIX) and data.lstrip()[:1] == b"{":
+        if len(data) > MAX_JSON_BYTES:
+            raise LimitError(f"{printable(name, 80)}: {len(data)} bytes of JSON", "E_LIMIT_MEMBER")
+        weights, digest, size = read_shards(path, parse_json(data, printable(name, 80)), printable(name, 80))
+        return KerasFile("weights-h5", digest, size, None, None, None, weights, ())
+    return parse_keras_file(data, name)
 
 
 def parse_keras_file(data: bytes, shown_name: str) -> KerasFile:

@@ -54,12 +54,19 @@ class ArchiveWeights:
         if owner is None:
             return []
         count = sum(1 for name in self._file.children(owner) if name.isascii() and name.isdigit())
-        result = []
-        for index in range(count):
-            dataset = f"{owner}/{index}"
-            result.append(self._file.array(dataset))
-            self._handed_out.add(dataset)
-        return result
+        return [self._take(f"{owner}/{index}") for index in range(count)]
+
+    def numbered(self, path: str) -> dict[int, np.ndarray]:
+        """The arrays of the object at `path` that are in this file, by number; a shard may hold some of them only."""
+        owner = self._variables(path)
+        names = () if owner is None else self._file.children(owner)
+        numbers = [int(name) for name in names if name.isascii() and name.isdigit() and len(name) < 10]
+        return {number: self._take(f"{owner}/{number}") for number in sorted(numbers)}
+
+    def _take(self, dataset: str) -> np.ndarray:
+        array = self._file.array(dataset)
+        self._handed_out.add(dataset)
+        return array
 
     def dtype_name(self, path: str, index: int) -> str:
         """The stored type of array `index` of the object at `path`; "bfloat16" where `arrays` gives float32."""

@@ -22,6 +22,27 @@ def read_bytes(path: str | os.PathLike[str], limit: int = MAX_FILE_BYTES) -> byt
     found before reading), InvalidFileError (a SavedModel folder, which people pass as a model).
     """
     shown = printable(os.fspath(path))
+    descriptor, before = open_regular(path)
+    try:
+        if before.st_size > limit:
+            raise LimitError(f"{shown}: has {before.st_size} bytes; the limit is {limit}", "E_LIMIT_SIZE")
+        data = _read_up_to(descriptor, before.st_size + 1)
+        after = os.fstat(descriptor)
+    except OSError as error:
+        raise FileAccessError(f"{shown}: cannot be read: {_reason(error)}", "E_IO") from error
+    finally:
+        os.close(descriptor)
+    if len(data) != before.st_size or changed(before, after):
+        raise changed_while_read(shown)
+    return data
+
+
+def open_regular(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
+    """A descriptor of the regular file at `path`, which the caller closes, and what it is at that moment.
+
+    Raises FileAccessError (not a regular file, unreadable), InvalidFileError (a SavedModel folder).
+    """
+    shown = printable(os.fspath(path))
     try:
         # O_NONBLOCK: opening a FIFO must not wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
@@ -32,22 +53,25 @@ def read_bytes(path: str | os.PathLike[str], limit: int = MAX_FILE_BYTES) -> byt
     except ValueError as error:
         raise FileAccessError(f"{shown}: is not a path: {printable(str(error))}", "E_IO") from error
     try:
-        before = os.fstat(descriptor)
-        if stat.S_ISDIR(before.st_mode):
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
             _refuse_folder(path, shown)
-        if not stat.S_ISREG(before.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             raise FileAccessError(f"{shown}: is not a regular file", "E_NOT_REGULAR")
-        if before.st_size > limit:
-            raise LimitError(f"{shown}: has {before.st_size} bytes; the limit is {limit}", "E_LIMIT_SIZE")
-        data = _read_up_to(descriptor, before.st_size + 1)
-        after = os.fstat(descriptor)
-    except OSError as error:
-        raise FileAccessError(f"{shown}: cannot be read: {_reason(error)}", "E_IO") from error
-    finally:
+    except BaseException:
         os.close(descriptor)
-    if len(data) != before.st_size or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise FileAccessError(f"{shown}: changed while it was being read", "E_CHANGED")
-    return data
+        raise
+    return descriptor, status
+
+
+def changed(before: os.stat_result, after: os.stat_result) -> bool:
+    """Whether a file was written to, as far as its size and time show."""
+    return (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
+
+
+def changed_while_read(shown: str) -> FileAccessError:
+    """The error for a file that is not what it was when it was opened."""
+    return FileAccessError(f"{shown}: changed while it was being read", "E_CHANGED")
 
 
 def _read_up_to(descriptor: int, limit: int) -> bytes:

@@ -86,6 +86,8 @@ def read_options(layer: Layer) -> Options:
         zero_output_for_mask=config.flag("zero_output_for_mask", False),
         unroll=config.flag("unroll", False),
     )
+    if options.stateful and layer.calls:
+        raise layer.unsupported("a stateful layer called more than once: each call would go on from the one before")
     if options.stateful:
         note = f"{layer.where} is stateful: predict starts from zero states; Model.stream carries them over"
         if note not in layer.build.warnings:

@@ -17,11 +17,14 @@ from .conversion import Understood, convert, refuse_unread, understand
 from .errors import UnsupportedError, printable
 from .explicit_masks import functional_form, write_masks_out
 from .graph import convert_config
-from .keras_order import ordered
 from .keras_archive_writer import KERAS_VERSION, archive_bytes, require_h5py
+from .keras_archive_writer import Path as KerasPath
 from .keras_file import KerasFile, parse_keras_file, read_architecture, read_keras_file
+from .keras_order import ordered
 from .modern_config import Modern, Recorded
 from .probes import float64_oracle, make_probes
+from .semantics import semantics_of
+from .weights import PlainWeights
 
 TOLERANCE = 1e-4  # of the output's scale, in float64: a different formula is far beyond it, the rounding of 1.2·w below
 
@@ -68,8 +71,30 @@ def upgrade(
     return made
 
 
+@dataclass(frozen=True)
+class Plan:
+    """An archive before it is written: its config, its arrays, and what was done."""
+
+    config: dict[str, Any]
+    arrays: dict[KerasPath, list[Array]]
+    graph: Graph
+    upgrade: Upgrade
+
+
 def upgraded(file: KerasFile, architecture: Any = None) -> tuple[Upgrade, bytes]:
-    """The archive's bytes, compared with the old model.
+    """The archive's bytes, read back and compared with the old model.
+
+    Raises:
+        UnsupportedError: Keras 3 has nothing that computes the same; names it.
+    """
+    plan = planned(file, architecture)
+    data = archive_bytes(plan.config, plan.arrays)
+    _compared(plan.graph, convert(parse_keras_file(data, "the archive"), allow_nonfinite=True).graph)
+    return plan.upgrade, data
+
+
+def planned(file: KerasFile, architecture: Any = None) -> Plan:
+    """The archive of a model, compared with the old model; h5py is not needed for this.
 
     Raises:
         UnsupportedError: Keras 3 has nothing that computes the same; names it.
@@ -83,7 +108,7 @@ def upgraded(file: KerasFile, architecture: Any = None) -> tuple[Upgrade, bytes]
     return _attempt(file, known, explicit=True)
 
 
-def _attempt(file: KerasFile, known: Understood, explicit: bool) -> tuple[Upgrade, bytes]:
+def _attempt(file: KerasFile, known: Understood, explicit: bool) -> Plan:
     """The archive, with the masks as Keras 3 makes them by itself, or with those of the old Keras written out.
 
     In Functional models masks are always written out, as Keras 3 itself does: they decide on the order of the layers.
@@ -97,19 +122,18 @@ def _attempt(file: KerasFile, known: Understood, explicit: bool) -> tuple[Upgrad
     made = maker.model(config)
     write_masks_out(made, maker, explicit)
     made = ordered(made)
-    data = archive_bytes(made, maker.arrays)
-    difference = _compared(graph, data)
+    new = convert_config(made, PlainWeights(maker.arrays), Builder(semantics_of(KERAS_VERSION), allow_nonfinite=True))
     warnings = (*known.warnings, *build.warnings)
-    return Upgrade(known.semantics.keras_version, difference, tuple(maker.notes), warnings), data
+    done = Upgrade(known.semantics.keras_version, _compared(graph, new), tuple(maker.notes), warnings)
+    return Plan(made, maker.arrays, graph, done)
 
 
-def _compared(old: Graph, data: bytes) -> float:
+def _compared(old: Graph, new: Graph) -> float:
     """The difference of the archive's model from the old one.
 
     Raises:
         UnsupportedError: they do not compute the same.
     """
-    new = convert(parse_keras_file(data, "the archive"), allow_nonfinite=True).graph
     names = dict(zip(new.inputs, old.inputs, strict=True))
     oracle = float64_oracle(new)
     worst = 0.0
@@ -134,3 +158,19 @@ def _difference(before: Array, after: Array) -> float:
     finite = np.isfinite(before)
     a, b = before[finite].astype("float64"), after[finite].astype("float64")
     return float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-6)) if a.size else 0.0
+
+
+def upgrade_report(made: Upgrade, out: Path) -> dict[str, Any]:
+    """What `lstmconv upgrade` says of an archive it has written, as a dict."""
+    return {
+        "archive": str(out), "keras_version": made.keras_version, "difference": made.difference,
+        "notes": list(made.notes), "warnings": list(made.warnings),
+    }  # fmt: skip
+
+
+def upgrade_text(report: dict[str, Any]) -> str:
+    """The dict of `upgrade_report` as lines."""
+    lines = [f"wrote {printable(report['archive'])}, for Keras {KERAS_VERSION}, from Keras {report['keras_version']}"]
+    lines += [f"  {note}" for note in report["notes"]]
+    lines.append(f"  checked on probes: {report['difference']:.1g} of the output's scale apart")
+    return "\n".join(lines)

@@ -1,0 +1,202 @@
+"""What Keras 3.15.1 does with a model file: opens it, or refuses it and with which words.
+
+The rules follow the path of its loaders (`keras.src.legacy.saving`, `keras.src.saving`) and were found by loading; the
+tests hold them against what it really does. Keras itself is not imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .dialects.tf_operations import is_tf_operation
+from .errors import printable
+from .layers import HANDLERS
+from .modern_config import OPTIONS, layer_name
+from .semantics import version_tuple
+
+MODELS = ("Sequential", "Functional", "Model")
+RECURRENT = ("LSTM", "GRU", "SimpleRNN")
+CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells")
+WRAPPERS = ("Bidirectional", "TimeDistributed")
+# Layers that look at the rank of their input.
+RANKED = (*RECURRENT, "RNN", "Bidirectional", "Conv1D", "ConvLSTM1D", "ConvLSTM2D", "MaxPooling1D")
+# Other layers of Keras 3 that this package does not convert.
+OTHER_LAYERS = frozenset({
+    "InputLayer", "Lambda", "Conv3D", "Conv2DTranspose", "Conv1DTranspose", "ZeroPadding3D", "Cropping2D",
+    "UpSampling2D", "MaxPooling3D", "AveragePooling3D", "GlobalMaxPooling3D", "GlobalAveragePooling3D",
+    "SpatialDropout3D", "ConvLSTM3D", "GroupQueryAttention", "EinsumDense", "Identity", "Hashing", "Discretization",
+})  # fmt: skip
+BUILT_IN = frozenset({
+    "L1", "L2", "L1L2", "OrthogonalRegularizer", "MaxNorm", "NonNeg", "UnitNorm", "MinMaxNorm", "Zeros", "Ones",
+    "Constant", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", "Orthogonal", "Identity",
+    "GlorotUniform", "GlorotNormal", "HeNormal", "HeUniform", "LecunNormal", "LecunUniform",
+})  # fmt: skip
+ROLES = ("_regularizer", "_constraint", "_initializer")
+
+
+def refusal(container: str, config: Any, version: str) -> str | None:
+    """The words with which Keras 3.15.1 refuses a file; None where it opens it.
+
+    Args:
+        container: as `KerasFile` names it. Files of weights alone are loaded after `model_from_json` of the config.
+        config: as it stands in the file.
+    """
+    modern = version_tuple(version) >= (3,)
+    if modern:
+        found = _modern(config, in_h5=container == "legacy-h5")
+    elif container in ("weights-h5", "legacy-weights-h5"):
+        name = config["class_name"]
+        listed = name == "Sequential" and type(config.get("config")) is list
+        found = (
+            "Expected 'config' to be a dict for Sequential, instead got <class 'list'>"
+            if listed
+            else f"Could not locate class '{name}'"
+        )
+    elif container == "keras-zip":
+        found = _tf_archive(config)
+    else:
+        found = _legacy(config, version_tuple(version), "tf" in version)
+    return None if found is None else printable(found, 300)
+
+
+def layers_inside(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every layer of a config of any age with its name, models and wrapped layers included; nothing is checked."""
+    inner = config.get("config") if type(config) is dict else None
+    layers = inner if type(inner) is list else inner.get("layers") if type(inner) is dict else None
+    for item in layers if type(layers) is list else ():
+        if type(item) is dict and type(item.get("class_name")) is str:
+            yield layer_name(item), item
+            yield from layers_inside(item)
+            own = item.get("config")
+            for key in ("layer", "backward_layer", "cell"):
+                wrapped = own.get(key) if type(own) is dict else None
+                if type(wrapped) is dict and type(wrapped.get("class_name")) is str:
+                    yield f"{layer_name(item)}.{layer_name(wrapped)}", wrapped
+                    yield from layers_inside(wrapped)
+
+
+def _known(class_name: Any) -> bool:
+    return class_name in HANDLERS or class_name in OTHER_LAYERS
+
+
+# --- Keras 3 ----------------------------------------------------------------------------------------------------------
+
+
+def _modern(config: Any, in_h5: bool) -> str | None:
+    for _, item in layers_inside(config):
+        values, name = item.get("config"), item["class_name"]
+        operation = str(item.get("module")).startswith("keras.src.ops")
+        bare = in_h5 and not operation and "module" not in item
+        if bare and not _known(name) and name not in (*MODELS, *CELLS):
+            return f"Unknown layer: '{name}'"
+        if type(values) is not dict:
+            continue
+        function = values.get("function")
+        if name == "Lambda" and type(function) is dict and function.get("class_name") == "__lambda__":
+            return "Requested the deserialization of a `Lambda` layer whose `function` is a Python lambda"
+        for key, value in values.items():
+            if key.endswith(ROLES) and type(value) is dict and value.get("registered_name") is not None:
+                return f"Cannot deserialize object of type `{value.get('class_name')}`"
+        if item.get("registered_name") not in (None, name) and not operation:
+            return f"Could not locate class '{name}'"
+    return None
+
+
+# --- archives of tf.keras 2.12 to 2.15 --------------------------------------------------------------------------------
+
+
+def _tf_archive(config: Any) -> str | None:
+    module = config.get("module")
+    if config["class_name"] in ("Functional", "Model"):
+        words = f"Could not deserialize class '{config['class_name']}' because its parent module {module}"
+        return f"{words} cannot be imported"
+    for item in config["config"].get("layers", ()):
+        values, name = item.get("config", {}), item.get("class_name")
+        if name == "InputLayer":
+            continue
+        if name in MODELS:
+            return _tf_archive(item)
+        if name in WRAPPERS and type(values.get("layer")) is dict:
+            inner = values["layer"]
+            extra = _extra(inner.get("class_name"), inner.get("config", {}), kept=())
+            if extra:
+                return f"Unrecognized keyword arguments passed to {inner['class_name']}: {extra}"
+        extra = _extra(name, values, kept=())
+        if name in RECURRENT and extra:
+            return f"Unrecognized keyword arguments passed to {name}: {extra}"
+        if extra or not _known(name):
+            return "<class 'keras.src.models.sequential.Sequential'> could not be deserialized properly"
+    return None
+
+
+def _extra(class_name: Any, values: dict[str, Any], kept: tuple[str, ...]) -> dict[str, Any]:
+    """The options of a layer that Keras 3 does not take."""
+    taken = {*OPTIONS.get(class_name, ()), "name", "trainable", "dtype", "seed", "activity_regularizer", *kept}
+    taken |= {"implementation"} if class_name in ("LSTM", "GRU") else set()
+    taken |= {"input_length"} if class_name == "Embedding" else set()
+    if class_name not in OPTIONS:
+        return {}
+    return {key: value for key, value in values.items() if key not in taken and not key.endswith(ROLES)}
+
+
+# --- .h5 of Keras 1 and 2 ---------------------------------------------------------------------------------------------
+
+
+def _legacy(config: Any, version: tuple[int, ...], in_tensorflow: bool) -> str | None:
+    """A model of a legacy .h5: first every layer is made, then the calls."""
+    values = config.get("config")
+    if type(values) is list:
+        return "pop expected at most 1 argument, got 2"
+    sequential = config["class_name"] == "Sequential"
+    before_tensorflow = version < (2, 4) and not in_tensorflow
+    for item in values.get("layers", ()):
+        found = _legacy_layer(item, version, in_tensorflow)
+        if found is None and sequential and before_tensorflow and item.get("class_name") in RANKED:
+            found = f"Input 0 with name 'None' of layer '{layer_name(item)}' is incompatible with the layer"
+        if found is not None:
+            return found
+    for item in values.get("layers", ()):
+        for call in item.get("inbound_nodes", ()) if not sequential else ():
+            if item["class_name"] in (*RECURRENT, "Bidirectional", "RNN") and type(call) is list and len(call) > 1:
+                return f'Layer "{layer_name(item)}" expects 1 input(s), but it received {len(call)} input tensors'
+        if not sequential and item["class_name"] in MODELS and len(item.get("inbound_nodes", ())) > 1:
+            return "Invalid Functional model configuration"
+    return None
+
+
+def _legacy_layer(item: dict[str, Any], version: tuple[int, ...], in_tensorflow: bool) -> str | None:
+    name, values = item.get("class_name"), item.get("config")
+    if name in MODELS:
+        return _legacy(item, version, in_tensorflow)
+    if type(values) is not dict or not _known(name) or is_tf_operation(str(name)):
+        return f"Unknown layer: '{name}'"
+    inner = values.get("cell" if name == "RNN" else "layer")
+    if name in (*WRAPPERS, "RNN") and type(inner) is dict:
+        return _wrapped(inner)
+    if name in RECURRENT and "units" not in values:
+        return f"{name}.__init__() missing 1 required positional argument: 'units'"
+    for key, value in values.items():
+        if key.endswith(ROLES) and type(value) is dict and value.get("class_name") not in BUILT_IN:
+            role = key.rpartition("_")[2]
+            words = f"Could not interpret {role} identifier: {{'class_name': '{value.get('class_name')}'"
+            return words if name in RECURRENT else f"Error when deserializing class '{name}' … {words}"
+    extra = _extra(name, values, kept=("batch_input_shape", "input_dtype", "input_dim", "input_shape"))
+    if name in RECURRENT and extra:
+        return f"Unrecognized keyword arguments passed to {name}: {extra}"
+    if name == "PReLU" and extra:
+        return f"Error when deserializing class '{name}'"
+    return None
+
+
+def _wrapped(inner: dict[str, Any]) -> str | None:
+    """A layer inside a wrapper, which today's loader reads by the rules of today's files."""
+    name, values = inner.get("class_name"), inner.get("config")
+    if type(values) is list:
+        return f"Expected 'config' to be a dict for {name}"
+    if "module" not in inner:
+        return f"Could not locate class '{name}'"
+    if not _known(name) and name not in MODELS:
+        return f"Could not deserialize '{inner['module']}.{name}' because it is not a KerasSaveable subclass"
+    extra = _extra(name, values if type(values) is dict else {}, kept=())
+    return f"Unrecognized keyword arguments passed to {name}: {extra}" if name in RECURRENT and extra else None

@@ -1,0 +1,61 @@
+"""The models of tests/vectors/legacy, each saved and evaluated by an old release of Keras, as the tests use them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lstmconv.keras_file import read_architecture
+
+FOLDER = Path(__file__).parents[1] / "vectors" / "legacy"
+ENTRIES: list[dict[str, Any]] = json.loads((FOLDER / "manifest.json").read_text())
+IDS = [f"{entry['env']}-{entry['file']}" for entry in ENTRIES]
+
+# Of every case and kind of file the one of the oldest release.
+FIRST = list({(entry["case"], entry["kind"]): entry for entry in reversed(ENTRIES)}.values())
+
+# What cannot be converted, by case, and the code of the refusal. Everything else must be.
+REFUSED = {"lambda_layer": "E_UNSUPPORTED_LAYER", "masking_infinite": "E_CONFIG_JSON"}
+
+
+def model_path(entry: dict[str, Any]) -> Path:
+    return FOLDER / entry["env"] / str(entry["file"])
+
+
+def config_path(entry: dict[str, Any]) -> Path | None:
+    return FOLDER / entry["env"] / entry["architecture"] if "architecture" in entry else None
+
+
+def architecture(entry: dict[str, Any]) -> Any:
+    path = config_path(entry)
+    return None if path is None else read_architecture(path)
+
+
+def arrays(entry: dict[str, Any]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Inputs, and the outputs that the release itself predicted."""
+    with np.load(FOLDER / entry["env"] / entry["npz"]) as stored:
+        inputs = [stored[key] for key in sorted(stored) if key.startswith("x")]
+        return inputs, [stored[key] for key in sorted(stored) if key.startswith("y")]
+
+
+def called(model: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """The outputs of a Keras model, as `predict` gives them, without compiling a graph for one call."""
+    made = model(inputs if len(inputs) > 1 else inputs[0], training=False)
+    return [np.asarray(y) for y in (made if isinstance(made, list | tuple) else [made])]
+
+
+def apart(made: Any, wanted: list[np.ndarray]) -> float:
+    """The largest difference relative to each output's scale; infinite where shapes or places of NaN differ."""
+    made = list(made) if isinstance(made, list | tuple) else [made]
+    assert len(made) == len(wanted)
+    worst = 0.0
+    for a, b in zip(made, wanted, strict=True):
+        if a.shape != b.shape or not np.array_equal(np.isnan(a), np.isnan(b)):
+            return float("inf")
+        finite = np.isfinite(b)
+        if finite.any():
+            scale = max(float(np.abs(b[finite]).max()), 1e-3)
+            worst = max(worst, float(np.abs(a[finite] - b[finite]).max()) / scale)
+    return worst

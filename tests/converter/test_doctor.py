@@ -1,0 +1,140 @@
+"""`lstmconv doctor`: what it says of old files, held against what today's Keras really does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from legacy_vectors import ENTRIES, FIRST, FOLDER, REFUSED, apart, architecture, arrays, called, config_path, model_path
+from lstmconv.doctor import examine, forecast, report_text
+from lstmconv.keras_file import read_keras_file
+
+ENVIRONMENTS = sorted({entry["env"] for entry in ENTRIES})
+
+
+def doctor(*args: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lstmconv", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def plain(text: str) -> str:
+    return " ".join(text.replace("\\n", " ").replace("\\'", "'").split())
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_forecasts_hold(environment: str) -> None:
+    """Of every case one file, of the first release that it was made by."""
+    check([entry for entry in FIRST if entry["env"] == environment])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_forecast_holds(environment: str) -> None:
+    check([entry for entry in ENTRIES if entry["env"] == environment])
+
+
+def check(entries: list[dict[str, Any]]) -> None:
+    pytest.importorskip("tensorflow")
+    from lstmconv.parity.engines import import_quietly
+
+    keras = import_quietly("keras")
+    if not keras.__version__.startswith("3.15."):
+        pytest.skip(f"the forecasts are for Keras 3.15, this is {keras.__version__}")
+    wrong = {}
+    for entry in entries:
+        if entry["case"] != "masking_infinite":  # not read at all
+            said = forecast(read_keras_file(model_path(entry)), architecture(entry))
+            verdict, words = really(keras, entry)
+            foretold = said["verdict"]
+            if entry["case"] in REFUSED and foretold == "unknown" and verdict != "refuses":
+                continue  # not converted, so what it computes is not known
+            if foretold != verdict or plain(said["words"] or "").split(" ... ")[0][:50] not in plain(words):
+                wrong[entry["file"]] = f"said {foretold}: {said['words']}; {verdict}: {words[:200]}"
+    assert not wrong
+
+
+def really(keras: Any, entry: dict[str, Any]) -> tuple[str, str]:
+    """What Keras does with a file: verdict, and the words of a refusal."""
+    keras.utils.clear_session()
+    inputs, wanted = arrays(entry)
+    config = config_path(entry)
+    try:
+        if config is not None:
+            model = keras.models.model_from_json(config.read_text())
+            model.load_weights(model_path(entry))
+        else:
+            model = keras.models.load_model(model_path(entry), compile=False)
+    except Exception as error:  # whatever its loaders raise is what we want to know
+        return "refuses", str(error)
+    return ("agrees" if apart(called(model, inputs), wanted) < 1e-5 else "differs"), ""
+
+
+def test_the_page_says_what_to_do() -> None:
+    found = examine(FOLDER / "k224" / "gru_reset_after.h5")
+    text = report_text(found)
+    assert found["convertible"] and found["upgrade"]["possible"]
+    assert "Keras 2.2.4, before it was part of TensorFlow" in text
+    assert "opens it and computes something else" in text and "hard_sigmoid" in text
+    assert "lstmconv upgrade" in text
+    assert text.isascii()
+
+
+def test_everything_in_the_way_is_named(tmp_path: Path) -> None:
+    """Two layers that are not known: both are named, each with advice."""
+    config = json.loads((FOLDER / "tf24" / "weights_only.json").read_text())
+    for layer in config["config"]["layers"]:
+        if layer["class_name"] == "Dense":
+            layer["class_name"] = "MyDense"
+        if layer["class_name"] == "Bidirectional":
+            layer["class_name"] = "MyWrapper"
+    changed = tmp_path / "changed.json"
+    changed.write_text(json.dumps(config))
+    found = examine(FOLDER / "tf24" / "weights_only.h5", changed)
+    messages = " ".join(item["message"] for item in found["obstacles"])
+    assert not found["convertible"]
+    assert "MyDense" in messages and "MyWrapper" in messages
+    assert all(item["advice"] for item in found["obstacles"])
+
+
+def test_a_file_with_a_custom_layer(tmp_path: Path) -> None:
+    path = FOLDER / "tf24" / "lambda_layer.h5"
+    process = doctor("doctor", path)
+    assert process.returncode == 1 and "layer 'double' (Lambda)" in process.stdout
+    for command in ("export", "upgrade"):
+        process = doctor(command, path, "-o", tmp_path / "out")
+        assert process.returncode == 3 and process.stderr.count("\n") == 1
+        assert "layer 'double' (Lambda)" in process.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_weights_alone(tmp_path: Path) -> None:
+    path, config = FOLDER / "k231" / "weights_only.h5", FOLDER / "k231" / "weights_only.json"
+    for command in ("doctor", "export", "upgrade"):
+        process = doctor(command, path, *(["-o", tmp_path / "out"] if command != "doctor" else []))
+        assert process.returncode == 3 and process.stderr.count("\n") == 1
+        assert "--config" in process.stderr and "dense" in process.stderr
+    assert not list(tmp_path.iterdir())
+    process = doctor("doctor", path, "--config", config, "--json")
+    assert process.returncode == 0 and json.loads(process.stdout)["upgrade"]["possible"]
+
+
+def test_a_truncated_file(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    data = (FOLDER / "k224" / "lstm.h5").read_bytes()
+    path = folder / "cut.h5"
+    path.write_bytes(data[: len(data) // 2])
+    for command in ("doctor", "export", "upgrade", "inspect"):
+        process = doctor(command, path, *(["-o", tmp_path / "out"] if command in ("export", "upgrade") else []))
+        assert process.returncode == 4 and process.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_inspect_says_who_wrote_an_old_file() -> None:
+    process = doctor("inspect", FOLDER / "k122" / "lstm.h5")
+    assert process.returncode == 0
+    assert "Keras 1.2.2" in process.stdout and "refuses it" in process.stdout
