@@ -177,18 +177,25 @@ def test_an_unknown_operation_is_refused(tmp_path: Path) -> None:
     assert "numpy.Cumsum): this operation is not supported" in message
 
 
-@pytest.mark.parametrize("cls", ["LSTM", "Dense", "Bidirectional"])
+@pytest.mark.parametrize("cls", ["LSTM", "Bidirectional", "BatchNormalization"])
 def test_training_is_refused_where_it_changes_the_result(cls: str, tmp_path: Path) -> None:
     vector, config, layer = changed(cls)
     inner = layer["config"].get("layer", layer)
-    inner["config"]["recurrent_dropout" if cls != "Dense" else "rate"] = 0.3
-    for node in layer.get("inbound_nodes", []):
+    inner["config"]["recurrent_dropout" if "recurrent_dropout" in inner["config"] else "momentum"] = 0.3
+    assert layer["inbound_nodes"]
+    for node in layer["inbound_nodes"]:
         node["kwargs"]["training"] = True
-    if not layer.get("inbound_nodes"):
-        pytest.skip("a layer of a Sequential model is never called with training=True")
     message = str(refusal(written(vector, config, tmp_path), tmp_path))
-    assert "training=True" in message
-    assert f"({cls})" in message
+    assert f"layer '{layer['config']['name']}' ({cls}): called with training=True" in message
+
+
+def test_nested_outputs_are_refused(tmp_path: Path) -> None:
+    """predict of such a model returns a list in a list."""
+    vector = read_vector("lstm-state")
+    config = copy.deepcopy(vector.config)
+    first, *others = config["config"]["output_layers"]
+    config["config"]["output_layers"] = [first, others]
+    assert "is not a reference to a layer" in str(refusal(written(vector, config, tmp_path), tmp_path))
 
 
 # --- files that Keras itself wrote ------------------------------------------------------------------------------------

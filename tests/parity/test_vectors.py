@@ -26,7 +26,8 @@ from lstmconv_runtime.streaming import STREAM, classify, stream_inputs
 from vector_files import FOLDER, NAMES, Vector, classes, difference, of_outputs, read_vector, stream_refusals
 
 PROMISE, TYPICAL = 1e-5, 2e-6
-HALF, DOUBLE = 2e-2, 1e-12
+HALF = {"float16": 4e-3, "bfloat16": 2e-2}
+DOUBLE = 1e-12  # between two evaluations in float64
 LOOSER = dict.fromkeys(
     (
         "activation-elu", "activation-tanh-shrink",  # as gates of a GRU: they grow without bounds, or cancel near 0
@@ -36,7 +37,7 @@ LOOSER_DOUBLE = dict.fromkeys(
     (
         # TensorFlow keeps the slope of leaky_relu and the constants of gelu in float32, whatever x is.
         "activation-gelu", "activation-leaky-relu", "activation-objects", "conv1d", "dense", "leaky-relu",
-        "masked-companions", "activation", "relu",
+        "masked-companions",
         # Numbers of the config and statistics become constants in the dtype the layer was saved with.
         "normalization", "rescaling",
         "nested",  # what enters a model inside is cast to the float32 of its Input layer
@@ -128,7 +129,7 @@ def on_file(open_engine: Callable[[Subject], Any], subject: Subjects, folder: Pa
 
 
 def allowed(vector: Vector, typical: float = TYPICAL) -> float:
-    return HALF if vector.halves else LOOSER.get(vector.name, typical)
+    return HALF[vector.half] if vector.half else max(typical, LOOSER.get(vector.name, 0))
 
 
 def agree(made: list[Any], expected: list[Any], limit: float) -> None:

@@ -60,9 +60,9 @@ class Vector:
         return dict(infer_types(self.graph))
 
     @property
-    def halves(self) -> bool:
-        """Whether a part of the model computes in half precision."""
-        return any(type_.dtype in HALVES for type_ in self.types.values())
+    def half(self) -> str | None:
+        """The half precision that a part of the model computes in."""
+        return next((type_.dtype for type_ in self.types.values() if type_.dtype in HALVES), None)
 
 
 def read_vector(name: str) -> Vector:
