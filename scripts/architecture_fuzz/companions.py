@@ -54,6 +54,11 @@ def _pool(d: Draw, rank: int) -> dict[str, Any]:
     return {"pool_size": d.pick(1, 2, 3)} | _some(d, strides=(1, 2), padding=("same",))
 
 
+def _max_pool(d: Draw, rank: int) -> dict[str, Any]:
+    """TensorFlow dies of a window larger than its input (SIGFPE), so none is drawn where the size is open."""
+    return _pool(d, rank) | ({"padding": "same"} if d.source.dynamic else {})
+
+
 def _norm(d: Draw, rank: int) -> dict[str, Any]:
     return _some(d, epsilon=(1e-5, 0.01), center=(False,), scale=(False,))
 
@@ -86,9 +91,9 @@ UNARY: dict[str, tuple[float, tuple[int, ...], Options]] = {
     "DepthwiseConv1D": (0.4, (3,), _depthwise),
     "SeparableConv1D": (0.4, (3,), _separable),
     "ConvLSTM1D": (0.6, (4,), _conv_lstm),
-    "MaxPooling1D": (0.5, (3,), _pool),
+    "MaxPooling1D": (0.5, (3,), _max_pool),
     "AveragePooling1D": (0.4, (3,), _pool),
-    "MaxPooling2D": (0.3, (4,), _pool),
+    "MaxPooling2D": (0.3, (4,), _max_pool),
     "AveragePooling2D": (0.3, (4,), _pool),
     "GlobalMaxPooling1D": (0.5, (3,), lambda d, rank: _some(d, keepdims=(True,))),
     "GlobalAveragePooling1D": (0.8, (3,), lambda d, rank: _some(d, keepdims=(True,))),

@@ -125,7 +125,11 @@ def simpler_options(what: Any) -> Iterator[Any]:
             yield what.options["layer"]
         for key, value in what.options.items():
             others = {k: v for k, v in what.options.items() if k != key}
-            if key not in ("units", "layer", "cell", "cells", "layers", "model", "input_dim", "output_dim"):
+            deadly = key == "padding" and what.cls.startswith("MaxPooling")  # see companions
+            if (
+                key not in ("units", "layer", "cell", "cells", "layers", "model", "input_dim", "output_dim")
+                and not deadly
+            ):
                 yield Make(what.cls, others)
             if isinstance(value, int) and not isinstance(value, bool) and value > 1:
                 yield Make(what.cls, {**what.options, key: 1})
