@@ -128,11 +128,13 @@ class Model:
         """
         inputs = self.check_inputs(x)
         rows = len(next(iter(inputs.values())))
+        if batch_size is None and threads is None and rows < 2 * ROWS_PER_THREAD:
+            return self.pack(self._run(inputs))  # nothing to split
         for name, value in (("batch_size", batch_size), ("threads", threads)):
             if value is not None and (type(value) is not int or value < 1):
                 raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
         at_once = min(batch_size or rows, rows)
-        count = thread_count(threads, at_once) if at_once >= 2 * ROWS_PER_THREAD else 1
+        count = max(1, thread_count(threads, at_once))
         if count > 1:
             at_once = -(-at_once // count)
         if rows <= at_once or not self.splits(rows):

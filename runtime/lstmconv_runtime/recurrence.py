@@ -170,21 +170,25 @@ class Runner:
     def __init__(self, node: Recurrent, p: Prepared, batch: int) -> None:
         assert not isinstance(node, ConvLSTM)
         self.batch = batch
-        self._node, self._p = node, p
+        self._node: LSTM | GRU | SimpleRNN = node
+        self._p = p
         self._one_row = batch == 1
         self._shape = (node.units,) if batch == 1 else (node.units, batch)
         column = (slice(None),) if batch == 1 else (slice(None), None)
         self._b = None if p.b is None else p.b[column]
         self._portion = max(1, PORTION // (len(p.U) * max(1, batch)))
-        U = p.U_one_row if batch == 1 else p.U
+        # Spread over the rows once: adding (u, 1) to (u, B) at every step goes through a buffer.
+        self._bU = None if p.bU is None else np.broadcast_to(p.bU[column], self._shape).copy()
+        self._step = self._make_step(guarded=False)
+        self._single_step = self._make_step(guarded=True) if batch == 1 else self._step
+
+    def _make_step(self, guarded: bool) -> loops.Step:
+        node, U = self._node, self._p.U_one_row if self._one_row else self._p.U
         if isinstance(node, LSTM):
-            self._step = loops.lstm(node, U, batch)
-        elif isinstance(node, GRU):
-            # Spread over the rows once: adding (u, 1) to (u, B) at every step goes through a buffer.
-            bU = None if p.bU is None else np.broadcast_to(p.bU[column], self._shape).copy()
-            self._step = loops.gru(node, U, bU, batch)
-        else:
-            self._step = loops.simple_rnn(node, U, batch)
+            return loops.lstm(node, U, self.batch, guarded)
+        if isinstance(node, GRU):
+            return loops.gru(node, U, self._bU, self.batch, guarded)
+        return loops.simple_rnn(node, U, self.batch)
 
     def run(
         self, x: Array, mask: Array | None, state: State | None, sequence: bool, into: Array | None = None
@@ -192,6 +196,10 @@ class Runner:
         """As `recurrence.run`; the sequence goes into the array `into`, where that is given."""
         if x.shape[:2] == (1, 1) and mask is None and into is None:
             return self._single(x, state, sequence)
+        with np.errstate(over="ignore"):  # see `loops.gate`
+            return self._steps(x, mask, state, sequence, into)
+
+    def _steps(self, x: Array, mask: Array | None, state: State | None, sequence: bool, into: Array | None) -> Result:
         steps, dtype, count = x.shape[1], self._p.U.dtype, len(self._node.OUTPUTS) - 1
         if sequence and into is None:
             into = np.empty((self.batch, steps, self._node.units), dtype)
@@ -235,9 +243,10 @@ class Runner:
         xz: Array = W[:, 0] * x[0, 0] if x.shape[2] == 1 else W.dot(x[0, 0])
         if self._b is not None:
             np.add(xz, self._b, xz)
-        new = tuple(np.empty(self._shape, xz.dtype) for _ in self._node.OUTPUTS[1:])
-        self._step(xz, None if state is None else tuple(s[0] for s in state.states), new)
-        last = tuple(s[None] for s in new)
+        # tuple([…]), here and below: a generator would take longer than what it makes.
+        new = tuple([np.empty(self._shape, xz.dtype) for _ in self._node.OUTPUTS[1:]])
+        self._single_step(xz, None if state is None else tuple([s[0] for s in state.states]), new)
+        last = tuple([s[None] for s in new])
         return Result(last[0][None] if sequence else None, State(last, last[0]), None)
 
     def _inward(self, s: Array) -> Array:
