@@ -130,27 +130,32 @@ def lstm(node: LSTM, U: Array, batch: int, guarded: bool) -> Step:
 
 
 def gru(node: GRU, U: Array, bU: Array | None, batch: int, guarded: bool) -> Step:
-    """h' = z * h + (1 − z) * h~ = h~ + z * (h − h~).  U (3u, u), gates in the order z, r, h; bU (u, B) of the last."""
+    """h' = z * h + (1 − z) * h~.  U (3u, u), gates in the order z, r, h; bU (u, B) of the last.
+
+    As Keras computes it: h~ + z * (h − h~) is one operation less, and loses h where h~ is large and z near 1, as with
+    the activation `exponential`.
+    """
     u, dtype = node.units, U.dtype
-    zU, difference = _buffer(3 * u, batch, dtype), _buffer(u, batch, dtype)
+    zU, other, one = _buffer(3 * u, batch, dtype), _buffer(u, batch, dtype), np.ones((), dtype)
     gates, z, r, candidate = zU[: 2 * u], zU[:u], zU[u : 2 * u], zU[2 * u :]
     sigma, act = gate(node.recurrent_activation, dtype, guarded), into(node.activation, dtype)
     product, gate_product, candidate_product = U.dot, U[: 2 * u].dot, U[2 * u :].dot
 
     def blend(h: Array, h_new: Array) -> None:
-        subtract(h, candidate, difference)
-        multiply(z, difference, difference)
-        add(candidate, difference, h_new)
+        subtract(one, z, other)
+        multiply(other, candidate, candidate)
+        multiply(z, h, other)
+        add(other, candidate, h_new)
 
     def first(x_t: Array, new: States) -> None:
         copyto(zU, x_t)
         sigma(gates)
         if bU is not None:
-            multiply(r, bU, difference)
-            add(candidate, difference, candidate)
+            multiply(r, bU, other)
+            add(candidate, other, candidate)
         act(candidate, candidate)
-        multiply(z, candidate, difference)
-        subtract(candidate, difference, new[0])
+        subtract(one, z, other)
+        multiply(other, candidate, new[0])
 
     def reset_after(x_t: Array, states: States | None, new: States) -> None:
         if states is None:
@@ -171,8 +176,8 @@ def gru(node: GRU, U: Array, bU: Array | None, batch: int, guarded: bool) -> Ste
         gate_product(states[0], gates)
         add(gates, x_t[: 2 * u], gates)
         sigma(gates)
-        multiply(r, states[0], difference)
-        candidate_product(difference, candidate)
+        multiply(r, states[0], other)
+        candidate_product(other, candidate)
         add(candidate, x_t[2 * u :], candidate)
         act(candidate, candidate)
         blend(states[0], new[0])
