@@ -324,7 +324,21 @@ def call_nested(inner: KerasModel, call: Call) -> Any:
     for index, mask in enumerate(masks):
         if isinstance(mask, Tensor):
             inputs[index] = Tensor(inputs[index].value, inner.build.cast(inner.where, mask.value, "bool"))
-    return call_model(inner, inputs)
+    return call_model(inner, _as_declared(inner, inputs))
+
+
+def _as_declared(inner: KerasModel, inputs: list[Tensor]) -> list[Tensor]:
+    """The inputs in the dtypes of the inner model's own Input layers, as Keras 3 casts them."""
+    declared = model_inputs(inner) if inner.build.semantics.modern else []
+    if len(declared) != len(inputs):
+        return inputs  # call_model says what is wrong
+    made = []
+    for tensor, (_, config, _) in zip(inputs, declared, strict=True):
+        dtype = config.get("dtype")
+        known = type(dtype) is str and dtype in DTYPES
+        value = inner.build.cast(inner.where, tensor.value, str(dtype)) if known else tensor.value
+        made.append(Tensor(value, tensor.mask))
+    return made
 
 
 def run_layer(layer: Layer, call: Call) -> Any:
