@@ -9,7 +9,7 @@ import numpy as np
 
 from .errors import InputError
 from .graph import Array
-from .windows import dilated, output_size, padding_amounts
+from .windows import output_size, padding_amounts
 
 
 def pad_space(
@@ -90,6 +90,3 @@ def pool(x: Array, op: str, size: tuple[int, ...], strides: tuple[int, ...], pad
     places = pad_space(np.ones((1, *x.shape[1:-1], 1), x.dtype), size, strides, ones, padding)
     counts = sum(part for _, part in _taps(places, size, strides, ones))
     return np.asarray(sum(parts) / counts)
-
-
-__all__ = ["convolve", "dilated", "pad_space", "pool"]
