@@ -14,7 +14,7 @@ from .graph import Array, Graph, Node, Type, Value, infer_types
 from .layers import LAYERS
 from .nodes import GRU, LSTM, Cast, Constant, ConvLSTM, Input, SimpleRNN
 from .precision import compute_dtype, round_to, rounder
-from .recurrence import Recurrent, State
+from .states import Recurrent, State
 
 RECURRENT = (LSTM, GRU, SimpleRNN, ConvLSTM)
 Values: TypeAlias = Mapping[Value, Array]
@@ -180,8 +180,7 @@ def recurrent_inputs(node: Recurrent, values: Values) -> tuple[Array, Array | No
 def _recurrent(program: Program, node: Node) -> Execute:
     assert isinstance(node, RECURRENT)
     p = program.prepared[node.name]
-    # The first step from zeros skips the recurrent product, which is zero only where U is finite.
-    from_zeros = p.tuned and all(state is None for state in node.states) and bool(np.isfinite(p.U).all())
+    from_zeros = p.layout is not None and all(state is None for state in node.states)
 
     def execute(values: Values, gates: GateTrace | None) -> tuple[Array, ...]:
         x, mask = recurrent_inputs(node, values)

@@ -3,20 +3,24 @@
 What makes them fast, each measured beside the plain form:
 
 - The state is feature-major, (u, B), so that every gate is a contiguous block of rows and the recurrent product has the
-  weights on the left: one matrix product, `U.dot(h, z)`, with no transposition inside. One row (B = 1) is kept as (u,),
-  which makes that product a matrix-vector product.
-- σ(x) = 1 / (1 + e^−x): the sign is folded into the weights when they are laid out (exact). ½ tanh(x/2) + ½ would be a
-  tenth faster, one tanh for all gates, but keeps no digits of a gate that is nearly closed, and a layer that normalises
+  weights on the left, with no transposition inside. One row (B = 1) is kept as (u,), which makes that product a
+  matrix-vector product.
+- A step multiplies one operand, [h; 1; x_t] (K, B), by one matrix, U | b | W: a product that is a little wider costs
+  less than one of its own for the inputs, whose result must be stored, read again and added.
+- σ(x) = 1 / (1 + e^−x) is never computed: what it would weigh is divided by 1 + e^−x, which is one operation and one
+  rounding less. The sign is folded into the weights when they are laid out (exact). ½ tanh(x/2) + ½ would be faster
+  still, one tanh for all gates, but keeps no digits of a gate that is nearly closed, and a layer that normalises
   afterwards shows it (6e-5 of the scale, seen).
+- What two gates weigh lies side by side, as the gates do: c~ and c of an LSTM take one operation.
 - Every ufunc writes into an array that exists already, passed by position: nothing is allocated per step.
 - Constants are 0-d arrays; NumPy takes twice as long to convert a Python number as to use it.
-- x·W + b of all steps is computed before the loop, `recurrence` says in what portions.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -24,14 +28,22 @@ from .activations import function
 from .graph import Activation, Array
 from .nodes import GRU, LSTM, SimpleRNN
 
-States: TypeAlias = tuple[Array, ...]
-# step(x_t, states, new): x_t is x·W + b of one step (g·u, B); writes the new states into `new`, whose arrays may be
-# those of `states`. With `states` None it is the first step, from zeros, which needs no recurrent product.
-Step: TypeAlias = Callable[[Array, "States | None", States], None]
+Carried: TypeAlias = tuple[Array, ...]
+# step(a, xz, h, carried, first): a (K, B) is the operand of the step; xz, of which some loops need none, what does not
+# depend on the state and was computed before. Writes the new h (u, B) and the other new states, into arrays that may
+# be those of the states themselves. `first` says that h is zero, which makes the product cheaper.
+Step: TypeAlias = Callable[[Array, "Array | None", Array, Carried, bool], None]
 InPlace: TypeAlias = Callable[[Array, Array], object]
 
 add, subtract, multiply, divide = np.add, np.subtract, np.multiply, np.divide
-exp, tanh, copyto, minimum = np.exp, np.tanh, np.copyto, np.minimum
+tanh, copyto, minimum, matmul = np.tanh, np.copyto, np.minimum, np.matmul
+
+
+class Loop(NamedTuple):
+    """A step and the states it reads beside h, which stands in the operand: (c,) of an LSTM, each (u, B)."""
+
+    step: Step
+    carried: Carried
 
 
 def is_tunable(activation: Activation) -> bool:
@@ -69,26 +81,35 @@ def _copy(x: Array, out: Array) -> None:
         copyto(out, x)
 
 
+def _exp2_is_fast() -> bool:
+    """True where NumPy has vector instructions for 2^x, which then takes half the time of e^x; else four times."""
+    try:
+        found = np.lib.introspect.opt_func_info(func_name="^exp2$", signature="float32")
+    except AttributeError:  # NumPy before 2.2
+        return False
+    return bool(found) and all("baseline" not in chosen["current"] for chosen in found["exp2"].values())
+
+
+# e^−x = 2^(−x·log2 e)
+power, gate_factor = (np.exp2, -math.log2(math.e)) if _exp2_is_fast() else (np.exp, -1.0)
+
+
 def gate_scale(activation: Activation) -> float:
     """The factor folded into a gate's weights."""
-    return -1.0 if activation.name == "sigmoid" else 1.0
+    return gate_factor if activation.name == "sigmoid" else 1.0
 
 
 def gate(activation: Activation, dtype: np.dtype[np.generic], guarded: bool) -> Callable[[Array], object]:
-    """σ in place, on values already multiplied by `gate_scale`.
+    """σ in place, on values z = x · `gate_scale`.
 
     Args:
-        guarded: keep e^z from overflowing, which is harmless (1 / (1 + ∞) is 0) and yet a warning of NumPy's. For a
-            single step that is cheaper than np.errstate; loops go without and use np.errstate once.
+        guarded: as for `divisor`.
     """
     if activation.name == "sigmoid":
-        one, most = np.ones((), dtype), np.full((), 80, dtype)
+        denominator, one = divisor(dtype, guarded), np.ones((), dtype)
 
         def sigmoid(z: Array) -> None:
-            if guarded:
-                minimum(z, most, out=z)
-            exp(z, z)
-            add(z, one, z)
+            denominator(z)
             divide(one, z, z)
 
         return sigmoid
@@ -96,109 +117,123 @@ def gate(activation: Activation, dtype: np.dtype[np.generic], guarded: bool) -> 
     return lambda z: act(z, z)
 
 
-def lstm(node: LSTM, U: Array, batch: int, guarded: bool) -> Step:
-    """c' = f * c + i * c~;  h' = o * act(c').  U (4u, u), gates in the order i, f, o, c."""
-    u, dtype = node.units, U.dtype
-    z = _buffer(4 * u, batch, dtype)
-    i, f, o, sigmoids, candidate = z[:u], z[u : 2 * u], z[2 * u : 3 * u], z[: 3 * u], z[3 * u :]
-    product = U.dot
-    act = into(node.activation, dtype)
-    sigma = gate(node.recurrent_activation, dtype, guarded)
+def divisor(dtype: np.dtype[np.generic], guarded: bool) -> Callable[[Array], object]:
+    """1 + e^−x in place, from z = x · `gate_scale`: what a value is divided by to be weighed by σ(x).
 
-    def squash() -> None:
-        sigma(sigmoids)
-        act(candidate, candidate)
-
-    def step(x_t: Array, states: States | None, new: States) -> None:
-        h_new, c_new = new
-        if states is None:
-            copyto(z, x_t)
-            squash()
-            multiply(i, candidate, c_new)
-        else:
-            h, c = states
-            product(h, z)
-            add(z, x_t, z)
-            squash()
-            multiply(f, c, c_new)
-            multiply(i, candidate, candidate)
-            add(c_new, candidate, c_new)
-        act(c_new, candidate)
-        multiply(o, candidate, h_new)
-
-    return step
-
-
-def gru(node: GRU, U: Array, bU: Array | None, batch: int, guarded: bool) -> Step:
-    """h' = z * h + (1 − z) * h~.  U (3u, u), gates in the order z, r, h; bU (u, B) of the last.
-
-    As Keras computes it: h~ + z * (h − h~) is one operation less, and loses h where h~ is large and z near 1, as with
-    the activation `exponential`.
+    Args:
+        guarded: keep e^z from overflowing, which is harmless (x / ∞ is 0) and yet a warning of NumPy's. For a single
+            step that is cheaper than np.errstate; loops go without and use np.errstate once.
     """
-    u, dtype = node.units, U.dtype
-    zU, other, one = _buffer(3 * u, batch, dtype), _buffer(u, batch, dtype), np.ones((), dtype)
-    gates, z, r, candidate = zU[: 2 * u], zU[:u], zU[u : 2 * u], zU[2 * u :]
-    sigma, act = gate(node.recurrent_activation, dtype, guarded), into(node.activation, dtype)
-    product, gate_product, candidate_product = U.dot, U[: 2 * u].dot, U[2 * u :].dot
+    one, most = np.ones((), dtype), np.full((), 80, dtype)
 
-    def blend(h: Array, h_new: Array) -> None:
+    def denominator(z: Array) -> None:
+        if guarded:
+            minimum(z, most, out=z)  # by position it is deprecated
+        power(z, z)
+        add(z, one, z)
+
+    return denominator
+
+
+def product_with(M: Array) -> Callable[[Array, Array], object]:
+    """M @ a as a function (a, out). `dot` starts faster, but copies M for a vector where it is not contiguous."""
+    return M.dot if M.flags.forc else lambda a, out: matmul(M, a, out)
+
+
+def lstm(node: LSTM, M: Array, batch: int, guarded: bool) -> Loop:
+    """c' = f * c + i * c~;  h' = o * act(c').  M (4u, K), gates in the order i, f, o, c."""
+    u, dtype = node.units, M.dtype
+    z, pair, weighed = (_buffer(count * u, batch, dtype) for count in (4, 2, 2))
+    input_and_forget, o, gates, candidate = z[: 2 * u], z[2 * u : 3 * u], z[: 3 * u], z[3 * u :]
+    c_tilde, c = pair[:u], pair[u:]
+    entering, kept = weighed[:u], weighed[u:]
+    product, first_product = product_with(M), product_with(M[:, u:])
+    act = into(node.activation, dtype)
+    divided = node.recurrent_activation.name == "sigmoid"
+    weigh: np.ufunc = divide if divided else multiply
+    open_gates = divisor(dtype, guarded) if divided else gate(node.recurrent_activation, dtype, guarded)
+
+    def step(a: Array, xz: Array | None, h_new: Array, carried: Carried, first: bool) -> None:
+        (c_new,) = carried
+        if first:
+            first_product(a[u:], z)
+        else:
+            product(a, z)
+        if xz is not None:
+            add(z, xz, z)
+        open_gates(gates)
+        act(candidate, c_tilde)
+        weigh(pair, input_and_forget, weighed)  # i * c~ and f * c
+        add(entering, kept, c_new)
+        act(c_new, candidate)
+        weigh(candidate, o, h_new)
+
+    return Loop(step, (c,))
+
+
+def gru(node: GRU, M: Array, M_h: Array | None, batch: int, guarded: bool) -> Loop:
+    """h' = z * h + (1 − z) * h~.  M (2u, K), gates in the order z, r; M_h (u, u + 1), U_h | bU_h, or U_h (u, u).
+
+    xz is what the candidate takes of x_t, x_t·W_h + b_h (u, B). Where M has no columns for x_t, what z and r take of
+    it stands before that (3u, B); and without M_h, M has the candidate as its last rows.
+
+    The blend is as Keras computes it: h~ + z * (h − h~) is one operation less, and loses h where h~ is large and z
+    near 1, as with the activation `exponential`.
+    """
+    u, dtype = node.units, M.dtype
+    zrh, other, one = _buffer(3 * u, batch, dtype), _buffer(u, batch, dtype), np.ones((), dtype)
+    gates, z, r, candidate = zrh[: 2 * u], zrh[:u], zrh[u : 2 * u], zrh[2 * u :]
+    made = zrh[: len(M)]
+    sigma, act = gate(node.recurrent_activation, dtype, guarded), into(node.activation, dtype)
+    product, first_product = product_with(M), product_with(M[:, u:])
+    candidate_product = None if M_h is None else product_with(M_h)
+    apart, reset_after = M.shape[1] == u + 1, node.reset_after
+
+    def step(a: Array, xz: Array | None, h_new: Array, carried: Carried, first: bool) -> None:
+        assert xz is not None
+        h = a[:u]
+        if first:
+            first_product(a[u:], made)
+        else:
+            product(a, made)
+        if apart:
+            add(gates, xz[: 2 * u], gates)
+            xz = xz[2 * u :]
+        sigma(gates)
+        if reset_after:
+            if candidate_product is not None:
+                candidate_product(a[: u + 1], candidate)
+            multiply(r, candidate, candidate)
+        else:
+            multiply(r, h, other)
+            assert candidate_product is not None
+            candidate_product(other, candidate)
+        add(candidate, xz, candidate)
+        act(candidate, candidate)
         subtract(one, z, other)
         multiply(other, candidate, candidate)
         multiply(z, h, other)
         add(other, candidate, h_new)
 
-    def first(x_t: Array, new: States) -> None:
-        copyto(zU, x_t)
-        sigma(gates)
-        if bU is not None:
-            multiply(r, bU, other)
-            add(candidate, other, candidate)
-        act(candidate, candidate)
-        subtract(one, z, other)
-        multiply(other, candidate, new[0])
-
-    def reset_after(x_t: Array, states: States | None, new: States) -> None:
-        if states is None:
-            return first(x_t, new)
-        product(states[0], zU)
-        add(gates, x_t[: 2 * u], gates)
-        sigma(gates)
-        if bU is not None:
-            add(candidate, bU, candidate)
-        multiply(r, candidate, candidate)
-        add(candidate, x_t[2 * u :], candidate)
-        act(candidate, candidate)
-        blend(states[0], new[0])
-
-    def reset_before(x_t: Array, states: States | None, new: States) -> None:
-        if states is None:
-            return first(x_t, new)
-        gate_product(states[0], gates)
-        add(gates, x_t[: 2 * u], gates)
-        sigma(gates)
-        multiply(r, states[0], other)
-        candidate_product(other, candidate)
-        add(candidate, x_t[2 * u :], candidate)
-        act(candidate, candidate)
-        blend(states[0], new[0])
-
-    return reset_after if node.reset_after else reset_before
+    return Loop(step, ())
 
 
-def simple_rnn(node: SimpleRNN, U: Array, batch: int) -> Step:
-    """h' = act(x·W + b + U h)."""
-    z = _buffer(node.units, batch, U.dtype)
-    product, act = U.dot, into(node.activation, U.dtype)
+def simple_rnn(node: SimpleRNN, M: Array, batch: int) -> Loop:
+    """h' = act(x·W + b + U h).  M (u, K)."""
+    u = node.units
+    z = _buffer(u, batch, M.dtype)
+    product, first_product, act = product_with(M), product_with(M[:, u:]), into(node.activation, M.dtype)
 
-    def step(x_t: Array, states: States | None, new: States) -> None:
-        if states is None:
-            act(x_t, new[0])
+    def step(a: Array, xz: Array | None, h_new: Array, carried: Carried, first: bool) -> None:
+        if first:
+            first_product(a[u:], z)
         else:
-            product(states[0], z)
-            add(z, x_t, z)
-            act(z, new[0])
+            product(a, z)
+        if xz is not None:
+            add(z, xz, z)
+        act(z, h_new)
 
-    return step
+    return Loop(step, ())
 
 
 def _buffer(rows: int, batch: int, dtype: np.dtype[np.generic]) -> Array:

@@ -14,7 +14,6 @@ for the sequence so far. A layer that would need later steps for that is refused
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,7 +52,7 @@ from .nodes import (
     UnfoldTime,
     Where,
 )  # fmt: skip
-from .recurrence import State
+from .states import State
 from .windows import dilated
 
 if TYPE_CHECKING:
@@ -345,7 +344,7 @@ class Stream:
             return convolution
         assert isinstance(node, engine.RECURRENT)
         p, rounded = program.prepared[name], engine.rounding(program, node)
-        run = recurrence.Runner(node, p, self._batch).run if p.tuned else partial(recurrence.run, node, p)
+        run = recurrence.own_run(node, p, self._batch)
 
         def recur(values: dict[Value, Array], carried: dict[str, Any]) -> tuple[Array, ...]:
             x, mask = engine.recurrent_inputs(node, values)

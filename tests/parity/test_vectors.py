@@ -31,6 +31,7 @@ DOUBLE = 1e-12  # between two evaluations in float64
 LOOSER = dict.fromkeys(
     (
         "activation-elu", "activation-tanh-shrink",  # as gates of a GRU: they grow without bounds, or cancel near 0
+        "saturated-gates",  # sums of 300, whose last bit is 3e-5: from float64 it is 1.4e-6 to Keras, 2.8e-6 to us
     ), PROMISE,
 )  # fmt: skip
 LOOSER_DOUBLE = dict.fromkeys(
