@@ -66,7 +66,7 @@ def run(
     if rows <= ROWS:
         return runner(node, p.layout, rows).run(x, mask, state, sequence)
     count = -(-rows // ROWS)
-    edges = [rows * k // count for k in range(count + 1)]
+    edges = [*range(0, rows, -(-rows // count)), rows]  # all blocks but the last of one size: one Runner serves them
     # One array for all blocks, not one each and then another to join them: the sequence may be most of the memory.
     ys = np.empty((rows, steps, node.units), p.layout.M.dtype) if sequence else None
     results = [

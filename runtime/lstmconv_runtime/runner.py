@@ -76,11 +76,13 @@ def _for_one_row(M: Array) -> Array:
     return np.asfortranarray(M) if M.size < SMALL else M
 
 
-# Numbers in the operands of one portion of the time steps: 2 MB of float32, within the cache of a core. So beside input
+# Numbers in the operands of one portion of the time steps: 512 kB of float32, within the cache of a core. So beside input
 # and output a float32 sequence of any length needs 4 · max(PORTION, k·B) bytes, where k counts what one step of one row
 # takes: the operand, K; for a GRU also u, the part of the candidate; for one row of a wide input g·u more.
-PORTION = 2**19
-KEPT = 2**16  # numbers in the buffers that are kept for the next call: 256 kB of float32
+PORTION = 2**17
+# A Runner whose gates are no more numbers than this (1 MB of float32) is kept for the next call: memory that is taken
+# and given back at every call costs a fault for every page, which was a quarter of the time of 390 rows of 5 steps.
+KEPT = 2**18
 
 
 def runner(node: Tuned, layout: Layout, batch: int) -> Runner:
@@ -223,7 +225,7 @@ class Runner:
         if a is None or a.shape != shape:
             a = np.empty(shape, self._dtype)
             a[:, self._u] = 1
-            self._kept_operands = a if a.size <= KEPT else None
+            self._kept_operands = a
         return a
 
     def _take_inputs(self, a: Array, x: Array) -> Array | None:
