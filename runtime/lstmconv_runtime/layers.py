@@ -19,7 +19,9 @@ def dense(node: n.Dense, p: Arrays, v: Arrays) -> Array:
     """act(x·W + b)."""
     x = v[node.x]
     z = x.dot(p["W"]) if x.ndim == 2 else x @ p["W"]  # for matrices `dot` starts faster
-    return function(node.activation)(z + p["b"] if node.use_bias else z)
+    if node.use_bias:
+        z = z + (p["b"][None] if x.ndim == 2 else p["b"])  # so does adding arrays of the same shape, for one row
+    return function(node.activation)(z)
 
 
 def embedding(node: n.Embedding, p: Arrays, v: Arrays) -> Array:

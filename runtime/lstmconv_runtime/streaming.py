@@ -231,7 +231,7 @@ class Stream:
         moving = [step for step in program.steps if self._kinds[step.makes[0]] != FIXED]
         self._carriers = [step.node for step in moving if self._carries(step.node)]
         self._moves = [(step.makes, self._move(step)) for step in moving]
-        self._squeezed = [self._kinds[name] == STREAM for name in program.graph.outputs]
+        self._outputs = [(name, self._kinds[name] == STREAM) for name in program.graph.outputs]
         self.reset()
 
     def _carries(self, node: Node) -> bool:
@@ -286,8 +286,7 @@ class Stream:
         Raises:
             InputError: an array does not fit.
         """
-        inputs = {name: array[:, None] for name, array in self._check(x, time=False).items()}
-        return self._advance(inputs, squeeze=True)
+        return self._advance(self._check(x, time=False), squeeze=True)
 
     def chunk(self, x: Inputs) -> Outputs:
         """The outputs for several time steps: (batch, time, features) in; time on axis 1 of stream outputs.
@@ -302,13 +301,14 @@ class Stream:
         return self._advance(inputs, squeeze=False)
 
     def _check(self, x: Inputs, time: bool) -> dict[Value, Array]:
+        """The inputs (batch, time, features) by name; without `time`, x is one step."""
         arrays = {}
         for name, value in by_name(self._names, x).items():
             check = self._model.checks[name]
             array = check.chunk(value) if time else check.step(value)
             if len(array) != self._batch:
                 raise InputError(f"input '{name}': the stream has {self._batch} rows, got {len(array)}")
-            arrays[name] = array
+            arrays[name] = array if time else array[:, None]
         return arrays
 
     def _advance(self, inputs: dict[Value, Array], squeeze: bool) -> Outputs:
@@ -321,9 +321,10 @@ class Stream:
             else:
                 values.update(zip(makes, made, strict=True))
         self._carried = carried  # only now: a failed step leaves the stream as it was
-        outputs = [self._model.held(name, values) for name in self._program.graph.outputs]
-        if squeeze:
-            outputs = [y[:, 0] if moves else y for y, moves in zip(outputs, self._squeezed, strict=True)]
+        outputs = []
+        for name, moves in self._outputs:
+            y = self._model.held(name, values)
+            outputs.append(y[:, 0] if moves and squeeze else y)
         return self._model.pack(outputs)
 
     def _move(self, step: engine.Step) -> Callable[[dict[Value, Array], dict[str, Any]], tuple[Array, ...]]:
