@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import plain_loop
+from . import plain_loop, runner
 from .graph import Array
 from .nodes import ConvLSTM
-from .runner import Layout, Runner, lay_out, runner
+from .runner import Layout, Runner, lay_out
 from .states import Recurrent, Result, State
 
 
@@ -64,13 +64,15 @@ def run(
     assert not isinstance(node, ConvLSTM)
     rows, steps = x.shape[:2]
     if rows <= ROWS:
-        return runner(node, p.layout, rows).run(x, mask, state, sequence)
+        return runner.run(node, p.layout, x, mask, state, sequence)
     count = -(-rows // ROWS)
-    edges = [*range(0, rows, -(-rows // count)), rows]  # all blocks but the last of one size: one Runner serves them
+    edges = [*range(0, rows, -(-rows // count)), rows]  # all but the last of one size: they need one Runner
     # One array for all blocks, not one each and then another to join them: the sequence may be most of the memory.
     ys = np.empty((rows, steps, node.units), p.layout.M.dtype) if sequence else None
     results = [
-        runner(node, p.layout, stop - start).run(
+        runner.run(
+            node,
+            p.layout,
             x[start:stop],
             None if mask is None else mask[start:stop],
             state and State(tuple(s[start:stop] for s in state.states), state.output[start:stop]),

@@ -5,7 +5,6 @@ B is the batch, T the time steps, n the input size, u the units, K = u + 1 + n.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from itertools import repeat
 from typing import NamedTuple, TypeAlias, cast
@@ -29,7 +28,7 @@ class Layout(NamedTuple):
     M_h: Array | None  # the candidate of a GRU, without inputs: U_h | bU_h (u, u + 1), reset before: U_h (u, u)
     W_h: Array | None  # b_h | W_h (u, 1 + n) of that candidate
     finite: bool  # that U is: only then is the product with a state of zeros zero
-    kept: threading.local  # each thread's last Runner
+    free: dict[int, list[Runner]]  # by the number of rows, Runners put by for the next call
 
 
 # A matrix-vector product is up to a fifth faster in Fortran order, as long as it is too small to be shared by threads;
@@ -69,31 +68,46 @@ def lay_out(node: Recurrent, arrays: Mapping[str, Array]) -> Layout | None:
         M = rows("h")
     M = np.ascontiguousarray(M)  # what is put together of transposed arrays is in Fortran order
     finite = bool(np.isfinite(M[:, : node.units]).all() and (M_h is None or np.isfinite(M_h).all()))
-    return Layout(M, _for_one_row(M), M_h, W_h, finite, threading.local())
+    return Layout(M, _for_one_row(M), M_h, W_h, finite, {})
 
 
 def _for_one_row(M: Array) -> Array:
     return np.asfortranarray(M) if M.size < SMALL else M
 
 
-# Numbers in the operands of one portion of the time steps: 512 kB of float32, within the cache of a core. So beside input
-# and output a float32 sequence of any length needs 4 · max(PORTION, k·B) bytes, where k counts what one step of one row
-# takes: the operand, K; for a GRU also u, the part of the candidate; for one row of a wide input g·u more.
+# Numbers in the operands of one portion of the time steps: 512 kB of float32, within the cache of a core. So beside
+# input and output a float32 sequence of any length needs 4 · max(PORTION, k·B) bytes, where k counts what one step of
+# one row takes: the operand, K; for a GRU also u, the part of the candidate; for one row taken apart g·u more.
 PORTION = 2**17
-# A Runner whose gates are no more numbers than this (1 MB of float32) is kept for the next call: memory that is taken
+# A Runner whose gates are no more numbers than this (1 MB of float32) is put by for the next call: memory that is taken
 # and given back at every call costs a fault for every page, which was a quarter of the time of 390 rows of 5 steps.
 KEPT = 2**18
+SIZES, EACH = 2, 8  # for so many numbers of rows (a block, the last block), and so many threads at once
 
 
-def runner(node: Tuned, layout: Layout, batch: int) -> Runner:
-    """A Runner for so many rows: this thread's last one, if it fits."""
-    kept: Runner | None = getattr(layout.kept, "runner", None)
-    if kept is not None and kept.batch == batch:
-        return kept
-    made = Runner(node, layout, batch)
-    if len(layout.M) * batch <= KEPT:
-        layout.kept.runner = made
-    return made
+def run(
+    node: Tuned,
+    layout: Layout,
+    x: Array,
+    mask: Array | None,
+    state: State | None,
+    sequence: bool,
+    into: Array | None = None,
+) -> Result:
+    """As `Runner.run`, on a Runner that nothing else uses meanwhile. Safe from many threads: list operations are."""
+    rows, free = len(x), layout.free
+    try:
+        used = free[rows].pop()
+    except (KeyError, IndexError):
+        used = Runner(node, layout, rows)
+    result = used.run(x, mask, state, sequence, into)
+    if len(layout.M) * rows <= KEPT:
+        if rows not in free and len(free) >= SIZES:
+            free.clear()
+        idle = free.setdefault(rows, [])
+        if len(idle) < EACH:
+            idle.append(used)
+    return result
 
 
 class Runner:

@@ -73,6 +73,8 @@ def main() -> int:
     load = machine.load_average()
     if load > machine.BUSY:
         warnings.append(f"other programs are running: the load average was {load:.1f} before the start")
+    if warning := machine.slow_kernels():
+        warnings.append(warning)
     for warning in warnings:
         say(f"WARNING: {warning}")
     rates = [matmul_rate(settings.matrix)]

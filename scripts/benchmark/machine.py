@@ -17,13 +17,18 @@ PACKAGES = (
 BUSY = 0.5  # load average from which the figures of other programs are in ours
 
 
-def processor() -> str:
-    """Model name with what tells generations apart, and the cores this process may use."""
+def cpu_fields() -> dict[str, str]:
+    """What Linux tells of the processor; nothing elsewhere."""
     try:
         told = Path("/proc/cpuinfo").read_text()
     except OSError:
         told = ""
-    fields = dict(re.findall(r"^(model name|cpu family|model|flags)\s*: (.*)$", told, re.MULTILINE))
+    return dict(re.findall(r"^(model name|cpu family|model|flags)\s*: (.*)$", told, re.MULTILINE))
+
+
+def processor() -> str:
+    """Model name with what tells generations apart, and the cores this process may use."""
+    fields = cpu_fields()
     name = fields.get("model name") or platform.processor() or platform.machine()
     facts = [f"{label} {fields[key]}" for key, label in (("cpu family", "family"), ("model", "model")) if key in fields]
     flags = fields.get("flags", "").split()
@@ -35,18 +40,40 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def openblas_kernels() -> str | None:
+    """The processor NumPy's OpenBLAS has chosen its kernels for; None without OpenBLAS, or threadpoolctl to ask."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return None
+    chosen = [str(pool["architecture"]) for pool in threadpool_info() if pool["internal_api"] == "openblas"]
+    return chosen[0] if chosen else None
+
+
+def slow_kernels() -> str | None:
+    """A warning where OpenBLAS leaves AVX-512 unused: 0.3.31 and before do not know AMD's family 26."""
+    kernels = openblas_kernels()
+    if kernels not in ("Haswell", "Zen") or "avx512bw" not in cpu_fields().get("flags", "").split():
+        return None
+    return (
+        f"OpenBLAS has chosen its {kernels} kernels, which use AVX2, on a processor that has AVX-512: "
+        "with OPENBLAS_CORETYPE=SkylakeX in the environment the engines in NumPy are faster"
+    )
+
+
 def load_average() -> float:
     """Runnable programs over the last minute; 0 where the system does not tell."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
 def versions() -> dict[str, str]:
-    """Python, the BLAS that NumPy was built with, and every package that is installed."""
+    """Python, the BLAS that NumPy was built with and its kernels, and every package that is installed."""
+    kernels = openblas_kernels()
     blas: Any = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     found = {
         "python": platform.python_version(),
         "system": platform.system(),
-        "blas": f"{blas['name']} {blas['version']}",
+        "blas": f"{blas['name']} {blas['version']}" + (f" with kernels for {kernels}" if kernels else ""),
     }
     for name in PACKAGES:
         try:
