@@ -1,6 +1,6 @@
 """The functions of keras.ops that a functional graph may hold: what Python arithmetic on Keras tensors leaves behind.
 
-No operation passes a mask on.
+An operation makes a new tensor, which has no mask; where Keras gives back the very tensor it was given, the mask stays.
 """
 
 from __future__ import annotations
@@ -172,6 +172,8 @@ def cast(layer: Layer, call: Call) -> Tensor:
     dtype = argument(layer, call, 1, "dtype")
     if type(dtype) is not str or dtype not in (*FLOATS, *INTS, "bool"):
         raise layer.unsupported(f"dtype {dtype}", "E_UNSUPPORTED_DTYPE")
+    if dtype == layer.build.dtype(x):
+        return x  # the same tensor in Keras too, with its mask
     return result(layer, layer.add(Cast(name=layer.name_for(), x=x.value, dtype=dtype)))
 
 
@@ -276,6 +278,8 @@ def swapaxes(layer: Layer, call: Call) -> Tensor:
     x = tensor_argument(layer, call, 0, "x")
     rank = rank_of(layer, x)
     a, b = (inner_axis(layer, argument(layer, call, 1 + i, name), rank) for i, name in enumerate(("axis1", "axis2")))
+    if a == b and x.mask is not None:
+        raise layer.unsupported("an axis swapped with itself: whether the mask stays depends on the release of Keras")
     order = list(range(rank))
     order[a], order[b] = order[b], order[a]
     return result(layer, layer.add(Transpose(name=layer.name_for(), x=x.value, axes=tuple(order))))
@@ -376,16 +380,17 @@ def filled(value: int) -> Handler:
     return handler
 
 
-def identity(layer: Layer, call: Call) -> Tensor:
+def stop_gradient(layer: Layer, call: Call) -> Tensor:
     return result(layer, tensor_argument(layer, call, 0, "x").value)
 
 
 def convert_to_tensor(layer: Layer, call: Call) -> Tensor:
-    """Nothing for a tensor of the graph; attention layers leave it on the way of their mask."""
+    """The same tensor, with its mask; attention layers leave it on the way of their mask."""
+    x = tensor_argument(layer, call, 0, "x")
     layer.config.only("sparse", None, False)
     layer.config.only("ragged", None, False)
-    layer.config.only("dtype", None, layer.build.dtype(tensor_argument(layer, call, 0, "x")))
-    return identity(layer, call)
+    layer.config.only("dtype", None, layer.build.dtype(x))
+    return x
 
 
 OPERATIONS: dict[tuple[str, str], Handler] = {
@@ -442,7 +447,7 @@ OPERATIONS: dict[tuple[str, str], Handler] = {
     ("numpy", "ZerosLike"): filled(0),
     ("numpy", "OnesLike"): filled(1),
     ("core", "Cast"): cast,
-    ("core", "StopGradient"): identity,
+    ("core", "StopGradient"): stop_gradient,
     ("core", "ConvertToTensor"): convert_to_tensor,
     **{
         ("nn", "".join(part.capitalize() for part in name.split("_"))): activation(name)

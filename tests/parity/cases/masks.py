@@ -102,6 +102,25 @@ def lost_and_passed() -> dict[str, Any]:
     }
 
 
+def same_tensor() -> Any:
+    """Operations that give back the very tensor they were given, whose mask stays, and such as make a new one.
+
+    In float16, because a cast to the model's own dtype would be another in float64.
+    """
+    x = sequence()
+    given = kl.Masking(dtype="float16")(x)
+    operations = {
+        "cast": lambda x: ops.cast(x, "float16"),
+        "cast_twice": lambda x: ops.cast(ops.cast(x, "float32"), "float16"),
+        "convert": ops.convert_to_tensor,
+        "stop_gradient": ops.stop_gradient,
+    }
+    made = [
+        kl.LSTM(2, dtype="float16", name=f"after_{name}")(operation(given)) for name, operation in operations.items()
+    ]
+    return keras.Model(x, made)
+
+
 CASES: dict[str, Case] = {
     **{f"masked-{kind}-{name}": layer(kind, **options) for kind in KINDS for name, options in OPTIONS.items()},
     "masked-gru-reset-before": layer("gru", reset_after=False, return_sequences=True),
@@ -120,4 +139,5 @@ CASES: dict[str, Case] = {
     "embedding-mask-zero": embedding(mask_zero=True),
     "embedding-float-ids": float_ids,
     "mask-passed-or-lost": masked(lambda: branches(lost_and_passed())()),
+    "mask-of-same-tensor": masked(same_tensor),
 }  # fmt: skip
