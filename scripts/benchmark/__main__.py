@@ -8,6 +8,7 @@ import gc
 import itertools
 import json
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from lstmconv.parity.engines import EngineMissing  # noqa: E402
+from lstmconv_runtime.model import BLAS_THREADS  # noqa: E402
 
 from benchmark import cold_start, machine  # noqa: E402
 from benchmark.cases import CASES, Case  # noqa: E402
@@ -98,8 +100,15 @@ def main() -> int:
         draw(given.plot, results)
     if given.markdown:
         plot = os.path.relpath(given.plot, given.markdown.parent) if given.plot else None
-        given.markdown.write_text(as_markdown(results, plot), encoding="utf-8")
+        given.markdown.write_text(as_markdown(results, command_line(given.json), plot), encoding="utf-8")
     return 0
+
+
+def command_line(json_file: Path | None) -> str:
+    """How this run was started, but for --json, with what of the environment decides which kernels NumPy takes."""
+    chosen = [f"{name}={os.environ[name]}" for name in ("OPENBLAS_CORETYPE", *BLAS_THREADS) if name in os.environ]
+    options = [option for option in sys.argv[1:] if option not in ("--json", str(json_file))]
+    return shlex.join([*chosen, "scripts/bench", *options])
 
 
 def measure(case: Case, engines: list[str], settings: Settings) -> CaseResult:

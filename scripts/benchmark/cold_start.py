@@ -144,7 +144,9 @@ def _start_up(name: str, path: Path | None, shape: tuple[int, ...]) -> tuple[flo
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    """That of this process; but modules are compiled once, as pip does, and not at every start."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def _process_seconds(command: list[str]) -> float:
@@ -156,7 +158,7 @@ def _process_seconds(command: list[str]) -> float:
 def _import_seconds() -> tuple[float, float]:
     """Of lstmconv_runtime over NumPy, and of NumPy: the cumulative times that -X importtime tells."""
     command = [sys.executable, "-X", "importtime", "-c", "import numpy\nimport lstmconv_runtime"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    told = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=True).stderr
 
     def cumulative(module: str) -> float:
         found = re.search(rf"^import time:\s+\d+ \|\s+(\d+) \| {module}$", told, re.MULTILINE)

@@ -51,14 +51,13 @@ def openblas_kernels() -> str | None:
 
 
 def slow_kernels() -> str | None:
-    """A warning where OpenBLAS leaves AVX-512 unused: 0.3.31 and before do not know AMD's family 26."""
+    """A warning where OpenBLAS leaves AVX-512 unused, as OPENBLAS_CORETYPE in the environment may make it."""
     kernels = openblas_kernels()
     if kernels not in ("Haswell", "Zen") or "avx512bw" not in cpu_fields().get("flags", "").split():
         return None
-    return (
-        f"OpenBLAS has chosen its {kernels} kernels, which use AVX2, on a processor that has AVX-512: "
-        "with OPENBLAS_CORETYPE=SkylakeX in the environment the engines in NumPy are faster"
-    )
+    setting = os.environ.get("OPENBLAS_CORETYPE")
+    why = f"because the environment sets OPENBLAS_CORETYPE={setting}" if setting else "by its own choice"
+    return f"OpenBLAS uses its {kernels} kernels, without AVX-512, {why}: engines in NumPy are slower than they can be"
 
 
 def load_average() -> float:

@@ -165,17 +165,18 @@ def as_text(results: Results) -> str:
     return "\n".join(parts)
 
 
-def as_markdown(results: Results, plot: str | None) -> str:
+def as_markdown(results: Results, command: str, plot: str | None) -> str:
     """The document.
 
     Args:
+        command: what writes it.
         plot: the picture's path as seen from the document.
     """
     lines = [
         "# Benchmark",
         "",
         "<!-- Written by scripts/bench --markdown; not by hand. -->",
-        "This document is generated: `scripts/bench --markdown docs/benchmark.md --plot docs/benchmark.png` writes it.",
+        f"This document is generated: `{command}` writes it.",
         "",
         _provenance(results),
         "",
