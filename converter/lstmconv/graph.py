@@ -323,7 +323,9 @@ def call_nested(inner: KerasModel, call: Call) -> Any:
         raise UnsupportedError(f"{inner.where}: its masks do not pair up with its inputs", "E_UNSUPPORTED_STRUCTURE")
     for index, mask in enumerate(masks):
         if isinstance(mask, Tensor):
-            inputs[index] = Tensor(inputs[index].value, inner.build.cast(inner.where, mask.value, "bool"))
+            value = inputs[index].value
+            inputs[index] = Tensor(value, inner.build.cast(inner.where, mask.value, "bool"))
+            inner.build.unmasked.discard(value)  # Keras puts the mask on the tensor itself
     return call_model(inner, _as_declared(inner, inputs))
 
 
