@@ -4,7 +4,8 @@ N01  not a safetensors file: its length, header or offsets do not add up; a head
 N02  header or metadata are not strict JSON in the canonical form, or have unknown fields        E_BUNDLE_FORMAT
 N03  the metadata is not exactly one key, "lstmconv", with an object in it                       E_BUNDLE_FORMAT
 N04  the format version is missing or malformed                                                  E_BUNDLE_VERSION
-N05  another major version, or a newer minor one that uses something unknown                     E_BUNDLE_VERSION
+N05  another major version, a newer minor one that uses something unknown, or one that is older
+     than what the file holds                                                                    E_BUNDLE_VERSION
 N06  a node, field, activation or constant is unknown, missing, or of the wrong kind             E_BUNDLE_GRAPH
 N07  the graph does not type-check: order, names, inputs, outputs, ranks, sizes, dtypes          E_BUNDLE_GRAPH
 N08  a tensor is missing, left over, or of another shape or dtype than the graph says            E_BUNDLE_CONTRACT
@@ -33,7 +34,7 @@ from .nodes import Activate, Constant, Input
 
 __all__ = ["FORMAT_VERSION", "Bundle", "Probe", "canonical", "digest", "from_bytes", "graph_to_json", "to_bytes"]
 
-FORMAT_VERSION = (1, 0)
+FORMAT_VERSION = (1, 1)  # the newest that this package reads
 MAX_HEADER = 16 * 1024 * 1024
 MAX_RANK = 16
 MAX_ELEMENTS = 2**31  # of a value, per row of the batch
@@ -68,13 +69,14 @@ class Bundle:
         source: where the model comes from: "framework", "version", and "sha256" of the file where there was one;
             "weights" is "float16" where they were rounded to it for storage.
         semantics: facts of the source framework's version that decided what the nodes say.
+        format_version: as the file says; "" for a bundle not yet written, which gets the lowest that has all it holds.
     """
 
     graph: Graph
     source: dict[str, str]
     semantics: dict[str, str]
     probes: tuple[Probe, ...]
-    format_version: str = ".".join(map(str, FORMAT_VERSION))
+    format_version: str = ""
     digest: str = ""
 
 
@@ -88,7 +90,7 @@ def to_bytes(bundle: Bundle) -> bytes:
         for position, array in enumerate(probe.outputs):
             tensors[f"{PROBE}{index}/output/{position}"] = _plain(array)
     metadata = {
-        "format": bundle.format_version,
+        "format": ".".join(map(str, needed_version(bundle.graph))),
         "source": bundle.source,
         "semantics": bundle.semantics,
         "graph": graph_to_json(bundle.graph),
@@ -96,6 +98,11 @@ def to_bytes(bundle: Bundle) -> bytes:
     }
     metadata["digest"] = digest(metadata, tensors)
     return save_tensors(tensors, {"lstmconv": canonical(metadata)})
+
+
+def needed_version(graph: Graph) -> tuple[int, int]:
+    """The lowest version of the format that has everything in a bundle of this graph."""
+    return max((node.since() for node in graph.nodes), default=(1, 0))
 
 
 def _plain(array: Array) -> Array:
@@ -140,6 +147,11 @@ def _read(data: bytes, metadata: dict[str, Any]) -> Bundle:
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         refuse(f"the settings of a node contradict each other: {error}")
     _check_graph(graph, types)
+    needed = needed_version(graph)
+    if tuple(map(int, metadata["format"].split("."))) < needed:
+        raise VersionError(
+            f"the bundle says format {metadata['format']} and holds what came with {'.'.join(map(str, needed))}"
+        )
     probes = _probes(metadata, {name: array for name, array in tensors.items() if name.startswith("$")})
     for probe in probes:
         _check_probe(probe, graph, types)

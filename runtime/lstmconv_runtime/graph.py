@@ -74,6 +74,10 @@ class Node(Record):
         """
         raise NotImplementedError
 
+    def since(self) -> tuple[int, int]:
+        """The version of the format that first had this node with these settings; a newer node says so here."""
+        return (1, 0)
+
     def reads(self) -> tuple[Value, ...]:
         """The values this node reads, in the order of its fields."""
         return tuple(self._iter_reads())
