@@ -11,6 +11,7 @@ from .activations import function
 from .convolution import convolve, pool
 from .errors import InputError
 from .graph import Array, Node
+from .operations import OPERATIONS
 
 Arrays = Mapping[str, Array]
 
@@ -227,4 +228,5 @@ LAYERS: dict[type[Node], Callable[..., Array]] = {
     n.FoldTime: fold_time,
     n.UnfoldTime: unfold_time,
     n.CausalMask: causal_mask,
+    **OPERATIONS,
 }

@@ -11,6 +11,7 @@ from math import prod
 from typing import ClassVar
 
 from .graph import DTYPES, FLOATS, INTS, Activation, Node, Shape, Type, Value, broadcast, need, same_size
+from .operation_nodes import ArgReduce, CumSum, Einsum, Round, Take
 from .windows import output_size
 
 
@@ -701,5 +702,6 @@ NODES: dict[str, type[Node]] = {
         Input, Constant, LSTM, GRU, SimpleRNN, ConvLSTM, Dense, Embedding, Activate, PReLU, BatchNorm, LayerNorm,
         GroupNorm, Conv, Pool, Elementwise, Reduce, Concatenate, MatMul, Reshape, ExpandDims, Squeeze, Transpose,
         Slice, Flip, Pad, Repeat, Where, Cast, FoldTime, UnfoldTime, CausalMask,
+        Round, CumSum, ArgReduce, Take, Einsum,
     )
 }  # fmt: skip

@@ -52,6 +52,7 @@ from .nodes import (
     UnfoldTime,
     Where,
 )  # fmt: skip
+from .operation_nodes import ArgReduce, CumSum, Einsum, Round, Take
 from .states import State
 from .windows import dilated
 
@@ -184,9 +185,30 @@ def _time_problem(node: Node, kinds: Kinds, types: Mapping[Value, Type]) -> str 
             return moves if node.amounts[2:4] != (0, 0) else None
         case CausalMask():
             return moves
+        case CumSum():
+            return "it adds up over time" if node.axis == 1 else None
+        case ArgReduce():
+            return "it reduces over time" if node.axis == 1 else None
+        case Take():
+            return moves if node.axis == 1 else None
+        case Einsum():
+            return _einsum_problem(node, kinds)
+        case Round():
+            return None
         case Embedding() | Cast() | Dense():
             return None
     return moves
+
+
+def _einsum_problem(node: Einsum, kinds: Kinds) -> str | None:
+    """The letter of time must be the second of every argument that moves and of the result, and of no other."""
+    terms, made = node.letters()
+    moving = [term for arg, term in zip(node.args, terms, strict=True) if kinds[arg] != FIXED]
+    time = made[1:2]
+    still = [term for arg, term in zip(node.args, terms, strict=True) if kinds[arg] == FIXED]
+    if time and all(term[1:2] == time for term in moving) and all(time not in term for term in still):
+        return None
+    return "it mixes or moves time steps"
 
 
 def _broadcast_problem(args: tuple[Value, ...], kinds: Kinds, types: Mapping[Value, Type]) -> str | None:

@@ -64,12 +64,27 @@ def graphs(build: Any) -> dict[str, tuple[list[Any], list[str]]]:
             ],
             ["last"],
         ),
+        "functions": (
+            [
+                x,
+                r("LSTM", "a", "x", 2, 3),
+                n.Round(name="round", x="a"),
+                n.CumSum(name="sums", x="a", axis=2),
+                n.ArgReduce(name="arg", x="a", op="max", axis=2),
+                n.ExpandDims(name="place", x="arg", axis=2),
+                n.Take(name="taken", x="sums", axis=2, indices=(2, 0)),
+                n.Constant(name="k", shape=(3, 4), dtype="float32"),
+                n.Einsum(name="product", args=("a", "k"), equation="btf,fg->btg"),
+                n.Einsum(name="pairs", args=("a", "taken"), equation="btf,btg->btf"),
+            ],
+            ["round", "place", "taken", "product", "pairs"],
+        ),
     }
 
 
 NAMES = (
     "lstm", "last", "gru", "reset before", "simple", "masked", "masked last", "zero output", "stacked", "causal",
-    "folded", "last step",
+    "folded", "last step", "functions",
 )  # fmt: skip
 
 
@@ -196,12 +211,22 @@ def refused(build: Any) -> dict[str, list[Any]]:
             n.ExpandDims(name="wide", x="a:h", axis=1),
             n.Elementwise(name="culprit", op="add", args=("a", "wide")),
         ],
+        "sums over time": [x, lstm, n.CumSum(name="culprit", x="a", axis=1)],
+        "place in time": [x, lstm, n.ArgReduce(name="culprit", x="a", op="max", axis=1)],
+        "steps taken": [x, lstm, n.Take(name="culprit", x="a", axis=1, indices=(0,))],
+        "product over time": [x, lstm, n.Einsum(name="culprit", args=("a", "a"), equation="btf,bsf->bts")],
+        "sum over time": [x, lstm, n.Einsum(name="culprit", args=("a",), equation="btf->bf")],
+        "weights of steps": [
+            x, lstm, n.Constant(name="k", shape=(4, 2), dtype="float32"),
+            n.Einsum(name="culprit", args=("a", "k"), equation="btf,tg->btg"),
+        ],
     }  # fmt: skip
 
 
 REFUSED = (
     "backwards", "state of the whole", "reverse", "mean over time", "pool", "first step", "attention", "groups",
-    "over time", "flatten", "wide", "mixes",
+    "over time", "flatten", "wide", "mixes", "sums over time", "place in time", "steps taken", "product over time",
+    "sum over time", "weights of steps",
 )  # fmt: skip
 
 
