@@ -14,8 +14,8 @@ from .calls import Call, flatten, leaves, map_tensors
 from .config import Config
 from .errors import InvalidFileError, LimitError, UnsupportedError, printable
 from .functional import Numbers, Reference, reference, run_calls
-from .layers import HANDLERS, KEEPS_DTYPE, handle
-from .layers.operations import OPERATIONS
+from .layers import HANDLERS, KEEPS_DTYPE, OPERATIONS, handle
+from .layers.quantised import INT8_LAYERS
 from .weights import LayerWeights, NoWeights
 
 MAX_LAYERS = 1000
@@ -178,16 +178,21 @@ def _open_layer(item: Any, name: str, weights: LayerWeights, build: Builder) -> 
             f"{where}: this class {reason}; supported are {', '.join(sorted(HANDLERS))}", "E_UNSUPPORTED_LAYER"
         )
     config = Config(where, values)
-    return Layer(name, class_name, config, weights, build, compute_dtype(config))
+    return Layer(name, class_name, config, weights, build, compute_dtype(config, class_name in INT8_LAYERS))
 
 
-def compute_dtype(config: Config) -> str:
+def compute_dtype(config: Config, int8: bool = False) -> str:
     """The dtype a layer computes in, from its dtype policy.
+
+    Args:
+        int8: the layer may be quantised to int8; then the dtype is that of its inputs and outputs.
 
     Raises:
         UnsupportedError: quantised, or not floating point.
     """
     policy = config.raw("dtype", "float32")
+    if type(policy) is dict and int8:
+        policy = _int8_source(policy)
     if type(policy) is dict:
         inner = policy.get("config")
         if policy.get("class_name") not in ("DTypePolicy", "Policy") or type(inner) is not dict:
@@ -203,6 +208,17 @@ def compute_dtype(config: Config) -> str:
     if policy not in FLOATS:
         raise UnsupportedError(f"{config.where}: dtype '{printable(policy)}' is not supported", "E_UNSUPPORTED_DTYPE")
     return str(policy)
+
+
+def _int8_source(policy: dict[str, Any]) -> Any:
+    """The policy that a QuantizedDTypePolicy of int8 was made from; others as they are."""
+    inner = policy.get("config")
+    if policy.get("class_name") != "QuantizedDTypePolicy" or type(inner) is not dict:
+        return policy
+    mode, source = inner.get("mode"), inner.get("source_name")
+    if "name" in inner:  # as Keras before 3.4 wrote it: int8_from_float32
+        mode, _, source = str(inner["name"]).partition("_from_")
+    return source if mode == "int8" and type(source) is str else policy
 
 
 def _add_input(build: Builder, values: dict[str, Any], name: str) -> Value:

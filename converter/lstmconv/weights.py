@@ -44,8 +44,13 @@ class LayerWeights(Protocol):
         """
 
 
+# Classes that Keras saves under another name than the one its own code gives them.
+RENAMED = {"GroupQueryAttention": "GroupedQueryAttention"}
+
+
 def snake_case(name: str) -> str:
     """Keras's file name for a class: LSTM → lstm, LSTMCell → lstm_cell, Conv1D → conv1d."""
+    name = RENAMED.get(name, name)
     name = re.sub(r"\W+", "", name)
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from lstmconv.conversion import bundle_of, convert
-from lstmconv.layers import HANDLERS
-from lstmconv.layers.operations import OPERATIONS
+from lstmconv.layers import HANDLERS, OPERATIONS
 from lstmconv.parity.engines import EngineMissing, Subject, import_quietly, keras_engine, onnxruntime_engine
 from lstmconv_runtime import Model, engine
 from lstmconv_runtime.bundle import Bundle, to_bytes

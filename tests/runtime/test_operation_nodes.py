@@ -109,7 +109,8 @@ def summed(equation: str, *arrays: Any) -> Any:
 
 EQUATIONS = (
     "bij,bjk->bik", "bij,bkj->bik", "bij,bkj->bki", "bij,bij->b", "bij,bij->bij", "bij,bkl->bikjl", "bij->bj",
-    "bij->bji", "bijk,bkjl->bil", "bhij,bhkj->bhik", "bijk,bljk,bij->bil", "bi,bj,bk->bkij", "biX,bX->bi", "bij,bjk->bk",
+    "bij->bji", "bijk,bkjl->bil", "bhij,bhkj->bhik", "bijk,bljk,bij->bil", "bi,bj,bk->bkij", "biX,bX->bi",
+    "bij,bjk->bk",
 )  # fmt: skip
 
 

@@ -12,14 +12,19 @@ from ..builder import Layer
 from ..calls import Call, Handler
 from . import (
     activations,
+    arrangement,
     attention,
+    contraction,
     convolution,
     core,
+    grouped_attention,
     merging,
     normalization,
+    operations,
     pooling,
     recurrent,
     reshaping,
+    statistics,
     wrappers,
 )
 
@@ -88,6 +93,18 @@ HANDLERS: dict[str, Handler] = {
     "Attention": attention.attention,
     "AdditiveAttention": attention.attention,
     "MultiHeadAttention": attention.multi_head_attention,
+    "GroupQueryAttention": grouped_attention.group_query_attention,
+    "EinsumDense": contraction.einsum_dense,
+    "RMSNormalization": normalization.rms_normalization,
+    "SpectralNormalization": wrappers.spectral_normalization,
+}
+
+# By module of keras.src.ops and class: the functions that a functional graph may hold beside its layers.
+OPERATIONS: dict[tuple[str, str], Handler] = {
+    **operations.OPERATIONS,
+    **arrangement.OPERATIONS,
+    **statistics.OPERATIONS,
+    **contraction.OPERATIONS,
 }
 
 # Layers that take their inputs in the dtype they come in.

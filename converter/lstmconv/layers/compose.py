@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lstmconv_runtime.graph import Value
+from lstmconv_runtime.graph import Array, Value
 from lstmconv_runtime.nodes import Elementwise, ExpandDims, MatMul, Reduce, Where
 
 from ..builder import Layer
@@ -46,3 +46,10 @@ def conjunction(layer: Layer, part: str, masks: list[Value]) -> Value | None:
     for mask in masks:
         joined = mask if joined is None else elementwise(layer, part, "logical_and", joined, mask)
     return joined
+
+
+def weight(layer: Layer, name: str, array: Array) -> Value:
+    """An array of the layer as a Constant, one for all its calls."""
+    if name not in layer.namespace:
+        layer.namespace[name] = layer.build.constant(layer.where, f"{layer.name}.{name}", array, layer.dtype)
+    return layer.namespace[name]

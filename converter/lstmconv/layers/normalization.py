@@ -84,6 +84,37 @@ def layer_normalization(layer: Layer, call: Call) -> Tensor:
     return _narrow(layer, call, x, made)
 
 
+def rms_normalization(layer: Layer, call: Call) -> Tensor:
+    """x / √(mean(x²) + ε) · scale, over the axes of each example. Passes no mask on.
+
+    The scale is broadcast against the last axes, whichever `axis` says.
+    """
+    epsilon = layer.config.number("epsilon", 1e-6)
+    x = call.one(layer)
+    axes = places(layer, "axis", -1, len(layer.build.shape(x)))
+    written = layer.config.raw("axis", -1)
+    stored = tuple(known_size(layer, x, axis) for axis in (sorted(written) if type(written) is list else [written]))
+    array = layer.weights.take(layer.where, [Spec("scale", stored)])["scale"]
+    constant = layer.build.constant(layer.where, f"{layer.name}.scale", array, layer.dtype)
+    value = _wide(layer, x)
+    scale = layer.build.cast(layer.where, constant, layer.build.dtype(value))
+    made = root_mean_square_normalized(layer, value, axes, epsilon, scale)
+    if layer.build.shape(made) != layer.build.shape(x):
+        raise layer.unsupported(f"axis {written}: its scale does not fit the last axes of its input")
+    return Tensor(layer.build.cast(layer.where, made, layer.build.dtype(x)))
+
+
+def root_mean_square_normalized(
+    layer: Layer, x: Value, axes: tuple[int, ...], epsilon: float, scale: Value | None
+) -> Value:
+    """x / √(mean(x²) + ε) · scale."""
+    mean = reduced(layer, "mean", "mean", elementwise(layer, "squares", "square", x), axes, keepdims=True)
+    shifted = elementwise(layer, "shifted", "add", mean, scalar(layer, "epsilon", epsilon, layer.build.dtype(x)))
+    inverse = elementwise(layer, "inverse", "rsqrt", shifted)
+    made = elementwise(layer, "" if scale is None else "normalized", "multiply", x, inverse)
+    return made if scale is None else elementwise(layer, "", "multiply", made, scale)
+
+
 def group_normalization(layer: Layer, call: Call) -> Tensor:
     """Over groups of channels. Computes in the dtype of its input, then casts to its own."""
     config = layer.config

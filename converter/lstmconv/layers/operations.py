@@ -66,11 +66,18 @@ def common_dtype(layer: Layer, items: Sequence[Any]) -> str:
     if any(type(number) is float for number in numbers):
         return "float32"
     whole = {dtype for dtype in dtypes if dtype in INTS}
-    if len(whole) > 1:
-        raise layer.unsupported(f"it joins {' and '.join(sorted(whole))}")
     if whole:
-        return whole.pop()
+        return joined_whole(whole)
     return "int32" if any(type(number) is int for number in numbers) else "bool"
+
+
+def joined_whole(dtypes: set[str]) -> str:
+    """The dtype that Keras joins whole numbers in: the smallest that holds them all."""
+    signed = [int(dtype.removeprefix("int")) for dtype in dtypes if dtype.startswith("int")]
+    unsigned = [int(dtype.removeprefix("uint")) for dtype in dtypes if dtype.startswith("uint")]
+    if not signed:
+        return f"uint{max(unsigned)}"
+    return f"int{max([*signed, *(2 * bits for bits in unsigned)])}"
 
 
 def operand(layer: Layer, item: Any, dtype: str) -> Value:

@@ -1,4 +1,4 @@
-"""Bidirectional and TimeDistributed."""
+"""Bidirectional, TimeDistributed and SpectralNormalization."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from lstmconv_runtime.nodes import Concatenate, Elementwise, Flip, FoldTime, Unf
 from ..builder import Layer, Tensor
 from ..calls import Call, flatten, map_tensors
 from ..errors import InvalidFileError
+from ..weights import Spec
 
 MERGES = {"sum": "add", "ave": "add", "mul": "multiply"}
 
@@ -134,3 +135,31 @@ def time_distributed(layer: Layer, call: Call) -> Any:
         return Tensor(layer.add(UnfoldTime(name=layer.name_for(), x=tensor.value, like=x.value)), passed)
 
     return map_tensors(unfold, result)
+
+
+# By class, what the size of its kernel's last axis is called.
+KERNELS = {
+    "Dense": "units", "Conv1D": "filters", "Conv2D": "filters", "DepthwiseConv1D": "depth_multiplier",
+    "DepthwiseConv2D": "depth_multiplier", "Embedding": "output_dim",
+}  # fmt: skip
+
+
+def spectral_normalization(layer: Layer, call: Call) -> Tensor:
+    """At inference the layer inside with its kernel as it was stored; the result in the dtype of the input."""
+    from ..graph import open_layer, run_layer
+
+    config, item = layer.config, layer.config.raw("layer")
+    config.integer("power_iterations", 1)
+    if type(item) is not dict or type(item.get("config")) is not dict:
+        raise InvalidFileError(f"{layer.where}: it wraps no layer", "E_CONFIG_TYPE")
+    size = KERNELS.get(str(item.get("class_name")))
+    if size is None:
+        raise layer.unsupported(f"layer of class '{item.get('class_name')}': only {', '.join(KERNELS)} are")
+    if not layer.parts:
+        layer.parts["layer"] = open_layer(item, f"{layer.name}.layer", layer.weights.child("layer"), layer.build)
+    inner = layer.parts["layer"]
+    layer.weights.take(layer.where, [Spec("vector_u", (1, inner.config.integer(size, 1)), trainable=False)])
+    x = call.one(layer)
+    made = run_layer(inner, Call([x]))
+    same = layer.build.dtype(made) == layer.build.dtype(x)  # then Keras gives back the very tensor, with its mask
+    return made if same else Tensor(layer.build.cast(layer.where, made.value, layer.build.dtype(x)))

@@ -7,7 +7,19 @@ several outputs carry the option in their names.
 
 from __future__ import annotations
 
-from . import bidirectional, cells, companions, dtypes, graphs, masks, merging, operations, recurrent, wrappers
+from . import (
+    bidirectional,
+    cells,
+    companions,
+    dtypes,
+    functions,
+    graphs,
+    masks,
+    merging,
+    operations,
+    recurrent,
+    wrappers,
+)
 from .building import Case
 
 FAMILIES: dict[str, dict[str, Case]] = {
@@ -21,6 +33,7 @@ FAMILIES: dict[str, dict[str, Case]] = {
     "graphs": graphs.CASES,
     "operations": operations.CASES,
     "dtypes": dtypes.CASES,
+    "functions": functions.CASES,
 }
 CASES: dict[str, Case] = {name: case for cases in FAMILIES.values() for name, case in cases.items()}
 assert len(CASES) == sum(map(len, FAMILIES.values())), "two families have a case of the same name"
