@@ -38,9 +38,9 @@ SHARED = re.compile(rb'("shared_object_id": )(\d+)')
 
 
 def seed_weights(model: keras.Model, random: np.random.Generator) -> None:
-    """Weights that leave gates neither idle nor saturated; variances are positive."""
+    """Weights that leave gates neither idle nor saturated; variances are positive. What is quantised stays."""
     for weight in model.weights:
-        if "seed_generator" in weight.path or "int" in str(weight.dtype):
+        if "seed_generator" in weight.path or "int" in str(weight.dtype) or weight.path.endswith("_scale"):
             continue
         fan_in = np.prod(weight.shape[:-1]) if len(weight.shape) > 1 else 4
         value = random.standard_normal(weight.shape) / np.sqrt(fan_in)

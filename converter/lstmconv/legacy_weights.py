@@ -16,7 +16,7 @@ from lstmconv_runtime.graph import Array
 from .errors import InvalidFileError, printable
 from .gates import KERAS1_LSTM
 from .keras_file import LegacyWeights
-from .weights import LayerWeights, Spec, named
+from .weights import LayerWeights, Spec, named, without_copies
 
 Key = tuple[int, ...]  # place in the tree of layers, in the order of the file
 
@@ -63,6 +63,7 @@ class LegacyPlace:
         return places
 
     def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
+        specs = without_copies(specs)
         if not specs:
             return {}
         if self._ledger.arrays is None:

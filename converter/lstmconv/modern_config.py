@@ -136,7 +136,7 @@ class Recorded:
     def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
         arrays = self._inner.take(where, specs)
         if specs:
-            self._arrays[self._path] = [arrays[spec.name] for spec in specs]
+            self._arrays[self._path] = [arrays[spec.name] for spec in specs if spec.name in arrays]
         return arrays
 
 

@@ -19,12 +19,16 @@ MAX_PARAMETERS = 2**31
 
 
 class Spec(NamedTuple):
-    """One array a layer must have; `kinds` are the kinds of its dtype, as NumPy abbreviates them."""
+    """One array a layer must have; `kinds` are the kinds of its dtype, as NumPy abbreviates them.
+
+    A `copy` is one that an archive holds a second time, as a part of the layer around; no other kind of file does.
+    """
 
     name: str
     shape: tuple[int, ...]
     trainable: bool = True
     kinds: str = "f"
+    copy: bool = False
 
 
 class LayerWeights(Protocol):
@@ -110,6 +114,7 @@ class PlainWeights:
         return [PlainWeights(self._arrays, (*self._path, attribute, name)) for name in names]
 
     def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
+        specs = without_copies(specs)
         return named(where, specs, self._arrays.get(self._path, [])) if specs else {}
 
 
@@ -124,6 +129,28 @@ class NoWeights:
 
     def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
         return named(where, specs, [])
+
+
+class Noted:
+    """LayerWeights that keeps in mind what was asked for last."""
+
+    def __init__(self, inner: LayerWeights) -> None:
+        self._inner = inner
+        self.specs: tuple[Spec, ...] = ()
+
+    def child(self, attribute: str) -> LayerWeights:
+        return self._inner.child(attribute)
+
+    def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
+        return self._inner.members(attribute, items)
+
+    def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
+        self.specs = tuple(specs)
+        return self._inner.take(where, specs)
+
+
+def without_copies(specs: Sequence[Spec]) -> list[Spec]:
+    return [spec for spec in specs if not spec.copy]
 
 
 def _only_seeds(extra: Sequence[Array]) -> bool:

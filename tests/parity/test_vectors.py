@@ -39,10 +39,12 @@ LOOSER_DOUBLE = dict.fromkeys(
         "activation-gelu", "activation-leaky-relu", "activation-objects", "conv1d", "dense", "leaky-relu",
         "masked-companions",
         # Numbers of the config and statistics become constants in the dtype the layer was saved with.
-        "normalization", "rescaling",
+        "normalization", "rescaling", "rms-normalization",
         "nested",  # what enters a model inside is cast to the float32 of its Input layer
     ), 1e-7,
 )  # fmt: skip
+# Where rounding to whole numbers makes steps of rounding to float32: on halves, another dtype falls to the other side.
+NOT_IN_DOUBLE = ("int8-nice-numbers",)
 
 TABLE = FOLDER.parents[2] / "docs" / "onnx-cross-check.md"
 
@@ -142,6 +144,8 @@ def agree(made: list[Any], expected: list[Any], limit: float) -> None:
 @pytest.mark.parametrize("run", [predict, reference, float64, stream])
 @pytest.mark.parametrize("name", NAMES)
 def test_vector(name: str, run: Callable[[Subjects], list[Any]]) -> None:
+    if run is float64 and name in NOT_IN_DOUBLE:
+        pytest.skip("it rounds halves that only float32 has")
     subject = subject_of(name)
     vector = subject.vector
     made = run(subject)

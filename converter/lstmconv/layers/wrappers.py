@@ -9,8 +9,9 @@ from lstmconv_runtime.nodes import Concatenate, Elementwise, Flip, FoldTime, Unf
 
 from ..builder import Layer, Tensor
 from ..calls import Call, flatten, map_tensors
-from ..errors import InvalidFileError
-from ..weights import Spec
+from ..errors import InvalidFileError, printable
+from ..weights import Noted, Spec
+from .quantised import is_int8
 
 MERGES = {"sum": "add", "ave": "add", "mul": "multiply"}
 
@@ -118,6 +119,8 @@ def time_distributed(layer: Layer, call: Call) -> Any:
         else:
             layer.parts["layer"] = open_layer(item, f"{layer.name}.layer", place, layer.build)
     inner = layer.parts["layer"]
+    if not is_model and is_int8(inner):
+        raise layer.unsupported(f"{inner.class_name} quantised to int8: Keras leaves its scales out here")
     mask = call.previous_mask(layer)
     passed = mask if layer.build.semantics.recurrent_passes_mask else None
     if item.get("class_name") in LAST_AXIS:
@@ -137,11 +140,8 @@ def time_distributed(layer: Layer, call: Call) -> Any:
     return map_tensors(unfold, result)
 
 
-# By class, what the size of its kernel's last axis is called.
-KERNELS = {
-    "Dense": "units", "Conv1D": "filters", "Conv2D": "filters", "DepthwiseConv1D": "depth_multiplier",
-    "DepthwiseConv2D": "depth_multiplier", "Embedding": "output_dim",
-}  # fmt: skip
+# Layers whose first array is what SpectralNormalization normalises: their kernel, or the table of an Embedding.
+WITH_KERNEL = ("Dense", "EinsumDense", "Conv1D", "Conv2D", "DepthwiseConv1D", "DepthwiseConv2D", "Embedding")
 
 
 def spectral_normalization(layer: Layer, call: Call) -> Tensor:
@@ -152,14 +152,17 @@ def spectral_normalization(layer: Layer, call: Call) -> Tensor:
     config.integer("power_iterations", 1)
     if type(item) is not dict or type(item.get("config")) is not dict:
         raise InvalidFileError(f"{layer.where}: it wraps no layer", "E_CONFIG_TYPE")
-    size = KERNELS.get(str(item.get("class_name")))
-    if size is None:
-        raise layer.unsupported(f"layer of class '{item.get('class_name')}': only {', '.join(KERNELS)} are")
+    if item.get("class_name") not in WITH_KERNEL:
+        name = printable(item.get("class_name"))
+        raise layer.unsupported(f"layer of class '{name}': only {', '.join(WITH_KERNEL)} are")
     if not layer.parts:
-        layer.parts["layer"] = open_layer(item, f"{layer.name}.layer", layer.weights.child("layer"), layer.build)
+        place = Noted(layer.weights.child("layer"))
+        layer.parts["layer"] = open_layer(item, f"{layer.name}.layer", place, layer.build)
     inner = layer.parts["layer"]
-    layer.weights.take(layer.where, [Spec("vector_u", (1, inner.config.integer(size, 1)), trainable=False)])
     x = call.one(layer)
     made = run_layer(inner, Call([x]))
+    kernel = inner.weights.specs[0]
+    vector = Spec("vector_u", (1, kernel.shape[-1]), trainable=False)
+    layer.weights.take(layer.where, [kernel._replace(copy=True), vector])
     same = layer.build.dtype(made) == layer.build.dtype(x)  # then Keras gives back the very tensor, with its mask
     return made if same else Tensor(layer.build.cast(layer.where, made.value, layer.build.dtype(x)))

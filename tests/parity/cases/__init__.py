@@ -16,6 +16,7 @@ from . import (
     graphs,
     masks,
     merging,
+    newer_layers,
     operations,
     recurrent,
     wrappers,
@@ -34,6 +35,7 @@ FAMILIES: dict[str, dict[str, Case]] = {
     "operations": operations.CASES,
     "dtypes": dtypes.CASES,
     "functions": functions.CASES,
+    "newer layers": newer_layers.CASES,
 }
 CASES: dict[str, Case] = {name: case for cases in FAMILIES.values() for name, case in cases.items()}
 assert len(CASES) == sum(map(len, FAMILIES.values())), "two families have a case of the same name"
