@@ -706,6 +706,59 @@ def functions(kit):
     return kit.model(x, made), [normal(58, 3, 6, 3)]
 
 
+@case("tf24 tf215", archive=True)
+def functions_statistics(kit):
+    """Functions of TensorFlow that sum up."""
+    tf = kit.tf
+    x = kit.Input(shape=(6, 3), name="x")
+    h = kit.LSTM(4, return_sequences=True, name="lstm")(x)
+    made = [tf.math.reduce_std(h, axis=1), tf.math.reduce_variance(h, axis=[1, 2]), tf.math.l2_normalize(h, axis=-1)]
+    made += [tf.math.l2_normalize(h, 1, epsilon=0.5), tf.nn.l2_normalize(h, axis=2), tf.cumsum(h, axis=1)]
+    made += [tf.cumsum(h, axis=1, reverse=True), tf.argmax(h, axis=-1), tf.argmin(h, axis=1, output_type="int32")]
+    made += [tf.reduce_logsumexp(h, axis=-1), tf.reduce_logsumexp(h, axis=[1, 2], keepdims=True), tf.norm(h, axis=-1)]
+    made += [tf.norm(h, ord=1, axis=1, keepdims=True), tf.norm(h, axis=[1, 2])]
+    return kit.model(x, made), [normal(60, 3, 6, 3)]
+
+
+@case("tf24 tf215", archive=True)
+def functions_arrangement(kit):
+    """Functions of TensorFlow that arrange anew, or choose."""
+    tf = kit.tf
+    x = kit.Input(shape=(6, 3), name="x")
+    h = kit.LSTM(4, return_sequences=True, name="lstm")(x)
+    made = [tf.clip_by_value(h, -0.1, 0.2), tf.where(h > 0, h, 0.5 * h), tf.where(h > 0, h, 0.0), tf.tile(h, [1, 2, 1])]
+    made += [tf.stop_gradient(h), tf.identity(h), tf.pad(h, [[0, 0], [1, 2], [0, 0]])]
+    made += [tf.pad(h, [[0, 0], [1, 0], [0, 1]], constant_values=3.0), tf.repeat(h, 2, axis=1)]
+    made += [tf.pad(h, [[0, 0], [2, 1], [0, 0]], mode="REFLECT"), tf.pad(h, [[0, 0], [0, 2], [0, 0]], "SYMMETRIC")]
+    made += [
+        tf.split(h, 2, axis=1)[1],
+        tf.split(h, [1, 3], axis=-1)[1],
+        tf.split(value=h, num_or_size_splits=3, axis=1)[2],
+    ]
+    made += [tf.unstack(h, axis=1)[2], tf.gather(h, [0, 3, 3], axis=1), tf.gather(h, 2, axis=-1)]
+    return kit.model(x, made), [normal(61, 3, 6, 3)]
+
+
+@case("tf24")
+def functions_of_numbers(kit):
+    """Functions of TensorFlow that act place by place."""
+    tf = kit.tf
+    x = kit.Input(shape=(6, 3), name="x")
+    h = kit.LSTM(4, return_sequences=True, name="lstm")(x)
+    made = [tf.round(3 * h), tf.math.rsqrt(1 + h * h), tf.math.floor(4 * h), tf.math.reciprocal(1 + h * h)]
+    made += [tf.nn.softplus(h), tf.nn.elu(h), tf.nn.selu(h), tf.nn.leaky_relu(h), tf.nn.leaky_relu(h, alpha=0.1)]
+    made += [
+        tf.nn.relu6(h),
+        tf.nn.log_softmax(h, axis=1),
+        tf.nn.gelu(h),
+        tf.nn.gelu(h, approximate=True),
+        tf.nn.silu(h),
+    ]
+    made += [tf.cast(tf.logical_and(h > 0, h < 0.1), "float32"), tf.cast(tf.logical_not(h > 0), "float32")]
+    made += [tf.zeros_like(h), tf.ones_like(h)]
+    return kit.model(x, made), [normal(62, 3, 6, 3)]
+
+
 @case("tf24 k3", archive=True)
 def operators_masked(kit):
     """Does a mask survive arithmetic?"""

@@ -105,7 +105,23 @@ OPERATION_OPTIONS: dict[str, tuple[str, ...]] = {
     "Transpose": ("axes",),
     "Swapaxes": ("axis1", "axis2"),
     "Cast": ("dtype",),
+    **dict.fromkeys(("Std", "Var", "Argmax", "Argmin", "Logsumexp"), ("axis", "keepdims")),
+    "Cumsum": ("axis", "dtype"),
+    "Norm": ("ord", "axis", "keepdims"),
+    "Normalize": ("axis", "order", "epsilon"),
+    "Round": ("decimals",),
+    "Clip": ("x_min", "x_max"),
+    "Tile": ("repeats",),
+    "Repeat": ("repeats", "axis"),
+    "Pad": ("pad_width", "mode"),
+    "Split": ("indices_or_sections", "axis"),
+    "Unstack": ("num", "axis"),
+    "Take": ("axis",),
+    "LeakyRelu": ("negative_slope",),
+    "Gelu": ("approximate",),
 }
+# How many arguments of a call come before those, where it is more than one.
+OPERATION_INPUTS = {"Take": 2}
 
 # Which gates an activation acts on, by class and option: those of these kernels are multiplied for hard_sigmoid.
 _GATES = {"LSTM": KERAS_LSTM, "GRU": KERAS_GRU, "SimpleRNN": ("h",)}
@@ -403,16 +419,17 @@ def _operation(item: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str, A
     """An operation: what it is made with goes into its config, as Keras 3 has it."""
     name, class_name = layer_name(item), item["class_name"]
     config = {**item["config"], "name": legal(name)}
-    options = OPERATION_OPTIONS.get(class_name, ())
+    options, inputs = OPERATION_OPTIONS.get(class_name, ()), OPERATION_INPUTS.get(class_name, 1)
+    plain = class_name in ("GetItem", "Take")
     made = []
     for call in calls:
         args = call["args"]
-        if options and len(args) > 1:
-            config |= {key: value for key, value in zip(options, args[1:], strict=False) if value is not None}
-            args = args[:1]
+        if options and len(args) > inputs:
+            config |= {key: value for key, value in zip(options, args[inputs:], strict=False) if value is not None}
+            args = args[:inputs]
         config |= {key: value for key, value in call["kwargs"].items() if key in options}
         kwargs = {key: value for key, value in call["kwargs"].items() if key not in options}
-        made.append({"args": [_constant(arg) for arg in args] if class_name != "GetItem" else args, "kwargs": kwargs})
+        made.append({"args": args if plain else [_constant(arg) for arg in args], "kwargs": kwargs})
     return {
         "module": item["module"], "class_name": class_name, "config": config, "registered_name": class_name,
         "name": legal(name), "inbound_nodes": made,

@@ -146,6 +146,20 @@ def _whole_numbers(layer: Layer, given: Any) -> Any:
     return array.astype(np.int64)
 
 
+def unstack(layer: Layer, call: Call) -> list[Tensor]:
+    """The places of an axis, each without it."""
+    x = tensor_argument(layer, call, 0, "x")
+    axis = inner_axis(layer, argument(layer, call, 2, "axis", 0), rank_of(layer, x))
+    size, count = layer.build.shape(x)[axis], argument(layer, call, 1, "num")
+    if size is None or count not in (None, size) or size > MOST_COPIES:
+        raise layer.unsupported(f"num {count} of an axis of {size}")
+    steps = [
+        layer.add(Slice(name=layer.name_for("place"), x=x.value, axis=axis, start=place, stop=place + 1, step=1))
+        for place in range(size)
+    ]
+    return [result(layer, layer.add(Squeeze(name=layer.name_for(), x=step, axis=axis))) for step in steps]
+
+
 def moveaxis(layer: Layer, call: Call) -> Tensor:
     """The axes `source` at the places `destination`; the others keep their order."""
     x = tensor_argument(layer, call, 0, "x")
@@ -168,6 +182,7 @@ def moveaxis(layer: Layer, call: Call) -> Tensor:
 
 OPERATIONS: dict[tuple[str, str], Handler] = {
     ("numpy", "Split"): split,
+    ("core", "Unstack"): unstack,
     ("numpy", "Tile"): tile,
     ("numpy", "Pad"): pad,
     ("numpy", "Take"): take,

@@ -134,11 +134,17 @@ def unary(op: str, floats: bool = True) -> Handler:
     return handler
 
 
+# The arguments of the functions whose activation has other constants than they have arguments, in their order.
+ARGUMENTS: dict[str, tuple[str, ...]] = {"relu": (), "relu6": (), "leaky_relu": ("negative_slope",)}
+
+
 def activation(name: str) -> Handler:
     def handler(layer: Layer, call: Call) -> Tensor:
         x = tensor_argument(layer, call, 0, "x")
         made = activation_of(layer.where, name, name, layer.build)
-        constants = {key: argument(layer, call, 1 + i, key, value) for i, (key, value) in enumerate(made.constants)}
+        constants = dict(made.constants)
+        for place, key in enumerate(ARGUMENTS.get(name, tuple(constants)), start=1):
+            constants[key] = argument(layer, call, place, key, constants[key])
         if name == "gelu":
             approximate = argument(layer, call, 1, "approximate", True)
             made = Activation("gelu_tanh" if approximate else "gelu")

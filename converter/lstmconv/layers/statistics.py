@@ -13,7 +13,7 @@ from ..builder import Layer, Tensor
 from ..calls import Call, Handler
 from .compose import elementwise, reduced, scalar, where
 from .normalization import KERAS_EPSILON, root_mean_square_normalized
-from .operations import argument, inner_axis, operand, rank_of, result, tensor_argument
+from .operations import argument, inner_axis, operand, rank_of, result, tensor_argument, unary
 
 
 def _axes(layer: Layer, x: Tensor, axis: Any) -> tuple[int, ...]:
@@ -217,6 +217,7 @@ OPERATIONS: dict[tuple[str, str], Handler] = {
     ("numpy", "Round"): round_,
     ("linalg", "Norm"): norm,
     ("math", "Logsumexp"): log_sum_exp,
+    ("math", "Rsqrt"): unary("rsqrt"),
     ("nn", "Normalize"): normalize,
     ("nn", "RMSNorm"): rms_norm,
 }
