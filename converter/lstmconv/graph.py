@@ -14,7 +14,7 @@ from .calls import Call, flatten, leaves, map_tensors
 from .config import Config
 from .errors import InvalidFileError, LimitError, UnsupportedError, printable
 from .functional import Numbers, Reference, reference, run_calls
-from .layers import HANDLERS, KEEPS_DTYPE, OPERATIONS, handle
+from .layers import ADVICE, HANDLERS, KEEPS_DTYPE, OPERATIONS, handle
 from .layers.quantised import INT8_LAYERS
 from .weights import LayerWeights, NoWeights
 
@@ -172,6 +172,8 @@ def open_layer(item: Any, name: str, weights: LayerWeights, build: Builder) -> L
 def _open_layer(item: Any, name: str, weights: LayerWeights, build: Builder) -> Layer:
     class_name, values, module = described(f"layer '{printable(name)}'", item)
     where = f"layer '{printable(name)}' ({printable(class_name)})"
+    if class_name in ADVICE and module in LAYER_MODULES:
+        raise UnsupportedError(f"{where}: this class is not supported, as {ADVICE[class_name]}", "E_UNSUPPORTED_LAYER")
     if class_name not in HANDLERS or module not in LAYER_MODULES:
         reason = "is not supported" if module in LAYER_MODULES else f"of module '{printable(module)}' is not supported"
         raise UnsupportedError(

@@ -72,8 +72,8 @@ def layer_entries(item: dict[str, Any], names: set[str], modern: bool) -> list[d
 
 
 def _is_operation(class_name: str, config: Any) -> bool:
-    """Layers say whether they are trainable, all but one family; operations do not."""
-    if class_name in MODELS or class_name.startswith("SpatialDropout"):
+    """Layers say whether they are trainable, all but a few; operations do not."""
+    if class_name in MODELS or class_name.startswith("SpatialDropout") or class_name == "Discretization":
         return False
     return type(config) is dict and "trainable" not in config
 

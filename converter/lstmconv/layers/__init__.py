@@ -22,6 +22,7 @@ from . import (
     normalization,
     operations,
     pooling,
+    preprocessing,
     recurrent,
     reshaping,
     statistics,
@@ -97,6 +98,16 @@ HANDLERS: dict[str, Handler] = {
     "EinsumDense": contraction.einsum_dense,
     "RMSNormalization": normalization.rms_normalization,
     "SpectralNormalization": wrappers.spectral_normalization,
+    "Discretization": preprocessing.discretization,
+    "CategoryEncoding": preprocessing.category_encoding,
+    "IntegerLookup": preprocessing.integer_lookup,
+}
+
+# What to do about layers that stand before the numbers of a model.
+_WITHOUT = "export the model that begins behind it, keras.Model(inner_input, outputs), and do its work before predict"
+ADVICE: dict[str, str] = {
+    **dict.fromkeys(("TextVectorization", "StringLookup"), f"it works on text, and a bundle holds numbers: {_WITHOUT}"),
+    **dict.fromkeys(("Hashing", "HashedCrossing"), f"it hashes its input: {_WITHOUT}"),
 }
 
 # By module of keras.src.ops and class: the functions that a functional graph may hold beside its layers.

@@ -18,6 +18,7 @@ from . import (
     merging,
     newer_layers,
     operations,
+    preprocessing,
     recurrent,
     wrappers,
 )
@@ -36,6 +37,7 @@ FAMILIES: dict[str, dict[str, Case]] = {
     "dtypes": dtypes.CASES,
     "functions": functions.CASES,
     "newer layers": newer_layers.CASES,
+    "preprocessing": preprocessing.CASES,
 }
 CASES: dict[str, Case] = {name: case for cases in FAMILIES.values() for name, case in cases.items()}
 assert len(CASES) == sum(map(len, FAMILIES.values())), "two families have a case of the same name"
