@@ -95,6 +95,13 @@ OPTIONS: dict[str, tuple[str, ...]] = {
         "num_heads", "key_dim", "value_dim", "dropout", "use_bias", "output_shape", "attention_axes",
     ),
     **dict.fromkeys(("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"), ()),
+    "EinsumDense": ("equation", "output_shape", "activation", "bias_axes"),
+    "GroupQueryAttention": (
+        "head_dim", "num_query_heads", "num_key_value_heads", "dropout", "use_bias", "use_gate",
+    ),
+    "RMSNormalization": ("axis", "epsilon"),
+    "CategoryEncoding": ("num_tokens", "output_mode"),
+    "IntegerLookup": ("mask_token", "oov_token", "num_oov_indices", "vocabulary", "max_tokens", "output_mode"),
 }  # fmt: skip
 
 # Arguments of operations that Keras 3 takes when they are made, by class: the rest of a call are tensors.

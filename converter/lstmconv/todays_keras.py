@@ -25,7 +25,7 @@ RANKED = (*RECURRENT, "RNN", "Bidirectional", "Conv1D", "ConvLSTM1D", "ConvLSTM2
 OTHER_LAYERS = frozenset({
     "InputLayer", "Lambda", "Conv3D", "Conv2DTranspose", "Conv1DTranspose", "ZeroPadding3D", "Cropping2D",
     "UpSampling2D", "MaxPooling3D", "AveragePooling3D", "GlobalMaxPooling3D", "GlobalAveragePooling3D",
-    "SpatialDropout3D", "ConvLSTM3D", "GroupQueryAttention", "EinsumDense", "Identity", "Hashing", "Discretization",
+    "SpatialDropout3D", "ConvLSTM3D", "Identity", "Hashing", "HashedCrossing", "StringLookup", "TextVectorization",
 })  # fmt: skip
 BUILT_IN = frozenset({
     "L1", "L2", "L1L2", "OrthogonalRegularizer", "MaxNorm", "NonNeg", "UnitNorm", "MinMaxNorm", "Zeros", "Ones",

@@ -160,6 +160,11 @@ def _only_seeds(extra: Sequence[Array]) -> bool:
 
 def named(where: str, specs: Sequence[Spec], arrays: Sequence[Array]) -> dict[str, Array]:
     """Arrays in Keras's order, checked against what the config implies."""
+    floats = all(spec.kinds == "f" for spec in specs)
+    if floats and any(array.dtype.kind == "i" for array in arrays):
+        raise UnsupportedError(
+            f"{where}: its arrays are quantised, and its config does not say how", "E_UNSUPPORTED_DTYPE"
+        )
     if len(arrays) != len(specs):
         wanted = ", ".join(f"{spec.name} {spec.shape}" for spec in specs)
         raise InvalidFileError(

@@ -75,6 +75,17 @@ def _none(d: Draw, rank: int) -> dict[str, Any]:
     return {}
 
 
+def _einsum(d: Draw, rank: int) -> dict[str, Any]:
+    """Equations that need no other size than that of the last axis."""
+    options = d.pick(
+        {"equation": "abc,cd->abd", "output_shape": (None, 3)},
+        {"equation": "...x,xy->...y", "output_shape": 2},
+        {"equation": "abc,cde->abde", "output_shape": (None, 2, 3)},
+    )
+    letter = "y" if "y" in options["equation"] else "d"
+    return options | _some(d, bias_axes=(letter,), activation=("tanh", "relu"))
+
+
 UNARY: dict[str, tuple[float, tuple[int, ...], Options]] = {
     "ReLU": (0.3, (2, 3), lambda d, rank: relu_options(d)),
     "LeakyReLU": (0.3, (2, 3), lambda d, rank: _some(d, negative_slope=(0.1,))),
@@ -102,6 +113,8 @@ UNARY: dict[str, tuple[float, tuple[int, ...], Options]] = {
     "BatchNormalization": (0.8, (2, 3, 4), lambda d, rank: _norm(d, rank) | _some(d, axis=(-1, 1))),
     "LayerNormalization": (0.8, (2, 3, 4), _layer_norm),
     "GroupNormalization": (0.5, (2, 3, 4), lambda d, rank: {"groups": d.pick(1, 2, -1), **_norm(d, rank)}),
+    "RMSNormalization": (0.4, (2, 3, 4), lambda d, rank: _some(d, epsilon=(1e-5, 0.01))),
+    "EinsumDense": (0.4, (3,), _einsum),
     "UnitNormalization": (0.4, (2, 3), lambda d, rank: _some(d, axis=(-1, 1))),
     "Normalization": (
         0.3,
@@ -160,8 +173,24 @@ def _multi_head(d: Draw) -> bool:
     return True
 
 
+def _group_query(d: Draw) -> bool:
+    if (query := d.ranked(3)) is None:
+        return False
+    other = d.ranked(3) if d.chance(0.5) else query
+    assert other is not None
+    heads, groups = d.pick((2, 1), (2, 2), (4, 2))
+    options = {"head_dim": 3, "num_query_heads": heads, "num_key_value_heads": groups}
+    options |= _some(d, use_bias=(False,), use_gate=(True,))
+    kwargs: dict[str, Any] = {"use_causal_mask": True} if d.chance(0.15) else {}
+    if d.chance(0.15):
+        kwargs["return_attention_scores"] = True
+    d.emit(Make("GroupQueryAttention", options), query, other, **kwargs)
+    return True
+
+
 OPS: tuple[tuple[str, float, Callable[[Draw], bool]], ...] = (
     ("Attention", 0.7, _attention("Attention")),
     ("AdditiveAttention", 0.5, _attention("AdditiveAttention")),
     ("MultiHeadAttention", 0.7, _multi_head),
+    ("GroupQueryAttention", 0.5, _group_query),
 )

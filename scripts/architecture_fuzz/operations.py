@@ -24,6 +24,13 @@ UNARY = (
     "ops.mean({0}, axis=-1, keepdims=True)", "ops.sum({0}, axis=1, keepdims=True)", "ops.repeat({0}, 2, axis=1)",
     "ops.repeat({0}, 2, axis=-1)", "{0}[..., :2]", "{0}[..., 0:1]", "{0}[..., ::-1]", "{0}[:, 1:]", "{0}[:, :-1]",
     "{0}[:, ::2]", "{0}[:, None]", "{0}[:, ::-1]", "ops.max({0}, axis=-1, keepdims=True)",
+    "ops.cumsum({0}, axis=-1)", "ops.cumsum({0}, axis=1)", "ops.std({0}, axis=-1, keepdims=True)",
+    "ops.var({0}, axis=1)",
+    "ops.normalize({0}, axis=-1)", "ops.normalize({0}, axis=1, order=3)", "ops.norm({0}, axis=-1, keepdims=True)",
+    "ops.norm({0}, ord=1, axis=1)", "ops.logsumexp({0}, axis=-1)", "ops.logsumexp({0}, axis=1, keepdims=True)",
+    "ops.rms_normalization({0})", "ops.rsqrt(1 + ops.square({0}))", "ops.take({0}, [0, 0, -1], axis=-1)",
+    "ops.take({0}, -1, axis=1)", "ops.tile({0}, 2)", "ops.unstack({0}, axis=-1)[0]", "ops.split({0}, [1], axis=-1)[0]",
+    "ops.einsum('...i->...', {0})", "ops.moveaxis({0}, 1, -1)", "ops.cumsum({0} > 0, axis=1)",
 )  # fmt: skip
 ON_SEQUENCES = (
     "{0}[:, -1]", "{0}[:, 0]", "{0}[:, -1:]", "{0}[:, 0:2, 0:1]", "{0}[:, :, 0]", "{0}[:, :, -1:]", "{0}[:, -1, :]",
@@ -32,6 +39,11 @@ ON_SEQUENCES = (
     "ops.transpose({0}, (0, 2, 1))", "ops.swapaxes({0}, 1, 2)", "{0} - ops.mean({0}, axis=1, keepdims=True)",
     "ops.matmul({0}, ops.transpose({0}, (0, 2, 1)))", "{0} @ ops.swapaxes({0}, 1, 2)", "{0} * ops.softmax({0}, axis=1)",
     "ops.squeeze({0}[:, :, 0:1], axis=-1)", "ops.sum({0} * ops.softmax({0}, 1), axis=1)",
+    "ops.einsum('bij,bkj->bik', {0}, {0})", "ops.einsum('bij->bj', {0})", "ops.einsum('bij,bij->bi', {0}, {0})",
+    "ops.pad({0}, ((0, 0), (1, 0), (0, 2)))", "ops.pad({0}, ((0, 0), (0, 1), (1, 0)), constant_values=0.5)",
+    "ops.tile({0}, (1, 2, 1))", "ops.moveaxis({0}, 2, 1)", "ops.std({0}, axis=(1, 2))",
+    "ops.cast(ops.argmax({0}, axis=-1), 'float32')", "ops.cast(ops.argmin({0}, axis=1), 'float32')",
+    "ops.take({0}, [0], axis=1)", "ops.norm({0}, axis=(1, 2))",
 )  # fmt: skip
 
 

@@ -22,7 +22,17 @@ class Refused(NamedTuple):
     shown: str = ""
 
 
-QUANTISED = {"module": "keras", "class_name": "QuantizedDTypePolicy", "config": {"name": "int8_from_float32"}}
+QUANTISED = {
+    "module": "keras.dtype_policies",
+    "class_name": "QuantizedDTypePolicy",
+    "config": {"mode": "int4", "source_name": "float32"},
+}
+INT8_FROM_HALF = {**QUANTISED, "config": {"mode": "int8", "source_name": "mixed_float16"}}
+FLOAT8 = {
+    "module": "keras.dtype_policies",
+    "class_name": "QuantizedFloat8DTypePolicy",
+    "config": {"mode": "float8", "source_name": "float32"},
+}
 CHANNELS_FIRST = Refused("data_format", "channels_first")
 CELL = {
     "module": "my.cells",
@@ -35,7 +45,10 @@ GATED = [
     *LOOP, Refused("activation", "threshold"), Refused("recurrent_activation", "threshold"),
     Refused("activation", "glu"),
 ]  # fmt: skip
-QUANTISABLE = [Refused("lora_rank", 4), Refused("quantization_config", {"module": "keras"}, "quantization_config")]
+QUANTISABLE = [
+    Refused("lora_rank", 4), Refused("quantization_config", {"module": "keras"}, "quantization_config"),
+    Refused("dtype", INT8_FROM_HALF, "int8 from half precision"), Refused("dtype", FLOAT8, "float8"),
+]  # fmt: skip
 WINDOW = [CHANNELS_FIRST, Refused("padding", "reflect")]
 
 REFUSED: dict[str, list[Refused]] = {
@@ -80,16 +93,31 @@ REFUSED: dict[str, list[Refused]] = {
     "MultiHeadAttention": [
         Refused("sliding_window", 2), Refused("attention_axes", [1, 2]), Refused("output_shape", [2, 3]),
     ],
+    "GroupQueryAttention": [Refused("sliding_window", 2)],
+    "EinsumDense": [
+        *QUANTISABLE, Refused("equation", "bac,cd->abd"), Refused("equation", "aab,bc->ac"),
+        Refused("gptq_unpacked_column_size", 4), Refused("activation", "threshold"),
+    ],
+    "RMSNormalization": [Refused("axis", 0)],
+    "SpectralNormalization": [Refused("layer", CELL, "layer of a class without a kernel")],
+    "Discretization": [
+        Refused("sparse", True), Refused("bin_boundaries", None), Refused("bin_boundaries", [2.0, 1.0]),
+        Refused("output_mode", "tf_idf"),
+    ],
+    "CategoryEncoding": [Refused("sparse", True), Refused("output_mode", "tf_idf")],
+    "IntegerLookup": [
+        Refused("num_oov_indices", 0), Refused("num_oov_indices", 2), Refused("invert", True), Refused("sparse", True),
+        Refused("vocabulary", None), Refused("output_mode", "tf_idf"), Refused("pad_to_max_tokens", True),
+    ],
 }  # fmt: skip
 
 # Classes of keras.layers that have no handler.
 UNSUPPORTED_CLASSES = (
-    "Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "StringLookup", "IntegerLookup",
-    "TextVectorization", "Hashing", "HashedCrossing", "Discretization", "CategoryEncoding", "GroupedQueryAttention",
-    "Conv1DTranspose", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "ConvLSTM3D", "MaxPooling3D",
-    "AveragePooling3D", "GlobalMaxPooling3D", "GlobalAveragePooling3D", "EinsumDense", "SpectralNormalization",
-    "RMSNormalization", "Resizing", "CenterCrop", "RandomFlip", "MelSpectrogram", "STFTSpectrogram", "Pipeline",
-    "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D",
-    "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "Cropping2D",
-    "Cropping3D", "UpSampling2D", "UpSampling3D", "ZeroPadding3D", "SpatialDropout3D", "ReversibleEmbedding",
+    "Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "StringLookup", "TextVectorization",
+    "Hashing", "HashedCrossing", "Conv1DTranspose", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "ConvLSTM3D",
+    "MaxPooling3D", "AveragePooling3D", "GlobalMaxPooling3D", "GlobalAveragePooling3D", "Resizing", "CenterCrop",
+    "RandomFlip", "MelSpectrogram", "STFTSpectrogram", "Pipeline", "AdaptiveAveragePooling1D",
+    "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D",
+    "AdaptiveMaxPooling3D", "Cropping2D", "Cropping3D", "UpSampling2D", "UpSampling3D", "ZeroPadding3D",
+    "SpatialDropout3D", "ReversibleEmbedding",
 )  # fmt: skip

@@ -21,6 +21,7 @@ ENCODINGS = ("one_hot", "multi_hot", "count")
 def discretization(layer: Layer, call: Call) -> Tensor:
     """How many of the boundaries are not above x; NaN is above all."""
     config = layer.config
+    _of_keras3(layer)
     config.ignore("num_bins", "epsilon")  # for finding the boundaries
     config.only("sparse", False)
     mode = config.choice("output_mode", ("int", *ENCODINGS), "int")
@@ -49,6 +50,12 @@ def discretization(layer: Layer, call: Call) -> Tensor:
     return _encoded(layer, str(mode), places, len(boundaries) + 1, None, layer.dtype)
 
 
+def _of_keras3(layer: Layer) -> None:
+    """Refuses what Keras before 3 wrote: it gave other dtypes, and errors in other places."""
+    if not layer.build.semantics.modern:
+        raise layer.unsupported("a file of before Keras 3", "E_UNSUPPORTED_LAYER")
+
+
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
@@ -56,6 +63,7 @@ def _is_number(value: Any) -> bool:
 def category_encoding(layer: Layer, call: Call) -> Tensor:
     """Ids as vectors of `num_tokens` places: one for each, or for all of an example which are there, or how often."""
     config = layer.config
+    _of_keras3(layer)
     depth = config.integer("num_tokens", most=MOST_CLASSES)
     mode = config.choice("output_mode", (*ENCODINGS, "binary"), "multi_hot")
     config.only("sparse", False)
@@ -103,6 +111,7 @@ def _encoded(layer: Layer, mode: str, ids: Value, depth: int, weights: Tensor | 
 def integer_lookup(layer: Layer, call: Call) -> Tensor:
     """The place of each whole number in the vocabulary, after those of the mask and of what is not in it."""
     config = layer.config
+    _of_keras3(layer)
     config.ignore("max_tokens", "vocabulary_size", "oov_method", "salt")
     for option, only in (("invert", False), ("sparse", False), ("pad_to_max_tokens", False), ("idf_weights", None)):
         config.only(option, only)

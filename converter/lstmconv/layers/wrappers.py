@@ -149,6 +149,8 @@ def spectral_normalization(layer: Layer, call: Call) -> Tensor:
     from ..graph import open_layer, run_layer
 
     config, item = layer.config, layer.config.raw("layer")
+    if not layer.build.semantics.modern:
+        raise layer.unsupported("a file of before Keras 3", "E_UNSUPPORTED_LAYER")
     config.integer("power_iterations", 1)
     if type(item) is not dict or type(item.get("config")) is not dict:
         raise InvalidFileError(f"{layer.where}: it wraps no layer", "E_CONFIG_TYPE")
