@@ -706,6 +706,20 @@ def functions(kit):
     return kit.model(x, made), [normal(58, 3, 6, 3)]
 
 
+@case("k3")
+def parts(kit):
+    """Layers made of several others, whose arrays an .h5 file holds in one list."""
+    layers = kit.keras.layers
+    x = kit.Input(shape=(5, 3), name="x")
+    h = kit.LSTM(4, return_sequences=True, name="lstm")(x)
+    made = [layers.MultiHeadAttention(2, 3, name="heads")(h, h), layers.RMSNormalization(name="rms")(h)]
+    made += [layers.MultiHeadAttention(2, 3, use_gate=True, name="gated")(h, h, use_causal_mask=True)]
+    made += [layers.GroupQueryAttention(3, 4, 2, use_gate=True, name="groups")(h, h)]
+    made += [layers.SpectralNormalization(layers.Dense(2), name="spectral")(h)]
+    made += [layers.EinsumDense("abc,cde->abde", (None, 2, 3), bias_axes="de", name="einsum")(h)]
+    return kit.model(x, made), [normal(63, 3, 5, 3)]
+
+
 @case("tf24 tf215", archive=True)
 def functions_statistics(kit):
     """Functions of TensorFlow that sum up."""

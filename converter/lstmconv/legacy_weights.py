@@ -33,8 +33,13 @@ class Request:
 
 @dataclass
 class Ledger:
-    """What has been asked for, and, on the second pass, what is handed out."""
+    """What has been asked for, and, on the second pass, what is handed out.
 
+    `parts` are the attributes of each place that parts were asked for of, in the order of the first pass: a handler
+    asks for them in the order of the file.
+    """
+
+    parts: dict[Key, list[str]] = field(default_factory=dict)
     requests: dict[Key, Request] = field(default_factory=dict)
     arrays: dict[Key, list[Array]] | None = None
 
@@ -49,8 +54,10 @@ class LegacyPlace:
         self._frozen = frozen
 
     def child(self, attribute: str) -> LegacyPlace:
-        order = 1 if attribute == "backward_layer" else 0
-        return LegacyPlace(self._ledger, (*self._key, order), self._layer, self._frozen)
+        parts = self._ledger.parts.setdefault(self._key, [])
+        if attribute not in parts:
+            parts.append(attribute)
+        return LegacyPlace(self._ledger, (*self._key, parts.index(attribute)), self._layer, self._frozen)
 
     def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
         places: list[LayerWeights] = []

@@ -9,6 +9,8 @@ from ..errors import InvalidFileError, UnsupportedError, printable
 from .inbound_nodes import todays_call
 from .tf_operations import is_tf_operation, keras3_module, todays_operation
 
+# Classes whose own name, which .h5 files of Keras 3 hold, is not the one that Keras gives them elsewhere.
+CLASS_NAMES = {"GroupedQueryAttention": "GroupQueryAttention"}
 MODELS = ("Model", "Functional", "Sequential")
 Options = dict[str, Any]
 
@@ -83,6 +85,7 @@ def layer_to_today(item: dict[str, Any], modern: bool) -> dict[str, Any]:
     name, config = str(item.get("class_name")), item.get("config")
     if type(config) is not dict:
         raise InvalidFileError(f"layer of class '{printable(name)}': its config is not an object", "E_CONFIG_TYPE")
+    name = CLASS_NAMES.get(name, name)
     config = dict(config)
     for key in ("layer", "backward_layer", "cell"):
         if type(config.get(key)) is dict:
