@@ -45,8 +45,7 @@ InputFile = Annotated[
     Path,
     typer.Argument(
         metavar="INPUT",
-        help="A .npy, .npz (one array per input, by its name) or .csv file (a row per sequence: its time steps in "
-        "order, the features of each step side by side).",
+        help="A .npy, .npz (one array per input, by its name) or .csv file (see --rows-are).",
         readable=False,
     ),
 ]
@@ -56,6 +55,23 @@ class Weights(StrEnum):
     """What weights can be stored as, beside what they are."""
 
     FLOAT16 = "float16"
+
+
+class RowsAre(StrEnum):
+    """What the rows of a .csv are."""
+
+    STEPS = "steps"
+    SEQUENCES = "sequences"
+
+
+CsvRows = Annotated[
+    RowsAre | None,
+    typer.Option(
+        "--rows-are",
+        help="What a row of a .csv is: one of the time steps of the one sequence in the file, or a whole sequence (its "
+        "time steps in order, the features of each side by side). Needed where it could be either.",
+    ),
+]
 
 
 def _json_text(value: dict[str, Any]) -> str:
@@ -181,6 +197,7 @@ def run(
         Path | None,
         typer.Option("-o", "--out", metavar="OUT", help="A .npy, .npz or .csv file; by default CSV is printed."),
     ] = None,
+    rows_are: CsvRows = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
@@ -207,6 +224,7 @@ def run(
     Example:
       lstmconv run sine.safetensors windows.npy -o predictions.npy
       lstmconv run sine.safetensors windows.csv
+      lstmconv run sensor.safetensors readings.csv --rows-are steps
       lstmconv run sine.safetensors a-year.npy -o a-year-predicted.npy --batch-size 1000 --threads 2
     """
     import sys
@@ -220,10 +238,14 @@ def run(
     names = model.output_names
     if out is not None:
         array_files.check_number(len(names), out)
-    with array_rows.open_inputs(input_file, prediction.inputs_of(model)) as given:
+    with array_rows.open_inputs(input_file, prediction.inputs_of(model), rows_are) as given:
         rows = prediction.check_rows(model, given)
         at_once = batch_size or prediction.rows_at_once(model, given, rows)
-        opened = growing_files.growing_file(out, names, rows, force) if out else growing_files.standard_output(names)
+        opened = (
+            growing_files.growing_file(out, names, rows, force, rows_are)
+            if out
+            else growing_files.standard_output(names, rows_are)
+        )
         # Rows printed on the terminal would run into the line of the progress, and show it themselves.
         shown = not quiet and (out is not None or not (sys.stdout and sys.stdout.isatty()))
         with opened as output, progress.Progress(rows, shown) as bar:
@@ -249,6 +271,7 @@ def trace(
         typer.Option("--plot", metavar="PICTURE", help="Draw each gate as a heat map: a .png, .svg or .pdf file."),
     ] = None,
     row: Annotated[int, typer.Option("--row", help="Which sequence of the input to draw, counted from 0.")] = 0,
+    rows_are: CsvRows = None,
     force: Force = False,
 ) -> None:
     """Record every gate at every time step.
@@ -268,7 +291,7 @@ def trace(
         output_paths.check_output(plot, force, bundle, input_file, out)
         gate_plot.require_matplotlib()
     model = bundle_file.load_bundle(bundle)
-    traced = model.trace(array_files.read_inputs(input_file, prediction.inputs_of(model)))
+    traced = model.trace(array_files.read_inputs(input_file, prediction.inputs_of(model), rows_are))
     trace_files.write_trace(traced, out, plot, row, force)
 
 
@@ -302,10 +325,11 @@ def parity(
         typer.Option(
             "--input",
             metavar="INPUT",
-            help="A .npy file, or an .npz with an array per input; by default random.",
+            help="A .npy, .npz or .csv file, as for run; by default random numbers.",
             readable=False,
         ),
     ] = None,
+    rows_are: CsvRows = None,
     as_json: Json = False,
 ) -> None:
     """Compare Keras, the runtime, onnxruntime.
@@ -318,7 +342,7 @@ def parity(
     """
     from .parity import command
 
-    raise typer.Exit(command.run(model, input_file, as_json))
+    raise typer.Exit(command.run(model, input_file, as_json, rows_are))
 
 
 OldFile = Annotated[Path, typer.Argument(metavar="FILE", help="A Keras file of any age.", readable=False)]
