@@ -21,22 +21,10 @@ from lstmconv_runtime.nodes import Input
 from .csv_table import read_csv
 from .errors import InvalidFileError, LimitError, UsageError, printable
 from .keras_file.read_bytes import read_bytes
+from .suffixes import ARRAYS, check_suffix
 from .text_table import shape_text
 
-SUFFIXES = (".npy", ".npz", ".csv")
 MAX_ARRAY_BYTES = 4 * 2**30  # of all arrays of one file, as for the files themselves
-
-
-def check_suffix(path: Path, suffixes: tuple[str, ...] = SUFFIXES) -> str:
-    """The suffix of a path, in lower case.
-
-    Raises:
-        UsageError: it is not one of `suffixes`.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in suffixes:
-        raise UsageError(f"'{printable(str(path))}': the name must end in {' or '.join(suffixes)}", "E_SUFFIX")
-    return suffix
 
 
 # --- in ---------------------------------------------------------------------------------------------------------------
@@ -76,7 +64,7 @@ def check_kind(path: Path, inputs: list[Input], rows_are: str | None) -> str:
     Raises:
         UsageError: this kind of file does not suit the model, or has no rows to be told of.
     """
-    suffix = check_suffix(path)
+    suffix = check_suffix(path, ARRAYS)
     if len(inputs) != 1 and suffix != ".npz":
         names = ", ".join(printable(node.name, 40) for node in inputs)
         raise UsageError(f"the model takes {len(inputs)} inputs: give them in one .npz, under the names {names}")
@@ -189,7 +177,7 @@ def first_line(error: Exception) -> str:
 
 def check_number(count: int, path: Path) -> None:
     """Raises UsageError where a file of this kind cannot hold `count` arrays."""
-    suffix = check_suffix(path)
+    suffix = check_suffix(path, ARRAYS)
     if count != 1 and suffix != ".npz":
         raise UsageError(f"the model has {count} outputs, which a {suffix} cannot hold: let the output be an .npz")
 

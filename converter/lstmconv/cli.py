@@ -151,10 +151,10 @@ def export(
       lstmconv export weights-of-2017.h5 --config architecture.json
       lstmconv export sine.keras -o small.safetensors --weights float16
     """
-    from . import conversion, inspection, output_paths
+    from . import conversion, inspection, output_paths, suffixes
 
     out = out or output_paths.bundle_path(model)
-    output_paths.check_output(out, force, model, *([config] if config else []))
+    output_paths.check_output(out, suffixes.BUNDLE, force, model, *([config] if config else []))
     made = conversion.export(
         model, out, config=config, force=force, allow_nonfinite=allow_nonfinite, deterministic=deterministic,
         weights=None if weights is None else weights.value,
@@ -229,11 +229,10 @@ def run(
     """
     import sys
 
-    from . import array_files, array_rows, bundle_file, growing_files, output_paths, prediction, progress
+    from . import array_files, array_rows, bundle_file, growing_files, output_paths, prediction, progress, suffixes
 
     if out is not None:
-        array_files.check_suffix(out)
-        output_paths.check_output(out, force, bundle, input_file)
+        output_paths.check_output(out, suffixes.ARRAYS, force, bundle, input_file)
     model = bundle_file.load_bundle(bundle)
     names = model.output_names
     if out is not None:
@@ -282,13 +281,11 @@ def trace(
     Example:
       lstmconv trace sine.safetensors windows.npy -o trace.npz --plot gates.png
     """
-    from . import array_files, bundle_file, gate_plot, output_paths, prediction, trace_files
+    from . import array_files, bundle_file, gate_plot, output_paths, prediction, suffixes, trace_files
 
-    array_files.check_suffix(out, (".npz",))
-    output_paths.check_output(out, force, bundle, input_file)
+    output_paths.check_output(out, suffixes.TRACE, force, bundle, input_file)
     if plot is not None:
-        array_files.check_suffix(plot, gate_plot.SUFFIXES)
-        output_paths.check_output(plot, force, bundle, input_file, out)
+        output_paths.check_output(plot, gate_plot.SUFFIXES, force, bundle, input_file, out)
         gate_plot.require_matplotlib()
     model = bundle_file.load_bundle(bundle)
     traced = model.trace(array_files.read_inputs(input_file, prediction.inputs_of(model), rows_are))
@@ -377,10 +374,10 @@ def upgrade(
     Example:
       lstmconv upgrade old.h5 -o new.keras
     """
-    from . import output_paths, upgrading
+    from . import output_paths, suffixes, upgrading
 
     out = out or output_paths.archive_path(old)
-    output_paths.check_output(out, force, old, *([config] if config else []))
+    output_paths.check_output(out, suffixes.ARCHIVE, force, old, *([config] if config else []))
     made = upgrading.upgrade(old, out, config=config, force=force)
     for warning in made.warnings:
         print_note("warning", warning)

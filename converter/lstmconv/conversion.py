@@ -24,6 +24,7 @@ from .keras_file import ArchiveWeights, KerasFile, LegacyWeights, read_architect
 from .legacy_weights import Ledger, LegacyPlace, deal_out
 from .probes import Oracle, float64_oracle, make_probes
 from .semantics import Semantics, semantics_of, version_tuple
+from .suffixes import BUNDLE, check_suffix
 from .weights import LayerWeights, PathWeights
 
 
@@ -213,7 +214,7 @@ def export(
     Args:
         model: the path of a Keras file, or a Keras model in memory. The model in memory is saved to a temporary archive
             and read like a file; its own predictions become the probes of the bundle, and must agree.
-        out_path: where the bundle goes; conventionally `NAME.safetensors`.
+        out_path: where the bundle goes, `NAME.safetensors`.
         config: for files of weights alone, the path of the architecture that `model.to_json()` gave.
         force: replace an existing file.
         allow_nonfinite: accept NaN and infinity among the weights.
@@ -225,6 +226,7 @@ def export(
     Raises:
         LstmconvError: nothing has been written; the message says why.
     """
+    check_suffix(out_path, BUNDLE)
     if weights not in (None, "float16"):
         raise UsageError(f'weights must be None or "float16", got {printable(weights)}')
     if isinstance(model, str | os.PathLike):

@@ -13,11 +13,12 @@ from typing import IO, BinaryIO, Protocol
 import numpy as np
 from lstmconv_runtime.graph import Array
 
-from .array_files import check_number, check_suffix, npz_member
+from .array_files import check_number, npz_member
 from .atomic_file import publish
 from .csv_table import SEQUENCES, csv_text
 from .errors import printable
 from .standard_streams import print_result, print_text
+from .suffixes import ARRAYS, check_suffix
 
 
 class Growing(Protocol):
@@ -44,7 +45,7 @@ def growing_file(
         InvalidFileError: a name that an `.npz` cannot have.
         FileAccessError: see `atomic_file.publish`.
     """
-    suffix = check_suffix(path)
+    suffix = check_suffix(path, ARRAYS)
     check_number(len(names), path)
     for name in names if suffix == ".npz" else ():
         npz_member(name)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .atomic_file import is_special
+from .atomic_file import is_special, remove_leftovers
 from .errors import FileAccessError, UsageError, printable
+from .suffixes import check_suffix
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
@@ -23,19 +24,23 @@ def archive_path(old: Path) -> Path:
     return old.parent / f"{stem.removesuffix('.hdf5').removesuffix('.keras')}.keras"
 
 
-def check_output(path: Path, force: bool, *inputs: Path) -> None:
+def check_output(path: Path, suffixes: tuple[str, ...], force: bool, *inputs: Path) -> None:
     """Refuses a path that could not, or should not, be written.
 
     `atomic_file.publish` decides once more when it writes; here the user hears of it before a long computation.
+    Temporary files that killed runs have left beside it are removed.
 
     Args:
+        suffixes: of which its name must have one, see `suffixes`.
         inputs: files of the same command, which its output must not replace.
 
     Raises:
-        UsageError: the path is one of the inputs.
+        UsageError: another suffix, or the path is one of the inputs.
         FileAccessError: it exists and `force` is false; or it is a device, a pipe or a folder, which a file that
             takes its place would destroy.
     """
+    check_suffix(path, suffixes)
+    remove_leftovers(path)
     shown = printable(str(path))
     if path in inputs or any(_same_file(path, given) for given in inputs):
         raise UsageError(f"'{shown}' is named twice: an output would replace another file of this command")

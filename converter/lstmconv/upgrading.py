@@ -24,6 +24,7 @@ from .keras_order import ordered
 from .modern_config import Modern, Recorded
 from .probes import float64_oracle, make_probes
 from .semantics import semantics_of
+from .suffixes import ARCHIVE, check_suffix
 from .weights import PlainWeights
 
 TOLERANCE = 1e-4  # of the output's scale, in float64: a different formula is far beyond it, the rounding of 1.2·w below
@@ -64,6 +65,7 @@ def upgrade(
     Raises:
         LstmconvError: nothing has been written; the message says why.
     """
+    check_suffix(new, ARCHIVE)
     require_h5py()
     architecture = None if config is None else read_architecture(config)
     made, data = upgraded(read_keras_file(old), architecture)

@@ -11,6 +11,7 @@ import os
 import stat
 
 from lstmconv.errors import FileAccessError, InvalidFileError, LimitError, printable
+from lstmconv.system import open_to_read
 
 MAX_FILE_BYTES = 4 * 2**30
 
@@ -44,8 +45,7 @@ def open_regular(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
     """
     shown = printable(os.fspath(path))
     try:
-        # O_NONBLOCK: opening a FIFO must not wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
+        descriptor = open_to_read(path)
     except OSError as error:
         if error.errno == errno.ENXIO:
             raise FileAccessError(f"{shown}: is not a regular file", "E_NOT_REGULAR") from error
