@@ -37,6 +37,10 @@ app = typer.Typer(
 )
 
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output file.")]
+Deterministic = Annotated[
+    bool,
+    typer.Option("--deterministic", help="Take layers called with training=True as at inference, without dropout."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 # readable=False: whether a file can be read shows when it is read, with exit code 6.
 BundleFile = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle, NAME.safetensors.", readable=False)]
@@ -127,10 +131,7 @@ def export(
     allow_nonfinite: Annotated[
         bool, typer.Option("--allow-nonfinite", help="Accept NaN and infinity among the weights.")
     ] = False,
-    deterministic: Annotated[
-        bool,
-        typer.Option("--deterministic", help="Take layers called with training=True as at inference, without dropout."),
-    ] = False,
+    deterministic: Deterministic = False,
     weights: Annotated[
         Weights | None,
         typer.Option(
@@ -342,6 +343,7 @@ def parity(
     raise typer.Exit(command.run(model, input_file, as_json, rows_are))
 
 
+AnyFile = Annotated[Path, typer.Argument(metavar="FILE", help="A Keras file of any age, or a bundle.", readable=False)]
 OldFile = Annotated[Path, typer.Argument(metavar="FILE", help="A Keras file of any age.", readable=False)]
 Architecture = Annotated[
     Path | None,
@@ -363,6 +365,7 @@ def upgrade(
     ] = None,
     config: Architecture = None,
     force: Force = False,
+    deterministic: Deterministic = False,
     as_json: Json = False,
 ) -> None:
     """Write an old Keras file as one that today's Keras opens.
@@ -378,29 +381,33 @@ def upgrade(
 
     out = out or output_paths.archive_path(old)
     output_paths.check_output(out, suffixes.ARCHIVE, force, old, *([config] if config else []))
-    made = upgrading.upgrade(old, out, config=config, force=force)
+    made = upgrading.upgrade(old, out, config=config, force=force, deterministic=deterministic)
     for warning in made.warnings:
         print_note("warning", warning)
     report = upgrading.upgrade_report(made, out)
     print_result(_json_text(report) if as_json else upgrading.upgrade_text(report))
 
 
-@app.command(epilog="Exit codes: 0 the file can be converted, 1 it cannot, 2 usage, 3, 4, 5, 6 as for export.")
-def doctor(file: OldFile, config: Architecture = None, as_json: Json = False) -> None:
+@app.command(
+    epilog="Exit codes: 0 the file can be converted, or is a bundle whose probes hold; 1 it cannot, or they do not; "
+    "2, 3, 4, 5, 6 as for export."
+)
+def doctor(file: AnyFile, config: Architecture = None, as_json: Json = False) -> None:
     """Tell what a Keras file is, and what can be done with it.
 
     What wrote it and what is inside; whether it can be converted and what stands in the way; what today's Keras would
-    do with it, and whether `lstmconv upgrade` brings it back. Keras is not needed.
+    do with it, and whether `lstmconv upgrade` brings it back. Keras is not needed. Of a bundle: whether it is whole.
 
     \b
     Example:
       lstmconv doctor old.h5
+      lstmconv doctor weights-of-2017.h5 --config architecture.json
     """
     from . import doctor as doctors
 
     found = doctors.examine(file, config)
     print_result(_json_text(found) if as_json else doctors.report_text(found))
-    if not found["convertible"]:
+    if not found["verified" if found["kind"] == "bundle" else "convertible"]:
         raise typer.Exit(1)
 
 

@@ -387,8 +387,10 @@ def _check_training(layer: Layer) -> None:
         if note not in build.warnings:
             build.warnings.append(note)
     elif random or layer.parts or "layer" in config or layer.class_name == "BatchNormalization":
-        hint = "; --deterministic converts it without its dropout" if random else ""
-        raise layer.unsupported(f"called with training=True, its result depends on chance or on the batch{hint}")
+        what = "called with training=True, its result depends on chance or on the batch"
+        if random:
+            raise layer.unsupported(f"{what}; --deterministic converts it without its dropout", "E_TRAINING")
+        raise layer.unsupported(what)
 
 
 def run_operation(model: KerasModel, item: dict[str, Any], call: Call) -> Any:

@@ -119,6 +119,7 @@ def inspection_text(found: dict[str, Any]) -> str:
         from . import doctor
 
         facts += [("written by", found["written_by"]), ("today", doctor.today_line(found["today"]))]
+        facts += [("", f"{found['today'][key]}") for key in ("words", "meaning") if found["today"][key]]
         facts += [("", reason) for reason in found["today"]["reasons"]]
     facts += [("digest", found["digest"])] if "digest" in found else []
     facts += [("input", _value(item)) for item in found["inputs"]]

@@ -57,7 +57,74 @@ def refusal(container: str, config: Any, version: str) -> str | None:
         found = _tf_archive(config)
     else:
         found = _legacy(config, version_tuple(version), "tf" in version)
-    return None if found is None else printable(found, 300)
+    return None if found is None else printable(found, 2000)
+
+
+# How the words of Keras begin, and what they mean.
+MEANINGS = (
+    (
+        "pop expected at most 1 argument",
+        "the file keeps its layers as a list, as Sequential models did until 2018; today's loader looks for a dict",
+    ),
+    (
+        "Expected 'config' to be a dict",
+        "the architecture keeps its layers as a list, as Sequential models did until 2018; today's loader looks for a "
+        "dict",
+    ),
+    (
+        "Could not locate class",
+        "the file does not say which module a class is from, as today's files do, or it is a class of somebody's own",
+    ),
+    (
+        "Could not deserialize class",
+        "the file names a module of the Keras inside TensorFlow 2, which is no longer there",
+    ),
+    ("Unrecognized keyword arguments", "a layer has options that today's Keras no longer takes: those in braces"),
+    (
+        "<class 'keras.src.models.sequential.Sequential'> could not be deserialized",
+        "a layer has options that today's Keras no longer takes, or is of a class it does not have",
+    ),
+    (
+        "Unknown layer",
+        "today's Keras has no layer of this class: it is somebody's own, or from an older Keras; the code of such a "
+        "class is not in the file",
+    ),
+    (
+        "Requested the deserialization of a `Lambda` layer",
+        "a layer is Python code, which Keras does not run from a file unless it is told that the file is trusted",
+    ),
+    (
+        "Cannot deserialize object",
+        "a regularizer, constraint or initializer is somebody's own, whose code is not in it",
+    ),
+    (
+        "Could not interpret",
+        "a regularizer, constraint or initializer is somebody's own, whose code is not in the file",
+    ),
+    (
+        "Error when deserializing class",
+        "a layer has options that today's Keras no longer takes, or a regularizer, constraint or initializer of "
+        "somebody's own",
+    ),
+    ("Could not deserialize", "a wrapped layer is of a class that today's Keras does not have"),
+    (
+        "Input 0 with name 'None'",
+        "the file gives the input's shape in a way that today's Keras does not read, and the first layer needs it",
+    ),
+    (
+        'Layer "',
+        "the states that a recurrent layer starts from are written as more inputs, which today's Keras does not read",
+    ),
+    ("Invalid Functional model configuration", "a model inside the model is called more than once"),
+    ("the config", "what the file says of its layers is not of the form that its Keras wrote"),
+)
+
+
+def meaning(words: str) -> str:
+    """The words of `refusal` in plain English."""
+    if "missing 1 required positional argument" in words:
+        return "the file calls an option of a layer by the name it had in Keras 1"
+    return next((text for start, text in MEANINGS if words.startswith(start)), "it cannot read this form of file")
 
 
 def layers_inside(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -179,14 +246,17 @@ def _legacy_layer(item: dict[str, Any], version: tuple[int, ...], in_tensorflow:
     for key, value in values.items():
         if key.endswith(ROLES) and type(value) is dict and value.get("class_name") not in BUILT_IN:
             role = key.rpartition("_")[2]
-            words = f"Could not interpret {role} identifier: {{'class_name': '{value.get('class_name')}'"
-            return words if name in RECURRENT else f"Error when deserializing class '{name}' … {words}"
+            return f"Could not interpret {role} identifier" if name in RECURRENT else _not_made(name)
     extra = _extra(name, values, kept=("batch_input_shape", "input_dtype", "input_dim", "input_shape"))
     if name in RECURRENT and extra:
         return f"Unrecognized keyword arguments passed to {name}: {extra}"
     if name == "PReLU" and extra:
-        return f"Error when deserializing class '{name}'"
+        return _not_made(name)
     return None
+
+
+def _not_made(name: Any) -> str:
+    return f"Error when deserializing class '{name}'"
 
 
 def _wrapped(inner: dict[str, Any]) -> str | None:

@@ -53,6 +53,7 @@ def upgrade(
     *,
     config: str | os.PathLike[str] | None = None,
     force: bool = False,
+    deterministic: bool = False,
 ) -> Upgrade:
     """Writes the model of an old Keras file as a `.keras` archive for today's Keras.
 
@@ -61,6 +62,7 @@ def upgrade(
     Args:
         config: for files of weights alone, the path of the architecture that `model.to_json()` gave.
         force: replace an existing file.
+        deterministic: take layers that are called with training=True as at inference, without their dropout.
 
     Raises:
         LstmconvError: nothing has been written; the message says why.
@@ -68,7 +70,7 @@ def upgrade(
     check_suffix(new, ARCHIVE)
     require_h5py()
     architecture = None if config is None else read_architecture(config)
-    made, data = upgraded(read_keras_file(old), architecture)
+    made, data = upgraded(read_keras_file(old), architecture, deterministic)
     publish_bytes(data, Path(new), force)
     return made
 
@@ -83,39 +85,39 @@ class Plan:
     upgrade: Upgrade
 
 
-def upgraded(file: KerasFile, architecture: Any = None) -> tuple[Upgrade, bytes]:
+def upgraded(file: KerasFile, architecture: Any = None, deterministic: bool = False) -> tuple[Upgrade, bytes]:
     """The archive's bytes, read back and compared with the old model.
 
     Raises:
         UnsupportedError: Keras 3 has nothing that computes the same; names it.
     """
-    plan = planned(file, architecture)
+    plan = planned(file, architecture, deterministic)
     data = archive_bytes(plan.config, plan.arrays)
     _compared(plan.graph, convert(parse_keras_file(data, "the archive"), allow_nonfinite=True).graph)
     return plan.upgrade, data
 
 
-def planned(file: KerasFile, architecture: Any = None) -> Plan:
+def planned(file: KerasFile, architecture: Any = None, deterministic: bool = False) -> Plan:
     """The archive of a model, compared with the old model; h5py is not needed for this.
 
     Raises:
         UnsupportedError: Keras 3 has nothing that computes the same; names it.
     """
-    known = understand(file, architecture)
+    known = understand(file, architecture, deterministic)
     try:
-        return _attempt(file, known, explicit=False)
+        return _attempt(file, known, explicit=False, deterministic=deterministic)
     except UnsupportedError as error:
         if error.code != "E_NO_EQUIVALENT" or known.semantics.modern:
             raise
-    return _attempt(file, known, explicit=True)
+    return _attempt(file, known, explicit=True, deterministic=deterministic)
 
 
-def _attempt(file: KerasFile, known: Understood, explicit: bool) -> Plan:
+def _attempt(file: KerasFile, known: Understood, explicit: bool, deterministic: bool) -> Plan:
     """The archive, with the masks as Keras 3 makes them by itself, or with those of the old Keras written out.
 
     In Functional models masks are always written out, as Keras 3 itself does: they decide on the order of the layers.
     """
-    build = Builder(known.semantics, allow_nonfinite=True)
+    build = Builder(known.semantics, allow_nonfinite=True, deterministic=deterministic)
     arrays: dict[tuple[str, ...], list[Array]] = {}
     config = functional_form(known.config) if explicit else known.config
     graph = convert_config(config, Recorded(known.weights, arrays), build)

@@ -25,6 +25,10 @@ def looks_like(data: memoryview) -> str:
     for start, what in _BY_START:
         if head.startswith(start):
             return what
+    if head[8:9] == b"{" and b'"lstmconv"' in head:
+        return "a bundle of lstmconv, which is the result of an export: run, inspect, verify and doctor take it"
+    if head[8:10] == b'{"' and int.from_bytes(head[:8], "little") < 2**32:
+        return "a safetensors file, which holds weights without their layers"
     if head[4:8] == b"TFL3":
         return "a TensorFlow Lite model"
     if head[0] == 0x80 and len(head) > 1 and head[1] in (2, 3, 4, 5):
