@@ -105,15 +105,10 @@ class Sweep:
             raise SystemExit(f"scripts/faults: {self.command.arguments} fails by itself: {done.stderr}")
         self.wanted = {name: (out / name).read_bytes() for name in self.command.outputs}
         counts: Counter[str] = Counter()
-        lines = log.read_text(errors="replace").splitlines()
-        main = lines[0].split()[0]
-        for line in lines:
-            made = re.match(r"(\d+) +(\w+)\(", line)
-            if made is None or made[1] != main:  # strace counts the calls of each thread apart
-                continue
-            counts[made[2]] += 1
-            if made[2] in calls and _is_in(out, line):
-                self.points.append(Point(made[2], counts[made[2]]))
+        for call, line in _calls(log):
+            counts[call] += 1
+            if call in calls and _is_in(out, line):
+                self.points.append(Point(call, counts[call]))
 
     def breaking(self, point: Point, fault: str) -> Row:
         """Runs the command with one fault, and once more without."""
@@ -125,7 +120,8 @@ class Sweep:
         states, leftovers = self._states(out), _leftovers(out)
         exit_code = done.returncode if done.returncode >= 0 else 128 - done.returncode
         problems = list(self._judged(point, fault, states, leftovers, exit_code, done.stderr))
-        if not _hit(log, out):
+        struck = [line for call, line in _calls(log) if call == point.call][point.number - 1 : point.number]
+        if not struck or not _is_in(out, struck[0]):
             problems.append("the fault missed")
         if leftovers or exit_code:
             again = self._run(self.command, out, [], force=True)
@@ -185,11 +181,11 @@ def _is_in(folder: Path, line: str) -> bool:
     return re.search(rf"{re.escape(str(folder))}[/\">]", line) is not None
 
 
-def _hit(log: Path, out: Path) -> bool:
-    """Whether the fault struck a call on the folder: a killed process makes that call last."""
-    lines = [line for line in log.read_text(errors="replace").splitlines() if "(" in line]
-    struck = [line for line in lines if "INJECTED" in line] or lines[-1:]
-    return any(_is_in(out, line) for line in struck)
+def _calls(log: Path) -> list[tuple[str, str]]:
+    """The calls of the first thread, name and line: strace counts those of each thread apart."""
+    lines = log.read_text(errors="replace").splitlines()
+    found = [re.match(r"(\d+) +(\w+)\(", line) for line in lines]
+    return [(made[2], made.string) for made in found if made is not None and made[1] == lines[0].split()[0]]
 
 
 def _leftovers(out: Path) -> int:

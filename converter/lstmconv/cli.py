@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from .errors import printable
+from .progress import Working
 from .standard_streams import print_note, print_result
 
 EXIT_CODES = """\b
@@ -156,10 +157,11 @@ def export(
 
     out = out or output_paths.bundle_path(model)
     output_paths.check_output(out, suffixes.BUNDLE, force, model, *([config] if config else []))
-    made = conversion.export(
-        model, out, config=config, force=force, allow_nonfinite=allow_nonfinite, deterministic=deterministic,
-        weights=None if weights is None else weights.value,
-    )  # fmt: skip
+    with Working("converting"):
+        made = conversion.export(
+            model, out, config=config, force=force, allow_nonfinite=allow_nonfinite, deterministic=deterministic,
+            weights=None if weights is None else weights.value,
+        )  # fmt: skip
     for warning in made.warnings:
         print_note("warning", warning)
     report = inspection.export_report(made, out)
@@ -182,14 +184,16 @@ def inspect(
     """
     from . import inspection
 
-    found = inspection.inspect_file(file)
+    with Working("reading"):
+        found = inspection.inspect_file(file)
     for warning in found["warnings"]:
         print_note("warning", warning)
     print_result(_json_text(found) if as_json else inspection.inspection_text(found))
 
 
 @app.command(
-    epilog="Exit codes: 0 done, 2 usage or an input that does not fit, 4 invalid, 5 over a limit, 6 input or output."
+    epilog="Exit codes: 0 done, 2 usage or an input that does not fit, 3 a newer bundle, 4 invalid, 5 over a limit, "
+    "6 input or output."
 )
 def run(
     bundle: BundleFile,
@@ -258,7 +262,8 @@ def run(
 
 
 @app.command(
-    epilog="Exit codes: 0 done, 2 usage or an input that does not fit, 4 invalid, 5 over a limit, 6 input or output."
+    epilog="Exit codes: 0 done, 2 usage or an input that does not fit, 3 a newer bundle, 4 invalid, 5 over a limit, "
+    "6 input or output."
 )
 def trace(
     bundle: BundleFile,
@@ -289,12 +294,14 @@ def trace(
         output_paths.check_output(plot, gate_plot.SUFFIXES, force, bundle, input_file, out)
         gate_plot.require_matplotlib()
     model = bundle_file.load_bundle(bundle)
-    traced = model.trace(array_files.read_inputs(input_file, prediction.inputs_of(model), rows_are))
-    trace_files.write_trace(traced, out, plot, row, force)
+    with Working("tracing"):
+        traced = model.trace(array_files.read_inputs(input_file, prediction.inputs_of(model), rows_are))
+        trace_files.write_trace(traced, out, plot, row, force)
 
 
 @app.command(
-    epilog="Exit codes: 0 the probes hold, 1 they do not, 2 usage, 3 unsupported, 4 invalid, 6 input or output."
+    epilog="Exit codes: 0 the probes hold, 1 they do not, 2 usage, 3 a newer bundle, 4 invalid, 5 over a limit, "
+    "6 input or output."
 )
 def verify(bundle: BundleFile, as_json: Json = False) -> None:
     """Check a bundle by its own probes.
@@ -307,7 +314,8 @@ def verify(bundle: BundleFile, as_json: Json = False) -> None:
     """
     from . import bundle_file, probe_report
 
-    report = {"bundle": str(bundle), **probe_report.probe_report(bundle_file.load_bundle(bundle))}
+    with Working("verifying"):
+        report = {"bundle": str(bundle), **probe_report.probe_report(bundle_file.load_bundle(bundle))}
     print_result(_json_text(report) if as_json else probe_report.probe_report_text(report, printable(str(bundle))))
     if not report["ok"]:
         raise typer.Exit(1)
@@ -381,7 +389,8 @@ def upgrade(
 
     out = out or output_paths.archive_path(old)
     output_paths.check_output(out, suffixes.ARCHIVE, force, old, *([config] if config else []))
-    made = upgrading.upgrade(old, out, config=config, force=force, deterministic=deterministic)
+    with Working("upgrading"):
+        made = upgrading.upgrade(old, out, config=config, force=force, deterministic=deterministic)
     for warning in made.warnings:
         print_note("warning", warning)
     report = upgrading.upgrade_report(made, out)
@@ -405,7 +414,8 @@ def doctor(file: AnyFile, config: Architecture = None, as_json: Json = False) ->
     """
     from . import doctor as doctors
 
-    found = doctors.examine(file, config)
+    with Working("examining"):
+        found = doctors.examine(file, config)
     print_result(_json_text(found) if as_json else doctors.report_text(found))
     if not found["verified" if found["kind"] == "bundle" else "convertible"]:
         raise typer.Exit(1)

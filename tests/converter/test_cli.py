@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import resource
 import signal
@@ -558,3 +559,36 @@ sys.exit(main())
             process.send_signal(number)
             assert process.wait(timeout=20) == exit_code
             assert process.stderr.read() == ""
+
+
+# --- work that takes long ---------------------------------------------------------------------------------------------
+
+
+def test_work_that_takes_long_says_so_on_a_terminal(folder: Path) -> None:
+    """For whoever waits, though libraries are kept quiet by taking standard error away; and nothing of it stays."""
+    code = """
+import os, sys, time
+from lstmconv import conversion, progress
+from lstmconv.__main__ import main
+progress.PATIENCE = float(sys.argv.pop(1))
+export = conversion.export
+def slow(*args, **options):
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    time.sleep(1)
+    os.dup2(kept, 2)
+    return export(*args, **options)
+conversion.export = slow
+sys.exit(main())
+"""
+    for patience, wanted in (("0.1", r"(\rconverting  0:0\d\x1b\[K)+\r\x1b\[K"), ("60", "")):
+        outer, inner = pty.openpty()
+        process = python(code, patience, "export", "sine.keras", "--force", capture_output=False,
+                         stdout=subprocess.PIPE, stderr=inner)  # fmt: skip
+        os.write(inner, b"|")  # so that there is something to read
+        shown = os.read(outer, 65536).decode()
+        os.close(inner)
+        os.close(outer)
+        assert process.returncode == 0
+        assert re.fullmatch(wanted + r"\|", shown)
+    assert cli("export", "sine.keras", "--force").stderr == ""

@@ -9,7 +9,8 @@ from lstmconv_runtime.inputs import by_name
 from lstmconv_runtime.model import inputs_of
 
 from ..array_files import read_inputs
-from ..errors import MissingPackageError
+from ..errors import MissingPackageError, UsageError
+from ..progress import Working
 from ..standard_streams import print_result
 from .cross_check import cross_check, draw_inputs
 from .engines import EngineMissing, Subject, import_quietly
@@ -27,19 +28,23 @@ def run(model: Path, input: Path | None, as_json: bool, rows_are: str | None = N
         0 where all engines agree, 1 where they do not or where there was nothing to compare.
 
     Raises:
+        UsageError: `rows_are` without `input`.
         MissingPackageError: Keras is not installed, so there is nothing to compare with.
         LstmconvError: the model cannot be converted, or the inputs cannot be read.
         InputError: the inputs do not fit the model.
     """
+    if input is None and rows_are is not None:
+        raise UsageError("--rows-are tells what the rows of --input are, and none is given")
     subject = Subject.from_file(model)
     if input is None:
         inputs = draw_inputs(subject.runtime.bundle.graph)
     else:
         inputs = by_name(subject.runtime.input_names, read_inputs(input, inputs_of(subject.runtime), rows_are))
-    try:
-        import_quietly("keras")
-    except EngineMissing as reason:
-        raise MissingPackageError(f"parity {reason}") from None
-    report = cross_check(subject, inputs)
+    with Working("comparing"):
+        try:
+            import_quietly("keras")
+        except EngineMissing as reason:
+            raise MissingPackageError(f"parity {reason}") from None
+        report = cross_check(subject, inputs)
     print_result(json.dumps(report.as_dict(), indent=2, allow_nan=False) if as_json else report.text())
     return 0 if report.ok else 1
