@@ -586,7 +586,9 @@ sys.exit(main())
         process = python(code, patience, "export", "sine.keras", "--force", capture_output=False,
                          stdout=subprocess.PIPE, stderr=inner)  # fmt: skip
         os.write(inner, b"|")  # so that there is something to read
-        shown = os.read(outer, 65536).decode()
+        shown = ""
+        while not shown.endswith("|"):
+            shown += os.read(outer, 65536).decode()
         os.close(inner)
         os.close(outer)
         assert process.returncode == 0
