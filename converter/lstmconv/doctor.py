@@ -17,8 +17,7 @@ from .dialects import todays_config, untranslated
 from .errors import LstmconvError, UnsupportedError, printable
 from .graph import convert_config
 from .keras_archive_writer import KERAS_VERSION as VERSION
-from .keras_file import KerasFile, parse_keras_file, read_architecture
-from .keras_file.read_bytes import read_bytes
+from .keras_file import KerasFile, read_architecture, read_keras_file
 from .legacy_weights import Ledger, LegacyPlace
 from .modern_config import activation_name
 from .probes import float64_oracle, make_probes
@@ -49,8 +48,7 @@ def examine(path: str | os.PathLike[str], config: str | os.PathLike[str] | None 
     Raises:
         LstmconvError: the file cannot be read as a Keras file at all.
     """
-    file = parse_keras_file(read_bytes(path), Path(path).name)
-    return report(file, Path(path), None if config is None else read_architecture(config))
+    return report(read_keras_file(path), Path(path), None if config is None else read_architecture(config))
 
 
 def report(file: KerasFile, path: Path, architecture: Any = None) -> dict[str, Any]:
@@ -142,7 +140,7 @@ def forecast(file: KerasFile, architecture: Any = None) -> dict[str, Any]:
     version, _ = version_of(file, config)
     made: dict[str, Any] = {"keras": VERSION, "verdict": "agrees", "words": None, "difference": None, "reasons": []}
     try:
-        words = refusal(file.container, config, version)
+        words = refusal(file, config, version)
     except (AttributeError, KeyError, TypeError):  # a config that is not of the form of its age
         words = "the config"
     if words is not None:

@@ -7,20 +7,32 @@ from pathlib import Path
 
 from .atomic_file import is_special
 from .errors import FileAccessError, UsageError, printable
+from .keras_file.folder import MEMBERS
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
 def bundle_path(model: Path) -> Path:
     """Where the bundle of a model goes by default: beside it, under its name with the suffix `.safetensors`."""
-    stem = model.stem if model.suffix.lower() in KERAS_SUFFIXES else model.name
+    stem = model.stem if model.suffix.lower() in KERAS_SUFFIXES else _name(model)
     return model.parent / f"{stem}.safetensors"
 
 
 def archive_path(old: Path) -> Path:
     """Where the archive of an old file goes by default: beside it, under its name with the suffix `.keras`."""
-    stem = old.name.removesuffix(".h5").removesuffix(".weights") if old.suffix.lower() in KERAS_SUFFIXES else old.name
+    stem = old.name.removesuffix(".h5").removesuffix(".weights") if old.suffix.lower() in KERAS_SUFFIXES else _name(old)
     return old.parent / f"{stem.removesuffix('.hdf5').removesuffix('.keras')}.keras"
+
+
+def _name(path: Path) -> str:
+    """The last name of a path.
+
+    Raises:
+        UsageError: it has none, as "." and "..", which stand for a folder whose name is elsewhere.
+    """
+    if path.name in ("", ".."):
+        raise UsageError(f"'{printable(str(path))}' gives the output no name: give it with -o")
+    return path.name
 
 
 def check_output(path: Path, force: bool, *inputs: Path) -> None:
@@ -29,7 +41,7 @@ def check_output(path: Path, force: bool, *inputs: Path) -> None:
     `atomic_file.publish` decides once more when it writes; here the user hears of it before a long computation.
 
     Args:
-        inputs: files of the same command, which its output must not replace.
+        inputs: files and model folders of the same command, which its output must not replace.
 
     Raises:
         UsageError: the path is one of the inputs.
@@ -37,7 +49,8 @@ def check_output(path: Path, force: bool, *inputs: Path) -> None:
             takes its place would destroy.
     """
     shown = printable(str(path))
-    if path in inputs or any(_same_file(path, given) for given in inputs):
+    members = [given / name for given in inputs if path.name in MEMBERS and given.is_dir() for name in MEMBERS]
+    if path in inputs or any(_same_file(path, given) for given in (*inputs, *members)):
         raise UsageError(f"'{shown}' is named twice: an output would replace another file of this command")
     if not os.path.lexists(path):
         return

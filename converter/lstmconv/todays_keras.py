@@ -11,6 +11,7 @@ from typing import Any
 
 from .dialects.tf_operations import is_tf_operation
 from .errors import printable
+from .keras_file import ArchiveWeights, KerasFile, LegacyWeights
 from .layers import HANDLERS
 from .modern_config import OPTIONS, layer_name
 from .semantics import version_tuple
@@ -32,16 +33,17 @@ BUILT_IN = frozenset({
     "Constant", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", "Orthogonal", "Identity",
     "GlorotUniform", "GlorotNormal", "HeNormal", "HeUniform", "LecunNormal", "LecunUniform",
 })  # fmt: skip
+NOT_FOUND = "objects could not be loaded. Example error message for object"
 ROLES = ("_regularizer", "_constraint", "_initializer")
 
 
-def refusal(container: str, config: Any, version: str) -> str | None:
+def refusal(file: KerasFile, config: Any, version: str) -> str | None:
     """The words with which Keras 3.15.1 refuses a file; None where it opens it.
 
     Args:
-        container: as `KerasFile` names it. Files of weights alone are loaded after `model_from_json` of the config.
-        config: as it stands in the file.
+        config: as it stands in the file, or beside it: files of weights alone are loaded after `model_from_json` of it.
     """
+    container = file.container
     modern = version_tuple(version) >= (3,)
     if modern:
         found = _modern(config, in_h5=container == "legacy-h5")
@@ -53,8 +55,8 @@ def refusal(container: str, config: Any, version: str) -> str | None:
             if listed
             else f"Could not locate class '{name}'"
         )
-    elif container == "keras-zip":
-        found = _tf_archive(config)
+    elif container in ("keras-zip", "keras-folder"):
+        found = _tf_archive(config) or (NOT_FOUND if _elsewhere(file.weights) else None)
     else:
         found = _legacy(config, version_tuple(version), "tf" in version)
     return None if found is None else printable(found, 300)
@@ -128,6 +130,20 @@ def _tf_archive(config: Any) -> str | None:
         if extra or not _known(name):
             return "<class 'keras.src.models.sequential.Sequential'> could not be deserialized properly"
     return None
+
+
+def _elsewhere(weights: ArchiveWeights | LegacyWeights, path: str = "layers") -> bool:
+    """Whether weights of an archive are not where Keras 3 looks: at layers/lstm, layers/lstm_1 and so on."""
+    if not isinstance(weights, ArchiveWeights) or weights.windows_paths:
+        return isinstance(weights, ArchiveWeights)
+    numbers: dict[str, set[int]] = {}
+    for name in weights.groups(path):
+        stem, _, number = name.rpartition("_")
+        counted = number.isascii() and number.isdecimal()
+        numbers.setdefault(stem if counted else name, set()).add(int(number[:9]) if counted else 0)
+        if weights.has(f"{path}/{name}/layers") and _elsewhere(weights, f"{path}/{name}/layers"):
+            return True
+    return any(found != set(range(len(found))) for found in numbers.values())
 
 
 def _extra(class_name: Any, values: dict[str, Any], kept: tuple[str, ...]) -> dict[str, Any]:
