@@ -12,8 +12,8 @@ import numpy as np
 from lstmconv_runtime.graph import Array, Graph
 
 from .builder import Builder
-from .conversion import architecture_of, convert, understand, version_of
-from .dialects import todays_config, untranslated
+from .conversion import architecture_of, convert, todays_form, understand, version_of
+from .dialects import untranslated
 from .errors import LstmconvError, UnsupportedError, printable
 from .graph import convert_config
 from .keras_archive_writer import KERAS_VERSION as VERSION
@@ -118,9 +118,9 @@ def _further(file: KerasFile, architecture: Any) -> list[LstmconvError]:
             refused = untranslated(config, version)
             if refused:
                 return refused
-            config = todays_config(config, version)
+        config = todays_form(file, config, semantics)
         build = Builder(semantics, allow_nonfinite=True, obstacles=[])
-        convert_config(config, LegacyPlace(Ledger()), build)
+        convert_config(config, LegacyPlace(Ledger(file.size)), build)
     except LstmconvError:
         pass  # the stand-ins fit no further; what was found before counts
     else:

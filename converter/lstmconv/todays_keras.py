@@ -11,6 +11,7 @@ from typing import Any
 
 from .dialects.tf_operations import is_tf_operation
 from .errors import printable
+from .keras_classes import OTHERS_OF_KERAS_3
 from .keras_file import ArchiveWeights, KerasFile, LegacyWeights
 from .layers import HANDLERS
 from .modern_config import OPTIONS, layer_name
@@ -22,12 +23,6 @@ CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells")
 WRAPPERS = ("Bidirectional", "TimeDistributed")
 # Layers that look at the rank of their input.
 RANKED = (*RECURRENT, "RNN", "Bidirectional", "Conv1D", "ConvLSTM1D", "ConvLSTM2D", "MaxPooling1D")
-# Other layers of Keras 3 that this package does not convert.
-OTHER_LAYERS = frozenset({
-    "InputLayer", "Lambda", "Conv3D", "Conv2DTranspose", "Conv1DTranspose", "ZeroPadding3D", "Cropping2D",
-    "UpSampling2D", "MaxPooling3D", "AveragePooling3D", "GlobalMaxPooling3D", "GlobalAveragePooling3D",
-    "SpatialDropout3D", "ConvLSTM3D", "GroupQueryAttention", "EinsumDense", "Identity", "Hashing", "Discretization",
-})  # fmt: skip
 BUILT_IN = frozenset({
     "L1", "L2", "L1L2", "OrthogonalRegularizer", "MaxNorm", "NonNeg", "UnitNorm", "MinMaxNorm", "Zeros", "Ones",
     "Constant", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", "Orthogonal", "Identity",
@@ -79,7 +74,7 @@ def layers_inside(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _known(class_name: Any) -> bool:
-    return class_name in HANDLERS or class_name in OTHER_LAYERS
+    return class_name in HANDLERS or class_name in OTHERS_OF_KERAS_3
 
 
 # --- Keras 3 ----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from lstmconv_runtime.nodes import GRU, LSTM, Flip, SimpleRNN, Slice, Squeeze
 from ..builder import Layer, Tensor
 from ..calls import Call, Outputs, flatten
 from ..config import Config
-from ..errors import InvalidFileError
+from ..errors import InvalidFileError, printable
+from ..form import Serialised
 from ..gates import KERAS_GRU, KERAS_LSTM, KERAS_SIMPLE_RNN, keras_to_named
 from ..weights import LayerWeights, Spec
 from .activations import read_activation, relu_with
@@ -107,20 +108,18 @@ def rnn(layer: Layer, call: Call) -> Outputs:
     return run_cells(layer, call, cells, read_options(layer))
 
 
-def _read_cells(layer: Layer, described: Any, weights: LayerWeights, what: str) -> list[tuple[Cell, LayerWeights, str]]:
+def _read_cells(
+    layer: Layer, described: Serialised, weights: LayerWeights, what: str
+) -> list[tuple[Cell, LayerWeights, str]]:
     kinds = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN"}
-    if type(described) is not dict:
-        raise InvalidFileError(f"{layer.where}: {what} is not an object", "E_CONFIG_TYPE")
-    name, module = described.get("class_name"), described.get("module")
+    name, module = described["class_name"], described.get("module")
     known = module in (None, "keras.layers") and described.get("registered_name") in (None, name)
-    config = Config(f"{layer.where}, {what} ({name})", described.get("config"))
+    config = Config(f"{layer.where}, {what} ({printable(name, 60)})", described["config"])
     if known and name == "StackedRNNCells":
         inner = config.raw("cells")
         config.ignore("dtype")
         config.only("reverse_state_order", False)
         config.done()
-        if type(inner) is not list or not inner or not all(type(item) is dict for item in inner):
-            raise InvalidFileError(f"{config.where}: cells is not a list of cells", "E_CONFIG_TYPE")
         places = weights.members("cells", inner)
         return [
             found
