@@ -20,7 +20,7 @@ from typing import ClassVar
 def printable(text: object, limit: int = 200) -> str:
     """Text from an untrusted file, made safe to print: ASCII escapes, at most `limit` characters."""
     shown = ascii(text)[1:-1] if isinstance(text, str) else ascii(text)
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
 
 
 class LstmconvError(Exception):

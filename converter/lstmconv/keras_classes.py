@@ -29,8 +29,8 @@ OTHERS_OF_KERAS_3 = frozenset({
 OF_OLDER_KERAS = frozenset({
     "Merge", "MaxoutDense", "Highway", "TimeDistributedDense", "AtrousConvolution1D", "AtrousConvolution2D",
     "Convolution1D", "Convolution2D", "Convolution3D", "Deconvolution2D", "SeparableConvolution2D",
-    "ParametricSoftplus", "SReLU", "LocallyConnected1D", "LocallyConnected2D", "CuDNNLSTM", "CuDNNGRU", "ThresholdedReLU",
-    "DenseFeatures", "ConvRecurrent2D", "Recurrent", "ConvLSTM2DCell", "PeepholeLSTMCell",
+    "ParametricSoftplus", "SReLU", "LocallyConnected1D", "LocallyConnected2D", "CuDNNLSTM", "CuDNNGRU",
+    "ThresholdedReLU", "DenseFeatures", "ConvRecurrent2D", "Recurrent", "ConvLSTM2DCell", "PeepholeLSTMCell",
     "BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization", "ExperimentalRNN", "AbstractRNNCell",
     "TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ClassMethod", "InstanceMethod", "InstanceProperty",
 })  # fmt: skip

@@ -191,7 +191,7 @@ def _legacy_layer(item: dict[str, Any], version: tuple[int, ...], in_tensorflow:
         if key.endswith(ROLES) and type(value) is dict and value.get("class_name") not in BUILT_IN:
             role = key.rpartition("_")[2]
             words = f"Could not interpret {role} identifier: {{'class_name': '{value.get('class_name')}'"
-            return words if name in RECURRENT else f"Error when deserializing class '{name}' … {words}"
+            return words if name in RECURRENT else f"Error when deserializing class '{name}' ... {words}"
     extra = _extra(name, values, kept=("batch_input_shape", "input_dtype", "input_dim", "input_shape"))
     if name in RECURRENT and extra:
         return f"Unrecognized keyword arguments passed to {name}: {extra}"

@@ -19,6 +19,7 @@ from ..gates import KERAS_GRU, KERAS_LSTM, KERAS_SIMPLE_RNN, keras_to_named
 from ..weights import LayerWeights, Spec
 from .activations import read_activation, relu_with
 from .compose import elementwise, expanded, scalar, where
+from .core import last_size
 
 GATES = {"LSTM": KERAS_LSTM, "GRU": KERAS_GRU, "SimpleRNN": KERAS_SIMPLE_RNN}
 
@@ -249,9 +250,7 @@ def _node(
     go_backwards: bool,
 ) -> Node:
     """The node of one cell; takes its initial states off the front of `states`."""
-    size = layer.build.shape(x)[-1]
-    if size is None:
-        raise InvalidFileError(f"{layer.where}: the number of features is not known", "E_GRAPH")
+    size = last_size(layer, Tensor(x))
     common: dict[str, Any] = {
         "name": layer.name_for(part),
         "weights": layer.stored(part),
