@@ -12,6 +12,7 @@ import pytest
 from legacy_vectors import ENTRIES, FIRST, FOLDER, REFUSED, apart, architecture, arrays, called, config_path, model_path
 from lstmconv.doctor import examine, forecast, report_text
 from lstmconv.keras_file import read_keras_file
+from lstmconv.layers import HANDLERS
 
 ENVIRONMENTS = sorted({entry["env"] for entry in ENTRIES})
 
@@ -120,6 +121,11 @@ def test_a_file_of_weights_alone(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     process = doctor("doctor", path, "--config", config, "--json")
     assert process.returncode == 0 and json.loads(process.stdout)["upgrade"]["possible"]
+
+
+def test_the_layers_that_are_converted_are_listed() -> None:
+    process = doctor("doctor", "--layers")
+    assert process.returncode == 0 and process.stdout.split() == sorted(HANDLERS)
 
 
 def test_a_truncated_file(tmp_path: Path) -> None:
