@@ -4,8 +4,7 @@ N01  not a safetensors file: its length, header or offsets do not add up; a head
 N02  header or metadata are not strict JSON in the canonical form, or have unknown fields        E_BUNDLE_FORMAT
 N03  the metadata is not exactly one key, "lstmconv", with an object in it                       E_BUNDLE_FORMAT
 N04  the format version is missing or malformed                                                  E_BUNDLE_VERSION
-N05  another major version, a newer minor one that uses something unknown, or one that is older
-     than what the file holds                                                                    E_BUNDLE_VERSION
+N05  another major version, a newer minor one with something unknown, or one older than what it holds   E_BUNDLE_VERSION
 N06  a node, field, activation or constant is unknown, missing, or of the wrong kind             E_BUNDLE_GRAPH
 N07  the graph does not type-check: order, names, inputs, outputs, ranks, sizes, dtypes          E_BUNDLE_GRAPH
 N08  a tensor is missing, left over, or of another shape or dtype than the graph says            E_BUNDLE_CONTRACT
