@@ -397,11 +397,29 @@ def upgrade(
     print_result(_json_text(report) if as_json else upgrading.upgrade_text(report))
 
 
+def _print_layers(wanted: bool) -> None:
+    if wanted:
+        from .layers import HANDLERS
+
+        print_result("\n".join(sorted(HANDLERS)))
+        raise typer.Exit
+
+
 @app.command(
     epilog="Exit codes: 0 the file can be converted, or is a bundle whose probes hold; 1 it cannot, or they do not; "
     "2, 3, 4, 5, 6 as for export."
 )
-def doctor(file: AnyFile, config: Architecture = None, as_json: Json = False) -> None:
+def doctor(
+    file: AnyFile,
+    config: Architecture = None,
+    as_json: Json = False,
+    layers: Annotated[
+        bool,
+        typer.Option(
+            "--layers", callback=_print_layers, is_eager=True, help="Print the layers that are converted, and exit."
+        ),
+    ] = False,
+) -> None:
     """Tell what a Keras file is, and what can be done with it.
 
     What wrote it and what is inside; whether it can be converted and what stands in the way; what today's Keras would

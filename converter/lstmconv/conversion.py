@@ -14,6 +14,7 @@ from lstmconv_runtime.bundle import Bundle, Probe, from_bytes, to_bytes
 from lstmconv_runtime.graph import Array, Graph
 from lstmconv_runtime.model import Model
 
+from . import form
 from .atomic_file import publish_bytes
 from .builder import Builder
 from .dialects import todays_config
@@ -77,7 +78,7 @@ class Understood:
         warnings: what was guessed.
     """
 
-    config: dict[str, Any]
+    config: form.Serialised
     weights: LayerWeights
     semantics: Semantics
     warnings: tuple[str, ...]
@@ -89,22 +90,31 @@ def understand(file: KerasFile, architecture: Any = None, deterministic: bool = 
     Raises:
         LstmconvError: the file is damaged, or holds something unsupported.
     """
-    config = architecture_of(file, architecture)
-    version, guessed = version_of(file, config)
+    written = architecture_of(file, architecture)
+    version, guessed = version_of(file, written)
     semantics = semantics_of(version)
+    config = todays_form(file, written, semantics)
     weights: LayerWeights
     if isinstance(file.weights, ArchiveWeights):
-        if not semantics.modern:
-            config = todays_config(config, version)
         weights = PathWeights(file.weights)
     else:
-        config = todays_config(config, version)
-        ledger = Ledger()
+        ledger = Ledger(file.size)
         convert_config(config, LegacyPlace(ledger), Builder(semantics, deterministic=deterministic))
         keras1 = version_tuple(version) < (2,)
         deal_out(ledger, file.weights, keras1, written_by_theano(file.backend, file.weights, keras1))
         weights = LegacyPlace(ledger)
     return Understood(config, weights, semantics, (*file.warnings, *guessed))
+
+
+def todays_form(file: KerasFile, config: Any, semantics: Semantics) -> form.Serialised:
+    """The config of a file in the form of Keras 3, checked; only archives of Keras 3 have it already.
+
+    Raises:
+        LstmconvError: it is not a model's, or has no such form.
+    """
+    if not semantics.modern or isinstance(file.weights, LegacyWeights):
+        config = todays_config(config, semantics.keras_version)
+    return form.todays(config)
 
 
 def refuse_unread(file: KerasFile) -> None:
@@ -118,13 +128,13 @@ def refuse_unread(file: KerasFile) -> None:
 
 
 def architecture_of(file: KerasFile, given: Any) -> Any:
-    """The model config: the file's own, or the one given beside it."""
+    """The model config, checked for its form: the file's own, or the one given beside it."""
     if file.config is not None:
         if given is not None:
             raise UsageError("the file has its own architecture; --config is for files of weights alone")
-        return file.config
+        return form.as_written(file.config)
     if given is not None:
-        return given
+        return form.as_written(given)
     raise UnsupportedError(
         f"the file holds weights and no architecture: give it with --config architecture.json, which "
         f"model.to_json() writes. It has {describe_weights(file.weights)}",

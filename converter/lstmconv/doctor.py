@@ -14,12 +14,13 @@ from lstmconv_runtime.graph import Array, Graph
 
 from .builder import Builder
 from .bundle_file import is_bundle
-from .conversion import architecture_of, convert, understand, version_of
-from .dialects import todays_config, untranslated
+from .conversion import architecture_of, convert, todays_form, understand, version_of
+from .dialects import untranslated
 from .errors import LstmconvError, UnsupportedError, printable
 from .graph import convert_config
 from .keras_archive_writer import KERAS_VERSION as VERSION
-from .keras_file import KerasFile, parse_keras_file, read_architecture
+from .keras_file import KerasFile, keras_file_of, read_architecture, read_keras_file
+from .keras_file.folder import is_model_folder
 from .keras_file.read_bytes import read_bytes
 from .legacy_weights import Ledger, LegacyPlace
 from .modern_config import activation_name
@@ -55,11 +56,13 @@ def examine(path: str | os.PathLike[str], config: str | os.PathLike[str] | None 
         LstmconvError: the file cannot be read as a Keras file at all.
         BundleError: a bundle that is damaged.
     """
+    architecture = None if config is None else read_architecture(config)
+    if is_model_folder(path):
+        return report(read_keras_file(path), Path(path), architecture)
     data = read_bytes(path)
     if is_bundle(data):
         return bundle_report(data, Path(path))
-    file = parse_keras_file(data, Path(path).name)
-    return report(file, Path(path), None if config is None else read_architecture(config))
+    return report(keras_file_of(path, data), Path(path), architecture)
 
 
 def report(file: KerasFile, path: Path, architecture: Any = None) -> dict[str, Any]:
@@ -153,9 +156,9 @@ def _further(file: KerasFile, architecture: Any) -> list[LstmconvError]:
             refused = untranslated(config, version)
             if refused:
                 return refused
-            config = todays_config(config, version)
+        config = todays_form(file, config, semantics)
         build = Builder(semantics, allow_nonfinite=True, obstacles=[])
-        convert_config(config, LegacyPlace(Ledger()), build)
+        convert_config(config, LegacyPlace(Ledger(file.size)), build)
     except LstmconvError:
         pass  # the stand-ins fit no further; what was found before counts
     else:
@@ -178,7 +181,7 @@ def forecast(file: KerasFile, architecture: Any = None) -> dict[str, Any]:
         "keras": VERSION, "verdict": "agrees", "words": None, "meaning": None, "difference": None, "reasons": []
     }  # fmt: skip
     try:
-        words = refusal(file.container, config, version)
+        words = refusal(file, config, version)
     except (AttributeError, KeyError, TypeError):  # a config that is not of the form of its age
         words = "the config"
     if words is not None:

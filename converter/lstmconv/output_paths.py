@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .atomic_file import is_special, remove_leftovers
 from .errors import FileAccessError, UsageError, printable
+from .keras_file.folder import MEMBERS
 from .suffixes import check_suffix
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -14,14 +15,25 @@ KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 def bundle_path(model: Path) -> Path:
     """Where the bundle of a model goes by default: beside it, under its name with the suffix `.safetensors`."""
-    stem = model.stem if model.suffix.lower() in KERAS_SUFFIXES else model.name
+    stem = model.stem if model.suffix.lower() in KERAS_SUFFIXES else _name(model)
     return model.parent / f"{stem}.safetensors"
 
 
 def archive_path(old: Path) -> Path:
     """Where the archive of an old file goes by default: beside it, under its name with the suffix `.keras`."""
-    stem = old.name.removesuffix(".h5").removesuffix(".weights") if old.suffix.lower() in KERAS_SUFFIXES else old.name
+    stem = old.name.removesuffix(".h5").removesuffix(".weights") if old.suffix.lower() in KERAS_SUFFIXES else _name(old)
     return old.parent / f"{stem.removesuffix('.hdf5').removesuffix('.keras')}.keras"
+
+
+def _name(path: Path) -> str:
+    """The last name of a path.
+
+    Raises:
+        UsageError: it has none, as "." and "..", which stand for a folder whose name is elsewhere.
+    """
+    if path.name in ("", ".."):
+        raise UsageError(f"'{printable(str(path))}' gives the output no name: give it with -o")
+    return path.name
 
 
 def check_output(path: Path, suffixes: tuple[str, ...], force: bool, *inputs: Path) -> None:
@@ -32,7 +44,7 @@ def check_output(path: Path, suffixes: tuple[str, ...], force: bool, *inputs: Pa
 
     Args:
         suffixes: of which its name must have one, see `suffixes`.
-        inputs: files of the same command, which its output must not replace.
+        inputs: files and model folders of the same command, which its output must not replace.
 
     Raises:
         UsageError: another suffix, or the path is one of the inputs.
@@ -42,7 +54,8 @@ def check_output(path: Path, suffixes: tuple[str, ...], force: bool, *inputs: Pa
     check_suffix(path, suffixes)
     remove_leftovers(path)
     shown = printable(str(path))
-    if path in inputs or any(_same_file(path, given) for given in inputs):
+    members = [given / name for given in inputs if path.name in MEMBERS and given.is_dir() for name in MEMBERS]
+    if path in inputs or any(_same_file(path, given) for given in (*inputs, *members)):
         raise UsageError(f"'{shown}' is named twice: an output would replace another file of this command")
     if not os.path.lexists(path):
         return

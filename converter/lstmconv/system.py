@@ -21,10 +21,19 @@ def flags(*names: str) -> int:
     return sum(getattr(os, name, 0) for name in names)
 
 
-def open_to_read(path: str | os.PathLike[str], follow: bool = True) -> int:
-    """A descriptor of what is there; a FIFO does not make it wait for a writer."""
+def open_to_read(path: str | os.PathLike[str], follow: bool = True, folder: int | None = None) -> int:
+    """A descriptor of what is there; a FIFO does not make it wait for a writer.
+
+    Args:
+        folder: the descriptor of an open folder that `path` is a name in.
+    """
     wanted = ("O_CLOEXEC", "O_NONBLOCK", "O_BINARY", *(() if follow else ("O_NOFOLLOW",)))
-    return os.open(path, os.O_RDONLY | flags(*wanted))
+    return os.open(path, os.O_RDONLY | flags(*wanted), dir_fd=folder)
+
+
+def open_folder(path: str | os.PathLike[str]) -> int:
+    """A descriptor of a folder."""
+    return os.open(path, os.O_RDONLY | flags("O_CLOEXEC", "O_DIRECTORY"))
 
 
 def create(path: str | os.PathLike[str]) -> int:

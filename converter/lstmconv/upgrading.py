@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from lstmconv_runtime.graph import Array, Graph
 
+from . import form
 from .atomic_file import publish_bytes
 from .builder import Builder
 from .conversion import Understood, convert, refuse_unread, understand
@@ -119,14 +120,16 @@ def _attempt(file: KerasFile, known: Understood, explicit: bool, deterministic: 
     """
     build = Builder(known.semantics, allow_nonfinite=True, deterministic=deterministic)
     arrays: dict[tuple[str, ...], list[Array]] = {}
-    config = functional_form(known.config) if explicit else known.config
+    config = form.todays(functional_form(known.config)) if explicit else known.config
     graph = convert_config(config, Recorded(known.weights, arrays), build)
     refuse_unread(file)
     maker = Modern(build, arrays)
     made = maker.model(config)
     write_masks_out(made, maker, explicit)
     made = ordered(made)
-    new = convert_config(made, PlainWeights(maker.arrays), Builder(semantics_of(KERAS_VERSION), allow_nonfinite=True))
+    new = convert_config(
+        form.todays(made), PlainWeights(maker.arrays), Builder(semantics_of(KERAS_VERSION), allow_nonfinite=True)
+    )
     warnings = (*known.warnings, *build.warnings)
     done = Upgrade(known.semantics.keras_version, _compared(graph, new), tuple(maker.notes), warnings)
     return Plan(made, maker.arrays, graph, done)

@@ -13,8 +13,8 @@ FOLDER = Path(__file__).parents[1] / "vectors" / "legacy"
 ENTRIES: list[dict[str, Any]] = json.loads((FOLDER / "manifest.json").read_text())
 IDS = [f"{entry['env']}-{entry['file']}" for entry in ENTRIES]
 
-# Of every case and kind of file the one of the oldest release.
-FIRST = list({(entry["case"], entry["kind"]): entry for entry in reversed(ENTRIES)}.values())
+# Of every case and kind of file, and those with the paths of Windows apart, the one of the oldest release.
+FIRST = list({(entry["case"], entry["kind"], entry.get("paths")): entry for entry in reversed(ENTRIES)}.values())
 
 # What cannot be converted, by case, and the code of the refusal. Everything else must be.
 REFUSED = {"lambda_layer": "E_UNSUPPORTED_LAYER", "masking_infinite": "E_CONFIG_JSON"}

@@ -17,6 +17,7 @@ from legacy_vectors import ENTRIES, FIRST, FOLDER, REFUSED, apart, architecture,
 from lstmconv.doctor import examine, forecast, report_text
 from lstmconv.errors import UnsupportedError
 from lstmconv.keras_file import read_keras_file
+from lstmconv.layers import HANDLERS
 from lstmconv.todays_keras import meaning
 
 SINE = Path(__file__).parents[1] / "vectors" / "cli" / "sine.keras"
@@ -128,6 +129,11 @@ def test_a_file_of_weights_alone(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     process = doctor("doctor", path, "--config", config, "--json")
     assert process.returncode == 0 and json.loads(process.stdout)["upgrade"]["possible"]
+
+
+def test_the_layers_that_are_converted_are_listed() -> None:
+    process = doctor("doctor", "--layers")
+    assert process.returncode == 0 and process.stdout.split() == sorted(HANDLERS)
 
 
 def test_a_truncated_file(tmp_path: Path) -> None:

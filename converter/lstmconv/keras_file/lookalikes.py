@@ -38,11 +38,24 @@ def looks_like(data: memoryview) -> str:
         return "a web page: the download went wrong"
     if text.startswith((b"{", b"[")):
         return "JSON text: an architecture goes with --config, beside a file of weights"
+    if _is_saved_model(head):
+        return "the saved_model.pb of a TensorFlow SavedModel: save the model as .keras or .h5"
     if head[0] == 0x08 and len(head) > 2 and head[1] < 32 and head[2] in (0x12, 0x1A, 0x22, 0x3A):
         return "an ONNX model"
     if not head.strip(b"\0"):
         return "zeros: the download or the copy went wrong"
     return "no kind of model file"
+
+
+def _is_saved_model(head: bytes) -> bool:
+    """Whether a protocol buffer starts as a SavedModel: version 1, then a graph that starts with its MetaInfoDef.
+
+    An ONNX model starts with a number too, and may go on with the name of its producer under the same tag.
+    """
+    if not head.startswith(b"\x08\x01\x12"):
+        return False
+    body = head[3:].lstrip(bytes(range(0x80, 0x100)))[1:]  # after the length, whose last byte alone is below 0x80
+    return body[:1] == b"\x0a"
 
 
 def zip_looks_like(names: tuple[bytes, ...]) -> str | None:

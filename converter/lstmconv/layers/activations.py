@@ -93,7 +93,7 @@ def activation_of(where: str, key: str, value: Any, build: Builder) -> Activatio
         return Activation("hard_sigmoid", (("slope", build.semantics.hard_sigmoid_slope), ("offset", 0.5)))
     if type(value) is not str or value not in PLAIN:
         raise UnsupportedError(
-            f"{where}: {key} '{printable(value)}' is not one of {', '.join(NAMES)}", "E_UNSUPPORTED_ACTIVATION"
+            f"{where}: {key} '{printable(value, 60)}' is not one of {', '.join(NAMES)}", "E_UNSUPPORTED_ACTIVATION"
         )
     return PLAIN[value]
 

@@ -10,6 +10,7 @@ from lstmconv_runtime.nodes import Concatenate, Elementwise, Flip, FoldTime, Unf
 from ..builder import Layer, Tensor
 from ..calls import Call, flatten, map_tensors
 from ..errors import InvalidFileError
+from ..form import Serialised
 
 MERGES = {"sum": "add", "ave": "add", "mul": "multiply"}
 
@@ -57,16 +58,12 @@ def _directions(layer: Layer) -> tuple[Layer, Layer]:
         from ..graph import open_layer
 
         config = layer.config
-        forward = config.raw("layer")
-        backward = config.raw("backward_layer")
-        if type(forward) is not dict or type(forward.get("config")) is not dict:
-            raise InvalidFileError(f"{layer.where}: it wraps no layer", "E_CONFIG_TYPE")
+        forward: Serialised = config.raw("layer")
+        backward: Serialised | None = config.raw("backward_layer")
         if backward is None:
             turned = not forward["config"].get("go_backwards", False)
             backward = {**forward, "config": {**forward["config"], "go_backwards": turned}}
         for part, item in (("forward", forward), ("backward", backward)):
-            if type(item) is not dict or type(item.get("config")) is not dict:
-                raise InvalidFileError(f"{layer.where}: its {part} layer is not a layer", "E_CONFIG_TYPE")
             values = dict(item["config"])
             if layer.build.semantics.bidirectional_zeroes_masked:
                 values["zero_output_for_mask"] = values.get("return_sequences", False)
@@ -106,10 +103,8 @@ def time_distributed(layer: Layer, call: Call) -> Any:
     from ..graph import MODELS, call_nested, open_layer, open_model, run_layer
 
     x = call.one(layer)
-    item = layer.config.raw("layer")
-    if type(item) is not dict:
-        raise InvalidFileError(f"{layer.where}: it wraps no layer", "E_CONFIG_TYPE")
-    is_model = item.get("class_name") in MODELS
+    item: Serialised = layer.config.raw("layer")
+    is_model = item["class_name"] in MODELS
     if not layer.parts:
         place = layer.weights.child("layer")
         if is_model:
@@ -119,7 +114,7 @@ def time_distributed(layer: Layer, call: Call) -> Any:
     inner = layer.parts["layer"]
     mask = call.previous_mask(layer)
     passed = mask if layer.build.semantics.recurrent_passes_mask else None
-    if item.get("class_name") in LAST_AXIS:
+    if item["class_name"] in LAST_AXIS:
         inner.name = layer.name
         result = run_layer(inner, Call([Tensor(x.value)]))
         return Tensor(result.value, passed)
