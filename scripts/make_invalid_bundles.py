@@ -339,6 +339,8 @@ metadata_case("N07-unknown-op", G, node("differs", op="system"))
 metadata_case("N07-unknown-dtype", G, node("x", dtype="float8"))
 metadata_case("N07-axis-outside", G, node("mask", axes=[3]))
 metadata_case("N07-activation-axis-outside", G, node("dense", activation={"name": "softmax", "axis": 2.0}))
+metadata_case("N07-activation-axis-of-a-cell", G, node("lstm", activation={"name": "softmax", "axis": 2.0}))
+metadata_case("N07-activation-axis-the-batch", G, node("lstm", recurrent_activation={"name": "softmax", "axis": -2.0}))
 metadata_case("N07-glu-inside-a-node", G, node("lstm", activation={"name": "glu", "axis": -1.0}))
 metadata_case("N07-input-not-listed", G, graph(inputs=[]))
 metadata_case("N07-input-twice", G, graph(inputs=["x", "x"]))
@@ -355,10 +357,21 @@ def added(**fields: Any) -> Callable[[File], Any]:
     return lambda f: f.metadata["graph"]["nodes"].append({"name": "more", **fields})
 
 
+def integers(file: File, kind: str, **fields: Any) -> None:
+    """x as int32, and a node that reads it."""
+    file.metadata["graph"]["nodes"].append({"node": "Cast", "name": "ids", "x": "x", "dtype": "int32"})
+    added(node=kind, **fields)(file)
+
+
 metadata_case("N07-too-large-value", G, added(node="Repeat", x="x", axis=2, count=2**40))
 metadata_case("N07-padding-negative", G, added(node="Pad", x="x", amounts=[0, 0, -1, 0, 0, 0]))
 metadata_case(
     "N07-window-of-another-rank", G, added(node="Pool", x="x", op="max", size=[2], strides=[2, 2], padding="valid")
+)
+metadata_case("N07-whole-numbers-divided", G, lambda f: integers(f, "Elementwise", op="divide", args=["ids", "ids"]))
+metadata_case("N07-root-of-whole-numbers", G, lambda f: integers(f, "Elementwise", op="sqrt", args=["ids"]))
+metadata_case(
+    "N07-mean-of-whole-numbers", G, lambda f: integers(f, "Reduce", op="mean", x="ids", axes=[1], keepdims=False)
 )
 metadata_case("N07-step-zero", G, added(node="Slice", x="x", axis=1, start=0, stop=None, step=0))
 

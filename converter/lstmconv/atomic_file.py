@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from . import system
-from .errors import FileAccessError, InvalidFileError
+from .errors import FileAccessError, Hint, InvalidFileError
+
+REPLACE = Hint("{} replaces it", "force")
 
 
 @contextmanager
@@ -154,14 +156,14 @@ def _writing(*targets: Path) -> Iterator[None]:
     try:
         yield
     except FileExistsError:
-        raise FileAccessError(f"{names} exists; --force replaces it", "E_EXISTS") from None
+        raise FileAccessError(f"{names} exists", "E_EXISTS", REPLACE) from None
     except OSError as error:
         raise FileAccessError(f"cannot write {names}: {error.strerror or error}", "E_IO") from None
 
 
 def _refuse_target(target: Path, force: bool) -> None:
     if not force and os.path.lexists(target):
-        raise FileAccessError(f"'{target}' exists; --force replaces it", "E_EXISTS")
+        raise FileAccessError(f"'{target}' exists", "E_EXISTS", REPLACE)
     if is_special(target):
         raise FileAccessError(f"'{target}' is not a regular file, and is not replaced", "E_NOT_REGULAR")
 

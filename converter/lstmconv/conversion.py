@@ -18,7 +18,7 @@ from . import form
 from .atomic_file import publish_bytes
 from .builder import Builder
 from .dialects import todays_config
-from .errors import InvalidFileError, UnsupportedError, UsageError, printable
+from .errors import Hint, InvalidFileError, UnsupportedError, UsageError, printable
 from .graph import convert_config
 from .half_weights import Drift, drift_of, with_half_weights
 from .keras_file import ArchiveWeights, KerasFile, LegacyWeights, read_architecture, read_keras_file
@@ -131,14 +131,16 @@ def architecture_of(file: KerasFile, given: Any) -> Any:
     """The model config, checked for its form: the file's own, or the one given beside it."""
     if file.config is not None:
         if given is not None:
-            raise UsageError("the file has its own architecture; --config is for files of weights alone")
+            raise UsageError(
+                "the file has its own architecture", hint=Hint("{} is for files of weights alone", "config", None)
+            )
         return form.as_written(file.config)
     if given is not None:
         return form.as_written(given)
     raise UnsupportedError(
-        f"the file holds weights and no architecture: give it with --config architecture.json, which "
-        f"model.to_json() writes. It has {describe_weights(file.weights)}",
+        f"the file holds weights and no architecture: {describe_weights(file.weights)}",
         "E_NEEDS_CONFIG",
+        Hint("give the text that model.to_json() writes with {}", "config", "architecture.json"),
     )
 
 

@@ -35,13 +35,11 @@ TOLERANCE = 1e-5  # of the output's scale
 ADVICE = {
     "E_UNSUPPORTED_LAYER": "rebuild the model without this layer, or compute its step outside the model",
     "E_CUSTOM_OBJECT": "its code is not in the file: rebuild the model from layers of Keras itself",
-    "E_NEEDS_CONFIG": "write model.to_json() to a file where the code still runs, and give it with --config",
     "E_UNSUPPORTED_OPERATION": "rebuild the model with a layer of Keras, such as Rescaling, in place of this function",
     "E_TRAINING": "where dropout is not meant at prediction, give export and upgrade the option --deterministic",
     "E_UNSUPPORTED_OPTION": "rebuild the model without this option",
     "E_UNSUPPORTED_ACTIVATION": "rebuild the layer with an activation of the list",
     "E_UNSUPPORTED_DTYPE": "save the model in float32",
-    "E_WEIGHT_NONFINITE": "convert with --allow-nonfinite, if the model is meant to hold NaN or infinity",
 }
 DAMAGED = "get the file once more from where it came from: it is not as Keras wrote it"
 
@@ -135,14 +133,15 @@ def obstacles(file: KerasFile, architecture: Any = None) -> list[dict[str, str]]
         found = [first, *_further(file, architecture)]
     else:
         return []
-    unique = {str(error): error for error in found}
-    return [
-        {"message": message, "code": error.code, "advice": ADVICE.get(error.code, _general(error))}
-        for message, error in unique.items()
-    ]
+    unique = {error.reason: error for error in found}
+    return [{"message": message, "code": error.code, "advice": _advice(error)} for message, error in unique.items()]
 
 
-def _general(error: LstmconvError) -> str:
+def _advice(error: LstmconvError) -> str:
+    if error.code in ADVICE:
+        return ADVICE[error.code]
+    if error.hint is not None:
+        return error.hint.in_shell()
     return "rebuild the model without it" if isinstance(error, UnsupportedError) else DAMAGED
 
 
@@ -247,7 +246,7 @@ def _upgrade(file: KerasFile, architecture: Any) -> dict[str, Any]:
         else:
             notes = list(plan.upgrade.notes)
             return {"possible": True, "deterministic": deterministic, "why_not": None, "notes": notes}
-    return {"possible": False, "deterministic": False, "why_not": str(refused), "notes": []}
+    return {"possible": False, "deterministic": False, "why_not": refused.in_shell(), "notes": []}
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------

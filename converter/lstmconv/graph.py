@@ -12,7 +12,7 @@ from lstmconv_runtime.nodes import Input
 from .builder import Builder, Layer, Tensor
 from .calls import Call, flatten, leaves, map_tensors
 from .config import Config
-from .errors import InvalidFileError, UnsupportedError, printable
+from .errors import Hint, InvalidFileError, UnsupportedError, printable
 from .form import ModelConfig, Serialised, name_of
 from .functional import Numbers, Reference, reference, run_calls
 from .keras_classes import is_of_keras
@@ -361,7 +361,7 @@ def _check_training(layer: Layer) -> None:
     elif random or layer.parts or "layer" in config or layer.class_name == "BatchNormalization":
         what = "called with training=True, its result depends on chance or on the batch"
         if random:
-            raise layer.unsupported(f"{what}; --deterministic converts it without its dropout", "E_TRAINING")
+            raise layer.unsupported(what, "E_TRAINING", Hint("{} converts it without its dropout", "deterministic"))
         raise layer.unsupported(what)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from lstmconv_runtime.graph import Array, Graph
 from lstmconv_runtime.nodes import Constant
 
-from .errors import UnsupportedError, printable
+from .errors import Hint, UnsupportedError, printable
 from .probes import float64_evaluation
 
 MOST = float(np.finfo(np.float16).max)
@@ -56,9 +56,9 @@ def _halved(name: str, array: Array) -> Array:
     overflows = np.isinf(half) & np.isfinite(array)
     if overflows.any():
         raise UnsupportedError(
-            f"the weight '{printable(name)}' holds {float(array[overflows][0]):.6g}, and float16 ends at {MOST:.0f}: "
-            "export without --weights float16",
+            f"the weight '{printable(name)}' holds {float(array[overflows][0]):.6g}, and float16 ends at {MOST:.0f}",
             "E_WEIGHT_OVERFLOW",
+            Hint("export without {}", "weights", "float16"),
         )
     return half
 

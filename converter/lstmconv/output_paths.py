@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .atomic_file import is_special, remove_leftovers
+from .atomic_file import REPLACE, is_special, remove_leftovers
 from .errors import FileAccessError, UsageError, printable
 from .keras_file.folder import MEMBERS
 from .suffixes import check_suffix
@@ -62,7 +62,7 @@ def check_output(path: Path, suffixes: tuple[str, ...], force: bool, *inputs: Pa
     if is_special(path):
         raise FileAccessError(f"'{shown}' is not a regular file, and is not replaced", "E_NOT_REGULAR")
     if not force:
-        raise FileAccessError(f"'{shown}' exists; --force replaces it", "E_EXISTS")
+        raise FileAccessError(f"'{shown}' exists", "E_EXISTS", REPLACE)
 
 
 def _same_file(a: Path, b: Path) -> bool:

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from lstmconv_runtime.graph import Array
 
-from .errors import InvalidFileError, UnsupportedError
+from .errors import Hint, InvalidFileError, UnsupportedError
 from .form import Serialised
 from .keras_file import ArchiveWeights
 
@@ -157,5 +157,7 @@ def check_finite(where: str, arrays: dict[str, Array]) -> None:
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise InvalidFileError(
-                f"{where}: {name} holds NaN or infinity (--allow-nonfinite keeps them)", "E_WEIGHT_NONFINITE"
+                f"{where}: {name} holds NaN or infinity",
+                "E_WEIGHT_NONFINITE",
+                Hint("{} keeps them", "allow_nonfinite"),
             )

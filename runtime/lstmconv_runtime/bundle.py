@@ -26,10 +26,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from .errors import BundleError, VersionError
-from .graph import FLOATS, Activation, Array, Graph, GraphError, Type, Value, infer_types, same_size
+from .errors import BundleError, InputError, VersionError
+from .graph import FLOATS, Array, Graph, GraphError, Type, Value, infer_types, same_size
 from .graph_json import canonical, graph_from_json, graph_to_json, object_with, refuse, strings
-from .nodes import Activate, Constant, Input
+from .nodes import Constant, Input
 
 __all__ = ["FORMAT_VERSION", "Bundle", "Probe", "canonical", "digest", "from_bytes", "graph_to_json", "to_bytes"]
 
@@ -39,6 +39,10 @@ MAX_RANK = 16
 MAX_ELEMENTS = 2**31  # of a value, per row of the batch
 MAX_PROBES = 100
 PROBE = "$probe"  # prefix of the tensors of probes; no node name starts with $
+OTHER_FILES = {  # by their first bytes, with which no bundle begins
+    b"PK\3\4": "a zip archive, as .keras files are",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file, as .h5 models are",
+}
 TENSOR_DTYPES = {
     "F16": "float16", "F32": "float32", "F64": "float64", "BOOL": "bool",
     "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64", "U8": "uint8", "U16": "uint16", "U32": "uint32",
@@ -115,6 +119,8 @@ def from_bytes(data: bytes) -> Bundle:
         BundleError: it breaks one of the rules above; the code says which kind.
         VersionError: it needs a newer runtime.
     """
+    if not isinstance(data, bytes):
+        raise InputError(f"a bundle is bytes, not {type(data).__name__}; `load` takes paths", "E_ARGUMENT")
     header = _check_container(data)
     metadata = _metadata(header)
     newer = _check_version(metadata)
@@ -201,8 +207,11 @@ def _strict_json(text: bytes | str, what: str) -> Any:
 def _check_container(data: bytes) -> dict[str, Any]:
     """N01, N02: the header, after checking that the tensors fill the file without gap, overlap or rest."""
     format_ = "E_BUNDLE_FORMAT"
+    looks_like = next((what for start, what in OTHER_FILES.items() if data.startswith(start)), None)
+    if looks_like is not None:
+        refuse(f"this is {looks_like}, not a bundle; `lstmconv export` makes the bundle of a Keras model", format_)
     if len(data) < 10:
-        refuse("not a safetensors file: too short", format_)
+        refuse(f"not a safetensors file: {len(data)} bytes are too short for one", format_)
     length = int.from_bytes(data[:8], "little")
     if length > MAX_HEADER or 8 + length > len(data) or data[8:9] != b"{":
         refuse("not a safetensors file: bad header length", format_)
@@ -298,19 +307,6 @@ def _check_graph(graph: Graph, types: Mapping[Value, Type]) -> None:
     for value, (shape, _) in types.items():
         if any(n is not None and n < 0 for n in shape) or prod(n for n in shape[1:] if n is not None) > MAX_ELEMENTS:
             refuse(f"the value {value!r:.100} has the shape {shape}")
-    for node in graph.nodes:
-        for name in node.FIELDS:
-            activation = getattr(node, name)
-            if isinstance(activation, Activation):
-                _check_axis(node.name, activation, types[node.makes()[0]].rank, isinstance(node, Activate))
-
-
-def _check_axis(name: str, activation: Activation, rank: int, alone: bool) -> None:
-    axis = dict(activation.constants).get("axis")
-    if axis is not None and not -rank <= axis < rank:
-        refuse(f"node {name!r:.100}: {activation.name} over axis {axis:g} of rank {rank}")
-    if activation.name == "glu" and not alone:
-        refuse(f"node {name!r:.100}: glu, which halves an axis, is a node of its own")
 
 
 def _check_contract(graph: Graph) -> None:

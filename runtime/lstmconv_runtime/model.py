@@ -12,6 +12,7 @@ import numpy as np
 
 from . import engine
 from .bundle import Bundle, Probe, from_bytes
+from .bundle_source import read_file, read_object, shown
 from .errors import BundleError, InputError
 from .graph import Array, Node
 from .inputs import InputCheck, by_name
@@ -60,28 +61,27 @@ def load(source: str | os.PathLike[str] | bytes | IO[bytes], *, dtype: str | Non
         dtype: "float64" computes everything in double precision, as a reference for accuracy.
 
     Raises:
-        BundleError: the bundle is damaged or breaks a rule of FORMAT.md.
+        BundleError: the file is no bundle, is damaged, or breaks a rule of FORMAT.md; the message names the path.
         VersionError: the bundle needs a newer runtime.
-        OSError: the file cannot be read.
+        FileError: the file cannot be read.
+        InputError: an argument is of the wrong kind.
     """
     if isinstance(source, bytes | bytearray | memoryview):
-        data = bytes(source)
-    elif isinstance(source, str | os.PathLike):
-        with open(source, "rb") as file:
-            data = file.read()
-    else:
-        data = source.read()
-        if not isinstance(data, bytes):
-            raise BundleError("the file object gave text: open it in binary mode")
-    return Model(data, dtype=dtype)
+        return Model(bytes(source), dtype=dtype)
+    if isinstance(source, str | os.PathLike):
+        try:
+            return Model(read_file(source), dtype=dtype)
+        except BundleError as error:
+            raise type(error)(f"'{shown(source)}': {error}", error.code) from None
+    return Model(read_object(source), dtype=dtype)
 
 
 class Model:
     """A recurrent network. Immutable, safe to share between threads, and picklable by its bundle's bytes."""
 
     def __init__(self, data: bytes, *, dtype: str | None = None) -> None:
-        if dtype not in (None, "float64"):
-            raise InputError(f'dtype must be None or "float64", got {dtype!r}')
+        if not (dtype is None or (isinstance(dtype, str) and dtype == "float64")):
+            raise InputError(f'dtype must be None or "float64", got {dtype!r}', "E_ARGUMENT")
         self._data = data
         self._dtype = dtype
         self.bundle: Bundle = from_bytes(data)
@@ -132,7 +132,7 @@ class Model:
             return self.pack(self._run(inputs))  # nothing to split
         for name, value in (("batch_size", batch_size), ("threads", threads)):
             if value is not None and (type(value) is not int or value < 1):
-                raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
+                raise InputError(f"{name} must be a whole number of at least 1, got {value!r}", "E_ARGUMENT")
         at_once = min(batch_size or rows, rows)
         count = max(1, thread_count(threads, at_once))
         if count > 1:
@@ -206,10 +206,11 @@ class Model:
 
         Raises:
             StreamError: a layer needs the future; names it.
+            InputError: an argument does not fit.
         """
         from .streaming import Stream
 
-        return Stream(self, batch, fixed or {})
+        return Stream(self, batch, {} if fixed is None else fixed)
 
     def verify(self) -> Verification:
         """Runs the bundle's probes: inputs with the outputs an oracle computed for them when the bundle was made.

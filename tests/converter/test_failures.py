@@ -82,7 +82,7 @@ def test_outputs_that_are_refused(tmp_path: Path) -> None:
     check_output(link, ANY, True)
     check_output(tmp_path / "dangling", ANY, True)
     for path in (file, link, tmp_path / "dangling"):
-        with pytest.raises(FileAccessError, match="--force replaces it"):
+        with pytest.raises(FileAccessError, match="force=True replaces it"):
             check_output(path, ANY, False)
     for path in (file, link, hard):
         with pytest.raises(UsageError, match="named twice"):

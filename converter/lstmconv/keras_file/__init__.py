@@ -24,12 +24,12 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from lstmconv.errors import InvalidFileError, LimitError, printable
+from lstmconv.errors import Hint, InvalidFileError, LimitError, printable
 from lstmconv.keras_file.folder import is_model_folder, read_folder, shown_name
 from lstmconv.keras_file.hdf5 import SIGNATURE, Hdf5File
 from lstmconv.keras_file.keras_archive import ArchiveWeights, model_config, notes_on, outside_note, read_archive
 from lstmconv.keras_file.legacy_h5 import LegacyWeights, is_legacy, read_legacy
-from lstmconv.keras_file.lookalikes import looks_like
+from lstmconv.keras_file.lookalikes import JSON_TEXT, looks_like
 from lstmconv.keras_file.read_bytes import read_bytes
 from lstmconv.keras_file.sharded import SUFFIX, read_shards
 from lstmconv.keras_file.strict_json import MAX_JSON_BYTES, parse_json
@@ -127,4 +127,6 @@ def _from_hdf5(
 def _not_a_model(view: memoryview, shown: str) -> InvalidFileError:
     if bytes(view[-22:-18]) == b"PK\5\6" and len(view) > 22:
         return InvalidFileError(f"{shown}: there are bytes before the zip archive", "E_ZIP_PREFIX")
-    return InvalidFileError(f"{shown}: is not a Keras model; it looks like {looks_like(view)}", "E_NOT_A_MODEL")
+    what = looks_like(view)
+    hint = Hint("beside a file of weights {} takes it", "config", None) if what == JSON_TEXT else None
+    return InvalidFileError(f"{shown}: is not a Keras model; it looks like {what}", "E_NOT_A_MODEL", hint)

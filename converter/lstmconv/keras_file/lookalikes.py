@@ -17,6 +17,9 @@ _BY_START: tuple[tuple[bytes, str], ...] = (
 )
 
 
+JSON_TEXT = "JSON text, as an architecture is"
+
+
 def looks_like(data: memoryview) -> str:
     """What the file that starts with `data`, neither zip nor HDF5, looks like: a phrase for "looks like …"."""
     head = bytes(data[:512])
@@ -37,7 +40,7 @@ def looks_like(data: memoryview) -> str:
     if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         return "a web page: the download went wrong"
     if text.startswith((b"{", b"[")):
-        return "JSON text: an architecture goes with --config, beside a file of weights"
+        return JSON_TEXT
     if _is_saved_model(head):
         return "the saved_model.pb of a TensorFlow SavedModel: save the model as .keras or .h5"
     if head[0] == 0x08 and len(head) > 2 and head[1] < 32 and head[2] in (0x12, 0x1A, 0x22, 0x3A):

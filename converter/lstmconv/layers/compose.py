@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lstmconv_runtime.graph import Value
+from lstmconv_runtime.graph import FLOATS, Value
 from lstmconv_runtime.nodes import Elementwise, ExpandDims, MatMul, Reduce, Where
 
 from ..builder import Layer
@@ -46,3 +46,10 @@ def conjunction(layer: Layer, part: str, masks: list[Value]) -> Value | None:
     for mask in masks:
         joined = mask if joined is None else elementwise(layer, part, "logical_and", joined, mask)
     return joined
+
+
+def quotient_dtype(dtype: str) -> str:
+    """What TensorFlow's x / y gives for x and y of a dtype: where Keras divides without keras.ops, and in tf.keras."""
+    if dtype in FLOATS:
+        return dtype
+    return "float32" if dtype.endswith(("8", "16")) else "float64"

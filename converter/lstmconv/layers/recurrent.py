@@ -46,16 +46,21 @@ class Cell:
         ]
 
 
+STEP_RANK = 2  # a cell sees one step: (batch, units)
+
+
 def read_cell(kind: str, config: Config, layer: Layer) -> Cell:
     """Reads the options that LSTM and LSTMCell (and so on) share."""
     config.ignore("dropout", "recurrent_dropout", "unit_forget_bias", "implementation", "dtype")
     gated = kind != "SimpleRNN"
+    activation = read_activation(config, "activation", layer.build, STEP_RANK, "tanh")
+    recurrent = read_activation(config, "recurrent_activation", layer.build, STEP_RANK, "sigmoid") if gated else None
     return Cell(
         kind=kind,
         units=config.integer("units"),
         use_bias=config.flag("use_bias", True),
-        activation=read_activation(config, "activation", layer.build, "tanh"),
-        recurrent_activation=read_activation(config, "recurrent_activation", layer.build, "sigmoid") if gated else None,
+        activation=activation,
+        recurrent_activation=recurrent,
         reset_after=config.flag("reset_after", True) if kind == "GRU" else False,
     )
 
