@@ -288,6 +288,7 @@ metadata_case("N05-major-999", V, meta(format="999.0"))
 metadata_case("N05-major-0", V, meta(format="0.9"))
 metadata_case("N05-newer-minor-unknown-node", V, lambda f: (meta(format="1.7")(f), node("dense", node="Kan")(f)))
 metadata_case("N05-newer-minor-unknown-field", V, meta(format="1.7", licence="MIT"))
+metadata_case("N05-rounding-in-1.0", V, meta(rounding=[[[1.0, 1.0]]]))
 
 # N06: the vocabulary
 metadata_case("N06-unknown-node", G, node("dense", node="Lambda"))
@@ -411,6 +412,12 @@ metadata_case("N09-output-number", C, retensor(lambda t: t.update({"$probe0/outp
 metadata_case("N09-shape", C, retensor(lambda t: t.update({PROBE: ("F32", [3, 1], t[PROBE][2])})))
 metadata_case("N09-dtype", C, retensor(lambda t: t.update({PROBE: ("I32", [1, 3, 1], t[PROBE][2])})))
 metadata_case("N09-other-name", C, retensor(lambda t: t.update({"$notes": ("F32", [1], bytes(4))})))
+for word, rounding in {
+    "not-a-list": {}, "of-no-probe": [], "of-no-output": [[]], "of-two-outputs": [[[1.0, 1.0], None]],
+    "of-nothing": [[None]], "one-number": [[[1.0]]], "negative": [[[1.0, -1.0]]], "whole-number": [[[1, 1]]],
+    "text": [[["1", "1"]]],
+}.items():  # fmt: skip
+    metadata_case(f"N09-rounding-{word}", C, meta(format="1.1", rounding=rounding))
 
 # N10: the digest
 metadata_case("N10-metadata-changed", D, meta(source={"framework": "keras", "version": "3.0.0"}), redigest=False)

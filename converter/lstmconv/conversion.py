@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from lstmconv_runtime.bundle import Bundle, Probe, from_bytes, to_bytes
-from lstmconv_runtime.graph import Array, Graph
+from lstmconv_runtime.graph import Graph
 from lstmconv_runtime.model import Model
 
 from . import form
@@ -22,8 +21,9 @@ from .errors import Hint, InvalidFileError, UnsupportedError, UsageError, printa
 from .graph import convert_config
 from .half_weights import Drift, drift_of, with_half_weights
 from .keras_file import ArchiveWeights, KerasFile, LegacyWeights, read_architecture, read_keras_file
+from .keras_oracle import keras_oracle, save_archive
 from .legacy_weights import Ledger, LegacyPlace, deal_out
-from .probes import Oracle, float64_oracle, make_probes
+from .probes import NoProbeError, Oracle, make_probes, with_ids_given
 from .semantics import Semantics, semantics_of, version_tuple
 from .suffixes import BUNDLE, check_suffix
 from .weights import LayerWeights, PathWeights
@@ -176,39 +176,83 @@ def version_of(file: KerasFile, config: Any) -> tuple[str, tuple[str, ...]]:
     return guess, (f"the file does not say which Keras wrote it; by its layout it is taken for Keras {guess}",)
 
 
+@dataclass(frozen=True)
+class Written:
+    """A bundle that has been read back and has passed its own probes.
+
+    Attributes:
+        warnings: what could not be checked, and how it was checked instead.
+    """
+
+    data: bytes
+    warnings: tuple[str, ...] = ()
+
+
 def bundle_of(conversion: Conversion, oracle_name: str | None = None, oracle: Oracle | None = None) -> bytes:
-    """The bundle's bytes, read back and verified.
+    """The bytes of `written_bundle`."""
+    return written_bundle(conversion, oracle_name, oracle).data
+
+
+def written_bundle(conversion: Conversion, oracle_name: str | None = None, oracle: Oracle | None = None) -> Written:
+    """The bundle, read back and verified.
+
+    Where no probe can be found the bundle has none, and the part behind its tables is verified with ids of its own.
 
     Args:
         oracle: computes the probes' outputs; without one, the graph itself in float64.
 
     Raises:
-        InvalidFileError: the model in memory does not compute what the graph computes.
+        InvalidFileError: the bundle does not compute what the oracle does.
     """
     from . import __version__
 
     graph = conversion.graph
-    name = oracle_name or f"lstmconv {__version__}, float64"
-    probes = make_probes(graph, name, oracle or float64_oracle(graph))
+    itself = f"lstmconv {__version__}, float64"
+    name, warnings = oracle_name or itself, []
+    probes: tuple[Probe, ...] = ()
+    try:
+        probes = make_probes(graph, name, oracle)
+    except NoProbeError as error:
+        if oracle is not None:
+            warnings.append(f"{name} answers no probe ({error}); the float64 evaluation of the bundle stands in for it")
+            return _after(written_bundle(conversion), warnings)
+        warnings.append(f"{error}. The bundle has no probes, so `lstmconv verify` cannot vouch for a copy of it; "
+                        f"{_checked_behind_tables(graph, name)}")  # fmt: skip
     data = to_bytes(Bundle(graph, conversion.source, conversion.semantics, probes))
     read_back = from_bytes(data)
     if set(read_back.graph.arrays) != set(graph.arrays) or read_back.graph.nodes != graph.nodes:
         raise InvalidFileError("the bundle does not read back as it was written", "E_BUG")
     if not all(np.array_equal(read_back.graph.arrays[k], v, equal_nan=True) for k, v in graph.arrays.items()):
         raise InvalidFileError("an array does not read back as it was written", "E_BUG")
-    if oracle is not None:
+    if probes:
         _check_against(Model(data), name)
-    return data
+    return Written(data, tuple(warnings))
+
+
+def _after(written: Written, before: list[str]) -> Written:
+    """With some warnings before its own."""
+    return replace(written, warnings=(*before, *written.warnings))
+
+
+def _checked_behind_tables(graph: Graph, name: str) -> str:
+    """Verifies what can be run where no inputs are found: the graph with ids put straight into its tables."""
+    cut, layers = with_ids_given(graph)
+    try:
+        probes = make_probes(cut, name)
+    except NoProbeError:
+        return "its arrays were read back, and nothing was computed"
+    _check_against(Model(to_bytes(Bundle(cut, {}, {}, probes))), name)
+    return f"it was verified with ids put straight into {', '.join(printable(layer) for layer in layers)}"
 
 
 def _check_against(model: Model, oracle_name: str) -> None:
-    verification = model.verify()
-    if not verification.ok:
-        worst = max(result.max_abs for result in verification.probes)
-        raise InvalidFileError(
-            f"the conversion differs from {oracle_name} by {worst:.3g} on the probes: please report this bug",
-            "E_BUG",
-        )
+    for result in model.verify().probes:
+        if not result.ok:
+            raise InvalidFileError(
+                f"the conversion differs from {oracle_name} on the probes: {printable(result.reason, 300)}: "
+                "please report this bug",
+                "E_BUG",
+            )
 
 
 def export(
@@ -249,40 +293,49 @@ def export(
             allow_nonfinite=allow_nonfinite,
             deterministic=deterministic,
         )
-        data = bundle_of(conversion)
+        written = written_bundle(conversion)
     else:
-        conversion, data = _from_memory(model, allow_nonfinite)
+        if config is not None:
+            raise UsageError("a model in memory has its own architecture; config is for files of weights alone")
+        conversion, written = _from_memory(model, allow_nonfinite, deterministic)
     if weights is not None:
-        conversion, data = _with_half_weights(conversion, from_bytes(data).probes)
-    publish_bytes(data, out_path, force)
-    return conversion
+        conversion, written = _with_half_weights(conversion, from_bytes(written.data).probes)
+    publish_bytes(written.data, out_path, force)
+    return replace(conversion, warnings=(*conversion.warnings, *written.warnings))
 
 
-def _with_half_weights(full: Conversion, probes: tuple[Probe, ...]) -> tuple[Conversion, bytes]:
+def _with_half_weights(full: Conversion, probes: tuple[Probe, ...]) -> tuple[Conversion, Written]:
     """The conversion and the bundle with float16 weights, and the drift over the inputs of the probes."""
     graph = with_half_weights(full.graph)
     drift = drift_of(full.graph, graph, [probe.inputs for probe in probes])
     half = replace(full, graph=graph, source={**full.source, "weights": "float16"}, drift=drift)
-    return half, bundle_of(half)
+    return half, written_bundle(half)
 
 
-def _from_memory(model: Any, allow_nonfinite: bool) -> tuple[Conversion, bytes]:
+def _from_memory(model: Any, allow_nonfinite: bool, deterministic: bool) -> tuple[Conversion, Written]:
     if not (hasattr(model, "save") and hasattr(model, "predict")):
         raise UsageError(f"export takes the path of a Keras file or a Keras model, not {type(model).__name__}")
     with tempfile.TemporaryDirectory(prefix="lstmconv-") as folder:
         path = Path(folder) / "model.keras"
-        model.save(path)
-        conversion = convert(read_keras_file(path), allow_nonfinite=allow_nonfinite)
+        save_archive(model, path)
+        file = read_keras_file(path)
+        conversion = convert(file, allow_nonfinite=allow_nonfinite, deterministic=deterministic)
+        draws = deterministic and _draws_dropout(read_keras_file(path))
     # The archive holds the time it was saved: its digest would tell two equal models apart.
     source = {**conversion.source, "container": "memory"}
     del source["sha256"]
     conversion = Conversion(conversion.graph, source, conversion.semantics, conversion.warnings)
+    if draws:  # Keras itself would give other numbers each time
+        return conversion, written_bundle(conversion)
+    graph = conversion.graph
+    oracle = keras_oracle(model, graph.inputs, graph.output_keys, predict=False)
+    return conversion, written_bundle(conversion, f"keras {source['version']}", oracle)
 
-    def predict(inputs: Mapping[str, Array]) -> list[Array]:
-        given = [inputs[name] for name in conversion.graph.inputs]
-        made = model.predict(given if len(given) > 1 else given[0], verbose=0)
-        flat = [made[key] for key in sorted(made)] if isinstance(made, dict) else made
-        flat = flat if isinstance(flat, list | tuple) else [flat]
-        return [np.asarray(y, dtype="float32" if "bfloat16" in str(y.dtype) else y.dtype) for y in flat]
 
-    return conversion, bundle_of(conversion, f"keras {source['version']}", predict)
+def _draws_dropout(file: KerasFile) -> bool:
+    """Whether layers of a file are called with training=True, so that it converts as deterministic alone."""
+    try:
+        convert(file, allow_nonfinite=True)
+    except UnsupportedError:
+        return True
+    return False

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from lstmconv_runtime import BundleError, Model, VersionError
+from lstmconv_runtime.difference import difference
 from lstmconv_runtime.graph import Array, Graph
 
 from .builder import Builder
@@ -25,7 +25,7 @@ from .keras_file.read_bytes import read_bytes
 from .legacy_weights import Ledger, LegacyPlace
 from .modern_config import activation_name
 from .probe_report import probe_report
-from .probes import float64_oracle, make_probes
+from .probes import NoProbeError, float64_oracle, make_probes
 from .semantics import Semantics, semantics_of, version_tuple
 from .todays_keras import layers_inside, meaning, refusal
 from .upgrading import planned
@@ -191,27 +191,27 @@ def forecast(file: KerasFile, architecture: Any = None) -> dict[str, Any]:
         graph = convert_config(known.config, known.weights, old)
         today = replace(semantics_of(VERSION), modern=known.semantics.modern)
         now = convert_config(known.config, known.weights, Builder(today, allow_nonfinite=True))
+        made["difference"] = apart(graph, now)
+    except NoProbeError as error:
+        return {**made, "verdict": "unknown", "reasons": [str(error)]}
     except LstmconvError:
         return {**made, "verdict": "unknown", "reasons": ["the file cannot be converted, so nothing is computed here"]}
-    difference = apart(graph, now)
-    made["difference"] = difference
-    if difference > TOLERANCE:
+    if made["difference"] > TOLERANCE:
         made |= {"verdict": "differs", "reasons": _reasons(config, known, graph, today)}
     return made
 
 
 def apart(old: Graph, new: Graph) -> float:
-    """The largest difference of two graphs on probes, relative to the output's scale."""
+    """The largest difference of two graphs on probes, relative to the output's scale.
+
+    Raises:
+        NoProbeError: no probe was found.
+    """
     oracle, worst = float64_oracle(new), 0.0
-    for probe in make_probes(old, "doctor", float64_oracle(old)):
+    for probe in make_probes(old, "doctor"):
         given: Mapping[str, Array] = dict(zip(new.inputs, (probe.inputs[name] for name in old.inputs), strict=True))
         for a, b in zip(probe.outputs, oracle(given), strict=True):
-            if a.shape != b.shape or not np.array_equal(np.isfinite(a), np.isfinite(b)):
-                return float("inf")
-            finite = np.isfinite(a)
-            if finite.any():
-                scale = max(float(np.abs(a[finite]).max()), 1e-6)
-                worst = max(worst, float(np.abs(a[finite].astype("float64") - b[finite]).max()) / scale)
+            worst = max(worst, difference(b, a).relative)
     return worst
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from lstmconv_runtime.difference import difference
 from lstmconv_runtime.graph import Array, Graph
 
 from . import form
@@ -144,27 +144,18 @@ def _compared(old: Graph, new: Graph) -> float:
     names = dict(zip(new.inputs, old.inputs, strict=True))
     oracle = float64_oracle(new)
     worst = 0.0
-    for probe in make_probes(old, "upgrade", float64_oracle(old)):
+    for probe in make_probes(old, "upgrade"):
         inputs: Mapping[str, Array] = {name: probe.inputs[names[name]] for name in new.inputs}
         for before, after, output in zip(probe.outputs, oracle(inputs), old.outputs, strict=True):
-            difference = _difference(before, after)
-            if not difference <= TOLERANCE:
+            found = difference(after, before).relative
+            if not found <= TOLERANCE:
                 raise UnsupportedError(
                     f"output '{printable(output)}': Keras {KERAS_VERSION} would compute it otherwise (by "
-                    f"{difference:.2g} of its scale), and no equivalent is known",
+                    f"{found:.2g} of its scale), and no equivalent is known",
                     "E_NO_EQUIVALENT",
                 )
-            worst = max(worst, difference)
+            worst = max(worst, found)
     return worst
-
-
-def _difference(before: Array, after: Array) -> float:
-    """Relative to the scale; infinite where shapes or places without a number differ."""
-    if before.shape != after.shape or not np.array_equal(np.isfinite(before), np.isfinite(after)):
-        return float("inf")
-    finite = np.isfinite(before)
-    a, b = before[finite].astype("float64"), after[finite].astype("float64")
-    return float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-6)) if a.size else 0.0
 
 
 def upgrade_report(made: Upgrade, out: Path) -> dict[str, Any]:

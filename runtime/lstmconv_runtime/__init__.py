@@ -10,7 +10,8 @@ model.verify().ok             # the bundle's own probes
 """
 
 from .errors import BundleError, Error, FileError, InputError, NoFileError, StreamError, VersionError
-from .model import Gates, Model, Verification, load
+from .model import Gates, Model, load
+from .verifying import Verification
 
 __all__ = [
     "BundleError",

@@ -8,7 +8,7 @@ N05  another major version, a newer minor one with something unknown, or one old
 N06  a node, field, activation or constant is unknown, missing, or of the wrong kind             E_BUNDLE_GRAPH
 N07  the graph does not type-check: order, names, inputs, outputs, ranks, sizes, dtypes          E_BUNDLE_GRAPH
 N08  a tensor is missing, left over, or of another shape or dtype than the graph says            E_BUNDLE_CONTRACT
-N09  a probe does not fit the inputs and outputs of the graph                                    E_BUNDLE_CONTRACT
+N09  a probe, or what it allows, does not fit the inputs and outputs of the graph                E_BUNDLE_CONTRACT
 N10  the digest does not match                                                                   E_BUNDLE_DIGEST
 """
 
@@ -57,11 +57,14 @@ class Probe:
         oracle: who computed the outputs, for example "keras 3.15.1".
         inputs: arrays by input name.
         outputs: arrays in the order of Graph.outputs.
+        allowed: for each output the largest difference and the largest root mean square of differences that are
+            rounding, or None where the rule of `verifying` says so; empty where it does for all.
     """
 
     oracle: str
     inputs: dict[str, Array]
     outputs: tuple[Array, ...]
+    allowed: tuple[tuple[float, float] | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,20 +95,27 @@ def to_bytes(bundle: Bundle) -> bytes:
             tensors[f"{PROBE}{index}/input/{name}"] = _plain(array)
         for position, array in enumerate(probe.outputs):
             tensors[f"{PROBE}{index}/output/{position}"] = _plain(array)
-    metadata = {
-        "format": ".".join(map(str, needed_version(bundle.graph))),
+    metadata: dict[str, Any] = {
+        "format": ".".join(map(str, needed_version(bundle.graph, bundle.probes))),
         "source": bundle.source,
         "semantics": bundle.semantics,
         "graph": graph_to_json(bundle.graph),
         "probes": [probe.oracle for probe in bundle.probes],
     }
+    if any(map(_has_allowance, bundle.probes)):
+        metadata["rounding"] = [list(probe.allowed) or [None] * len(probe.outputs) for probe in bundle.probes]
     metadata["digest"] = digest(metadata, tensors)
     return save_tensors(tensors, {"lstmconv": canonical(metadata)})
 
 
-def needed_version(graph: Graph) -> tuple[int, int]:
-    """The lowest version of the format that has everything in a bundle of this graph."""
-    return max((node.since() for node in graph.nodes), default=(1, 0))
+def needed_version(graph: Graph, probes: tuple[Probe, ...] = ()) -> tuple[int, int]:
+    """The lowest version of the format that has everything in a bundle of this graph and these probes."""
+    allowances = (1, 1) if any(map(_has_allowance, probes)) else (1, 0)
+    return max((allowances, *(node.since() for node in graph.nodes)))
+
+
+def _has_allowance(probe: Probe) -> bool:
+    return any(pair is not None for pair in probe.allowed)
 
 
 def _plain(array: Array) -> Array:
@@ -152,12 +162,12 @@ def _read(data: bytes, metadata: dict[str, Any]) -> Bundle:
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         refuse(f"the settings of a node contradict each other: {error}")
     _check_graph(graph, types)
-    needed = needed_version(graph)
+    probes = _probes(metadata, {name: array for name, array in tensors.items() if name.startswith("$")})
+    needed = needed_version(graph, probes)
     if tuple(map(int, metadata["format"].split("."))) < needed:
         raise VersionError(
             f"the bundle says format {metadata['format']} and holds what came with {'.'.join(map(str, needed))}"
         )
-    probes = _probes(metadata, {name: array for name, array in tensors.items() if name.startswith("$")})
     for probe in probes:
         _check_probe(probe, graph, types)
     if digest(_without(metadata, "digest"), tensors) != metadata["digest"]:
@@ -284,7 +294,8 @@ def _check_version(metadata: dict[str, Any]) -> bool:
 
 def _check_fields(metadata: dict[str, Any]) -> None:
     code = "E_BUNDLE_FORMAT"
-    object_with(metadata, "metadata", {"format", "source", "semantics", "graph", "probes", "digest"}, code)
+    optional = {"rounding"} & set(metadata)
+    object_with(metadata, "metadata", {"format", "source", "semantics", "graph", "probes", "digest", *optional}, code)
     for name in ("source", "semantics"):
         entry = metadata[name]
         if type(entry) is not dict or not all(type(value) is str for value in entry.values()):
@@ -356,17 +367,37 @@ def _probes(metadata: dict[str, Any], tensors: dict[str, Array]) -> tuple[Probe,
         else:
             outputs[int(found[1])][int(found[3])] = array
     probes = []
-    for oracle, given, made in zip(oracles, inputs, outputs, strict=True):
+    for oracle, given, made, allowed in zip(oracles, inputs, outputs, _allowed(metadata, len(oracles)), strict=True):
         if sorted(made) != list(range(len(made))):
             refuse("the outputs of a probe are not numbered from 0", code)
-        probes.append(Probe(oracle, given, tuple(made[place] for place in range(len(made)))))
+        probes.append(Probe(oracle, given, tuple(made[place] for place in range(len(made))), allowed))
     return tuple(probes)
+
+
+def _allowed(metadata: dict[str, Any], count: int) -> list[tuple[tuple[float, float] | None, ...]]:
+    """N09: for each probe its allowances; there is one at least, or the field is left out."""
+    code = "E_BUNDLE_CONTRACT"
+    if "rounding" not in metadata:
+        return [()] * count
+    rows = metadata["rounding"]
+    if type(rows) is not list or len(rows) != count or not all(type(row) is list for row in rows):
+        refuse("the allowances are not a list for each probe", code)
+    pairs = [pair for row in rows for pair in row if pair is not None]
+    if not pairs or not all(type(pair) is list and len(pair) == 2 and all(map(_bound, pair)) for pair in pairs):
+        refuse("an allowance is not two numbers of at least 0, or there is none", code)
+    return [tuple(None if pair is None else (float(pair[0]), float(pair[1])) for pair in row) for row in rows]
+
+
+def _bound(number: Any) -> bool:
+    return type(number) is float and number >= 0  # JSON has no infinity and no NaN
 
 
 def _check_probe(probe: Probe, graph: Graph, types: Mapping[Value, Type]) -> None:
     code = "E_BUNDLE_CONTRACT"
     if set(probe.inputs) != set(graph.inputs) or len(probe.outputs) != len(graph.outputs):
         refuse("a probe does not have the inputs and outputs of the graph", code)
+    if probe.allowed and len(probe.allowed) != len(graph.outputs):
+        refuse("a probe does not have an allowance or null for each output", code)
     pairs = [*probe.inputs.items(), *zip(graph.outputs, probe.outputs, strict=True)]
     for name, array in pairs:
         shape, dtype = types[name]
