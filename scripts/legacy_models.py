@@ -6,6 +6,9 @@ environment, under that environment's Python (3.6 to 3.11):
 Per case it writes CASE.h5 or CASE.keras (or both), CASE.npz with inputs x00…, outputs y00…, the names of the inputs
 and `made_by`, and prints one JSON line. Every file is loaded again and must predict the same, or the line says why not.
 
+Some are saved once more with the paths that the same release writes on Windows, as CASE.windows.keras: tf.keras 2.13 to
+2.15 join the names of HDF5 groups with os.path.join.
+
 Weights are drawn from the name of the case, so that equal models are equal in all releases.
 """
 
@@ -13,6 +16,7 @@ Weights are drawn from the name of the case, so that equal models are equal in a
 
 import contextlib
 import json
+import ntpath
 import os
 import platform
 import sys
@@ -22,20 +26,21 @@ import numpy as np
 
 ENVIRONMENTS = ["k122", "k208", "k224", "k231", "tf22", "tf24", "tf29", "tf213", "tf215", "k3"]
 ARCHIVES = ["tf213", "tf215", "k3"]
+WINDOWS = ["tf213", "tf215"]
 
 CASES = {}
 
 
-def case(environments="", since="k122", archive=False, both=False):
+def case(environments="", since="k122", archive=False, both=False, windows=False):
     """Registers a model.
 
     environments: where it is made; without them, everywhere from `since` on. archive: as `.keras` where that exists,
-    as `.h5` before; both: in Keras 3 as `.h5` too.
+    as `.h5` before; both: in Keras 3 as `.h5` too. windows: with the paths of Windows too, where a release has such.
     """
     names = environments.split() or ENVIRONMENTS[ENVIRONMENTS.index(since) :]
 
     def register(build):
-        CASES[build.__name__] = (build, names, archive or both, both)
+        CASES[build.__name__] = (build, names, archive or both, both, windows)
         return build
 
     return register
@@ -198,7 +203,7 @@ def tokens(seed, size, mask=MASK):
 # -------------------------------------------------------------------------------------------------- cells and options
 
 
-@case(archive=True)
+@case(archive=True, windows=True)
 def lstm(kit):
     return kit.sequential([
         kit.LSTM(5, return_sequences=True, input_shape=(6, 3)),
@@ -304,7 +309,7 @@ def stateful(kit):
     ]), [normal(10, 2, 4, 3)]  # fmt: skip
 
 
-@case("k224 k231 tf215", archive=True)
+@case("k224 k231 tf215", archive=True, windows=True)
 def stacked_cells(kit):
     """Cells of one size: Keras 2.2 and 2.3 could not build a masked stack of different sizes."""
     x = kit.Input(shape=(6, 3), name="x")
@@ -347,7 +352,7 @@ def masking_infinite(kit):
     return kit.model(x, [masked, kit.LSTM(3, return_sequences=True, name="lstm")(masked)]), [padded(14, 2, np.inf)]
 
 
-@case(archive=True)
+@case(archive=True, windows=True)
 def bidirectional(kit):
     return kit.sequential([
         kit.Bidirectional(kit.LSTM(4, return_sequences=True), input_shape=(6, 3)),
@@ -514,7 +519,7 @@ def unroll_initial_state_masked(kit):
     return kit.model([x, h], list(made)), [padded(36, 3), normal(37, 5, 3)]
 
 
-@case("k224 k231 tf215 k3", archive=True)
+@case("k224 k231 tf215 k3", archive=True, windows=True)
 def translator(kit):
     """Words in, words out: an embedding with a mask on both sides of a sequence-to-sequence model."""
     a, b = kit.Input(shape=(6,), dtype="int32", name="source"), kit.Input(shape=(6,), dtype="int32", name="target")
@@ -552,7 +557,7 @@ def functional(kit):
     ]
 
 
-@case(both=True)
+@case(both=True, windows=True)
 def nested(kit):
     """A model in a model, with weights that do not train between those that do: they are stored last."""
     frozen = kit.LSTM(4, return_sequences=True, input_shape=(6, 3), name="frozen")
@@ -823,7 +828,19 @@ def custom_training(kit):
     return model, [normal(61, 3, 6, 3)]
 
 
-@case("k224 tf213", archive=True)
+@case("tf213 tf215", archive=True, windows=True)
+def dense(kit):
+    """No recurrent layer, and its input a layer of its own: today's Keras opens the archive, but not from Windows."""
+    layers = kit.keras.layers
+    return kit.sequential([
+        layers.InputLayer(input_shape=(6, 3), name="x"),
+        kit.Dense(4, activation="tanh"),
+        kit.GlobalAveragePooling1D(),
+        kit.Dense(2),
+    ]), [normal(66, 3, 6, 3)]  # fmt: skip
+
+
+@case("k224 tf213", archive=True, windows=True)
 def trained(kit):
     """Compiled and trained for two steps: the state of the optimizer lies in the file."""
     model = kit.sequential([
@@ -838,7 +855,7 @@ def trained(kit):
     return model, [normal(64, 3, 6, 3)]
 
 
-@case()
+@case(windows=True)
 def weights_only(kit):
     """save_weights and to_json, apart."""
     inner = kit.sequential([
@@ -981,9 +998,20 @@ def input_names(model):
     return list(names) if names else [tensor.name.split(":")[0] for tensor in model.inputs]
 
 
-def save(kit, model, folder, name, archive, both):
+@contextlib.contextmanager
+def paths_of_windows():
+    join = os.path.join
+    os.path.join = ntpath.join
+    try:
+        yield
+    finally:
+        os.path.join = join
+
+
+def save(kit, model, folder, name, archive, both, windows):
     """Saves the model in each way that is asked for: [(file, kind, architecture or None)]."""
     files = []
+    windows = windows and kit.environment in WINDOWS
     if name == "weights_only":
         with open(os.path.join(folder, name + ".json"), "w") as out:
             out.write(model.to_json())
@@ -993,10 +1021,20 @@ def save(kit, model, folder, name, archive, both):
         if kit.environment in ARCHIVES:
             model.save_weights(os.path.join(folder, name + ".weights.h5"))
             files.append((name + ".weights.h5", "weights-h5", name + ".json"))
+        if windows:
+            path = os.path.join(folder, name + ".windows.weights.h5")
+            with paths_of_windows():
+                model.save_weights(path)
+            files.append((name + ".windows.weights.h5", "weights-h5", name + ".json"))
         return files
     if archive and kit.environment in ARCHIVES:
         model.save(os.path.join(folder, name + ".keras"))
         files.append((name + ".keras", "keras-zip", None))
+        if windows:
+            path = os.path.join(folder, name + ".windows.keras")
+            with paths_of_windows():
+                model.save(path)
+            files.append((name + ".windows.keras", "keras-zip", None))
     if not files or (both and kit.age == 3):
         model.save(os.path.join(folder, name + ".h5"))
         files.append((name + ".h5", "legacy-h5", None))
@@ -1015,13 +1053,13 @@ def load_again(kit, folder, file, architecture):
 
 def make(kit, folder, name):
     """Makes one case: the list of its entries in the manifest."""
-    build, _, archive, both = CASES[name]
+    build, _, archive, both, windows = CASES[name]
     kit.clear()
     kit.custom, kit.plain = {}, None
     model, inputs = build(kit)
     if name != "trained":
         fill(kit, model, name)
-    files = save(kit, model, folder, name, archive, both)
+    files = save(kit, model, folder, name, archive, both, windows)
     made_by = f"keras {kit.version}"
     if kit.plain is not None:
         outputs = cudnn_outputs(model, inputs[0])
@@ -1047,6 +1085,8 @@ def make(kit, folder, name):
         entry.update(versions(kit))
         if architecture:
             entry["architecture"] = architecture
+        if ".windows." in file:
+            entry["paths"] = "windows"
         if finite < size:
             entry["not_finite"] = size - finite
         entry["reloads"] = reloads(kit, folder, file, architecture, inputs, outputs)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from lstmconv_runtime.graph import FLOATS, Array, GraphError, Node, Type, Value
+from lstmconv_runtime.graph import FLOATS, Array, DtypeError, GraphError, Node, Type, Value
 from lstmconv_runtime.nodes import Cast, Constant
 
 from .config import Config
-from .errors import InvalidFileError, UnsupportedError, printable
+from .errors import Hint, InvalidFileError, UnsupportedError, printable
 from .semantics import Semantics
 from .weights import LayerWeights, check_finite
 
@@ -59,10 +59,13 @@ class Builder:
         """Appends a node; returns its first output.
 
         Raises:
+            UnsupportedError: it does not compute in the dtype of what it reads.
             InvalidFileError: the values it reads do not fit it.
         """
         try:
             made = node.infer(self.types)
+        except DtypeError as error:
+            raise UnsupportedError(f"{where}: {error}", "E_UNSUPPORTED_DTYPE") from None
         except GraphError as error:
             raise InvalidFileError(f"{where}: {error}", "E_GRAPH") from None
         self.types.update(zip(node.makes(), made, strict=True))
@@ -121,8 +124,8 @@ class Layer:
     def where(self) -> str:
         return self.config.where
 
-    def unsupported(self, why: str, code: str = "E_UNSUPPORTED_OPTION") -> UnsupportedError:
-        return UnsupportedError(f"{self.where}: {printable(why, 400)}", code)
+    def unsupported(self, why: str, code: str = "E_UNSUPPORTED_OPTION", hint: Hint | None = None) -> UnsupportedError:
+        return UnsupportedError(f"{self.where}: {printable(why, 400)}", code, hint)
 
     def name_for(self, part: str = "") -> str:
         """A free node name for this layer's result, or for a part of it."""

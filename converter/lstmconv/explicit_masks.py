@@ -13,7 +13,7 @@ Every mask is a chain of comparisons in the graph of the old model; here it beco
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from lstmconv_runtime.nodes import Cast, Concatenate, Constant, Elementwise, Exp
 from .builder import Builder, Tensor
 from .dialects.inbound_nodes import tensor as reference_to
 from .errors import UnsupportedError, printable
+from .form import todays
 from .functional import Reference
 from .graph import convert_config
 from .keras_archive_writer import KERAS_VERSION
@@ -43,7 +44,7 @@ OPERATIONS = {
 }  # fmt: skip
 
 
-def functional_form(item: dict[str, Any]) -> dict[str, Any]:
+def functional_form(item: Mapping[str, Any]) -> dict[str, Any]:
     """A model in today's form with every Sequential in it as a Functional chain, whose calls can be given masks."""
     config = item["config"]
     layers = [functional_form(layer) if "layers" in layer.get("config", {}) else layer for layer in config["layers"]]
@@ -80,7 +81,7 @@ def write_masks_out(config: dict[str, Any], maker: Modern, restructured: bool) -
     for page in pages if restructured else ():
         page.restructure()
     build = Builder(semantics_of(KERAS_VERSION), allow_nonfinite=True)
-    convert_config(config, PlainWeights(maker.arrays), build)
+    convert_config(todays(config), PlainWeights(maker.arrays), build)
     for page in pages:
         page.give_masks(build)
 

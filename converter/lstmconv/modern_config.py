@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from lstmconv_runtime.graph import Array
@@ -17,6 +17,7 @@ from lstmconv_runtime.graph import Array
 from .builder import Builder, Tensor
 from .config import Config
 from .errors import UnsupportedError, printable
+from .form import Serialised, name_of
 from .functional import Reference, tensor_reference
 from .gates import KERAS_GRU, KERAS_LSTM
 from .graph import MODELS, compute_dtype, is_operation
@@ -148,8 +149,8 @@ class Recorded:
     def child(self, attribute: str) -> Recorded:
         return Recorded(self._inner.child(attribute), self._arrays, (*self._path, attribute))
 
-    def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
-        names = [str(n) if attribute == "cells" else layer_name(item) for n, item in enumerate(items)]
+    def members(self, attribute: str, items: Sequence[Serialised]) -> list[LayerWeights]:
+        names = [str(n) if attribute == "cells" else name_of(item) for n, item in enumerate(items)]
         places = self._inner.members(attribute, items)
         return [
             Recorded(place, self._arrays, (*self._path, attribute, name))
@@ -233,7 +234,7 @@ class Modern:
             }
             for call in item.get("inbound_nodes", [])
         ]
-        if is_operation(item):
+        if is_operation(cast(Serialised, item)):
             return [_operation(item, calls)]
         made = self._layer(item, prefix, path)
         if not self._acts_alone(item):

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from lstmconv_runtime.graph import Array
 
-from .errors import InvalidFileError, UnsupportedError
+from .errors import Hint, InvalidFileError, UnsupportedError
+from .form import Serialised
 from .keras_file import ArchiveWeights
 
 MAX_PARAMETERS = 2**31
@@ -37,7 +38,7 @@ class LayerWeights(Protocol):
     def child(self, attribute: str) -> LayerWeights:
         """The part of the layer held in one attribute, such as "cell"."""
 
-    def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
+    def members(self, attribute: str, items: Sequence[Serialised]) -> list[LayerWeights]:
         """The parts held in a list, such as the "layers" of a nested model; `items` are their serialised forms."""
 
     def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
@@ -70,9 +71,9 @@ class PathWeights:
     def child(self, attribute: str) -> PathWeights:
         return PathWeights(self._archive, f"{self._path}/{attribute}" if self._path else attribute)
 
-    def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
+    def members(self, attribute: str, items: Sequence[Serialised]) -> list[LayerWeights]:
         inside = self.child(attribute)
-        classes = [snake_case(str(item.get("class_name"))) for item in items]
+        classes = [snake_case(item["class_name"]) for item in items]
         stored = {name: inside._numbered(name, classes.count(name)) for name in set(classes)}
         return [inside.child(stored[name][classes[:index].count(name)]) for index, name in enumerate(classes)]
 
@@ -109,7 +110,7 @@ class PlainWeights:
     def child(self, attribute: str) -> PlainWeights:
         return PlainWeights(self._arrays, (*self._path, attribute))
 
-    def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
+    def members(self, attribute: str, items: Sequence[Serialised]) -> list[LayerWeights]:
         names = [str(n) if attribute == "cells" else str(item["config"]["name"]) for n, item in enumerate(items)]
         return [PlainWeights(self._arrays, (*self._path, attribute, name)) for name in names]
 
@@ -124,7 +125,7 @@ class NoWeights:
     def child(self, attribute: str) -> NoWeights:
         return self
 
-    def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
+    def members(self, attribute: str, items: Sequence[Serialised]) -> list[LayerWeights]:
         return [self for _ in items]
 
     def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
@@ -141,7 +142,7 @@ class Noted:
     def child(self, attribute: str) -> LayerWeights:
         return self._inner.child(attribute)
 
-    def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
+    def members(self, attribute: str, items: Sequence[Serialised]) -> list[LayerWeights]:
         return self._inner.members(attribute, items)
 
     def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
@@ -193,5 +194,7 @@ def check_finite(where: str, arrays: dict[str, Array]) -> None:
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise InvalidFileError(
-                f"{where}: {name} holds NaN or infinity (--allow-nonfinite keeps them)", "E_WEIGHT_NONFINITE"
+                f"{where}: {name} holds NaN or infinity",
+                "E_WEIGHT_NONFINITE",
+                Hint("{} keeps them", "allow_nonfinite"),
             )

@@ -10,9 +10,10 @@ import numpy as np
 
 from . import recurrence
 from .errors import InputError
-from .graph import Array, Graph, Node, Type, Value, infer_types
+from .graph import FLOATS, Array, Graph, Node, Type, Value, infer_types
 from .layers import LAYERS
 from .nodes import GRU, LSTM, Cast, Constant, ConvLSTM, Input, SimpleRNN
+from .number_range import out_of_range
 from .precision import compute_dtype, round_to, rounder
 from .states import Recurrent, State
 
@@ -102,10 +103,8 @@ def run(program: Program, inputs: Values, gates: GateTrace | None = None, keep: 
     for node, makes, execute, last_reads in program.steps:
         try:
             made = execute(values, gates)
-        except InputError:
-            raise
         except (ValueError, IndexError) as error:  # sizes that only the arrays themselves have
-            raise InputError(f"node '{node.name}' ({type(node).__name__}): {error}") from None
+            raise misfit(node, error) from None
         if len(makes) == 1:
             values[makes[0]] = made[0]
         else:
@@ -114,6 +113,13 @@ def run(program: Program, inputs: Values, gates: GateTrace | None = None, keep: 
             for value in last_reads:
                 del values[value]
     return values
+
+
+def misfit(node: Node, error: Exception) -> InputError:
+    """What NumPy raised in a node, where it is not an error of ours already."""
+    if isinstance(error, InputError):
+        return error
+    return InputError(f"node '{node.name}' ({type(node).__name__}): {error}")
 
 
 # --- nodes → functions ------------------------------------------------------------------------------------------------
@@ -143,12 +149,21 @@ def _constant(program: Program, node: Node) -> Execute:
 
 def _cast(program: Program, node: Node) -> Execute:
     assert isinstance(node, Cast)
-    dtype = program.dtype(node.name)
-    return lambda values, gates: (cast(values[node.x], dtype),)
+    dtype, source = program.dtype(node.name), node.x
+    if program.types[source].dtype not in FLOATS or dtype.kind not in "iu":
+        return lambda values, gates: (cast(values[source], dtype),)
+
+    def execute(values: Values, gates: GateTrace | None) -> tuple[Array, ...]:
+        odd = out_of_range(values[source], dtype)
+        if odd is not None:
+            raise InputError(f"node '{node.name}' (Cast): {dtype} cannot hold {odd}", "E_CAST_OVERFLOW")
+        return (cast(values[source], dtype),)
+
+    return execute
 
 
 def cast(x: Array, dtype: np.dtype[np.generic]) -> Array:
-    """x as dtype: NumPy's rules, which agree with Keras: floats to integers are cut, to bool is x ≠ 0."""
+    """x as dtype: NumPy's rules, which agree with Keras for floats that are within the range of an integer dtype."""
     if x.dtype == dtype:
         return x
     with np.errstate(invalid="ignore", over="ignore"):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from . import engine
-from .bundle import Bundle, Probe, from_bytes
+from .bundle import Bundle, from_bytes
+from .bundle_source import read_file, read_object, shown
 from .errors import BundleError, InputError
 from .graph import Array, Node
 from .inputs import InputCheck, by_name
@@ -19,6 +19,7 @@ from .nodes import Input
 
 if TYPE_CHECKING:
     from .streaming import Stream
+    from .verifying import Verification
 
 Inputs: TypeAlias = Any  # an array, a list of arrays, or a dict of arrays by input name
 Outputs: TypeAlias = Array | list[Array] | dict[str, Array]
@@ -34,24 +35,6 @@ class Gates(dict[str, Array]):
             raise AttributeError(f"no {name!r} here; there are {', '.join(self)}") from None
 
 
-@dataclass(frozen=True)
-class ProbeResult:
-    """How one probe came out: the largest difference over all outputs, and the largest that is allowed."""
-
-    oracle: str
-    max_abs: float
-    allowed: float
-    ok: bool
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What `Model.verify` found."""
-
-    ok: bool
-    probes: tuple[ProbeResult, ...]
-
-
 def load(source: str | os.PathLike[str] | bytes | IO[bytes], *, dtype: str | None = None) -> Model:
     """Loads a bundle.
 
@@ -60,28 +43,27 @@ def load(source: str | os.PathLike[str] | bytes | IO[bytes], *, dtype: str | Non
         dtype: "float64" computes everything in double precision, as a reference for accuracy.
 
     Raises:
-        BundleError: the bundle is damaged or breaks a rule of FORMAT.md.
+        BundleError: the file is no bundle, is damaged, or breaks a rule of FORMAT.md; the message names the path.
         VersionError: the bundle needs a newer runtime.
-        OSError: the file cannot be read.
+        FileError: the file cannot be read.
+        InputError: an argument is of the wrong kind.
     """
     if isinstance(source, bytes | bytearray | memoryview):
-        data = bytes(source)
-    elif isinstance(source, str | os.PathLike):
-        with open(source, "rb") as file:
-            data = file.read()
-    else:
-        data = source.read()
-        if not isinstance(data, bytes):
-            raise BundleError("the file object gave text: open it in binary mode")
-    return Model(data, dtype=dtype)
+        return Model(bytes(source), dtype=dtype)
+    if isinstance(source, str | os.PathLike):
+        try:
+            return Model(read_file(source), dtype=dtype)
+        except BundleError as error:
+            raise type(error)(f"'{shown(source)}': {error}", error.code) from None
+    return Model(read_object(source), dtype=dtype)
 
 
 class Model:
     """A recurrent network. Immutable, safe to share between threads, and picklable by its bundle's bytes."""
 
     def __init__(self, data: bytes, *, dtype: str | None = None) -> None:
-        if dtype not in (None, "float64"):
-            raise InputError(f'dtype must be None or "float64", got {dtype!r}')
+        if not (dtype is None or (isinstance(dtype, str) and dtype == "float64")):
+            raise InputError(f'dtype must be None or "float64", got {dtype!r}', "E_ARGUMENT")
         self._data = data
         self._dtype = dtype
         self.bundle: Bundle = from_bytes(data)
@@ -132,7 +114,7 @@ class Model:
             return self.pack(self._run(inputs))  # nothing to split
         for name, value in (("batch_size", batch_size), ("threads", threads)):
             if value is not None and (type(value) is not int or value < 1):
-                raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
+                raise InputError(f"{name} must be a whole number of at least 1, got {value!r}", "E_ARGUMENT")
         at_once = min(batch_size or rows, rows)
         count = max(1, thread_count(threads, at_once))
         if count > 1:
@@ -206,37 +188,20 @@ class Model:
 
         Raises:
             StreamError: a layer needs the future; names it.
+            InputError: an argument does not fit.
         """
         from .streaming import Stream
 
-        return Stream(self, batch, fixed or {})
+        return Stream(self, batch, {} if fixed is None else fixed)
 
     def verify(self) -> Verification:
         """Runs the bundle's probes: inputs with the outputs an oracle computed for them when the bundle was made.
 
-        Passes where every difference is at most 1e-5 of the output's scale (1e-2 for half precision): rounding in
-        another order, as another machine's BLAS does, stays well below it; a damaged weight or a wrong formula does
-        not.
+        Passes where there are probes, and every difference is rounding: see `verifying`.
         """
-        results = tuple(self._verify(probe) for probe in self.bundle.probes)
-        return Verification(all(result.ok for result in results), results)
+        from .verifying import verify
 
-    def _verify(self, probe: Probe) -> ProbeResult:
-        values = engine.run(self.program, self.check_inputs(probe.inputs), keep=False)
-        worst, allowed, ok = 0.0, 0.0, True
-        for name, expected in zip(self.bundle.graph.outputs, probe.outputs, strict=True):
-            made = self.held(name, values)
-            if made.shape != expected.shape:
-                return ProbeResult(probe.oracle, float("inf"), 0.0, False)
-            a, b = made.astype(np.float64), expected.astype(np.float64)
-            finite = np.isfinite(b)
-            scale = max(1.0, float(np.abs(b[finite]).max(initial=0.0)))
-            tolerance = scale * (1e-2 if self.program.types[name].dtype in ("float16", "bfloat16") else 1e-5)
-            difference = float(np.abs(a - b)[finite].max(initial=0.0))
-            same = np.array_equal(a[~finite], b[~finite], equal_nan=True)
-            ok = ok and same and difference <= tolerance
-            worst, allowed = max(worst, difference if same else np.inf), max(allowed, tolerance)
-        return ProbeResult(probe.oracle, worst, allowed, ok)
+        return verify(self)
 
     def check_inputs(self, x: Inputs) -> dict[str, Array]:
         """Arrays by input name, checked and cast to the dtypes the inputs are held in.

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from math import prod
 from typing import ClassVar
 
-from .graph import DTYPES, FLOATS, INTS, Activation, Node, Shape, Type, Value, broadcast, need, same_size
+from .graph import DTYPES, FLOATS, INTS, Activation, Node, Shape, Type, Value, broadcast, need, need_dtype, same_size
 from .operation_nodes import ArgReduce, CumSum, Einsum, Round, Take
 from .windows import output_size
 
 
 def _float(type_: Type) -> None:
-    need(type_.dtype in FLOATS, f"needs floating point, got {type_.dtype}")
+    need_dtype(type_.dtype in FLOATS, f"needs floating point, got {type_.dtype}")
 
 
 def _features(type_: Type, size: int, rank: int | None = None) -> None:
@@ -32,6 +32,20 @@ def _mask(types: Mapping[Value, Type], mask: Value | None, shape: Shape) -> None
         need(types[mask].dtype == "bool", f"mask '{mask}' must be bool, got {types[mask].dtype}")
         need(types[mask].rank == 2, f"mask '{mask}' must have rank 2")
         need(same_size(types[mask].shape[1], shape[1]), f"mask '{mask}' has another number of time steps")
+
+
+def _activation(activation: Activation, rank: int) -> None:
+    """Checks the axis that an activation works along, in an array of so many axes; the batch is none of them."""
+    axis = dict(activation.constants).get("axis")
+    if axis is not None:
+        need(-rank <= axis < rank, f"{activation.name} over axis {axis:g} of an array of rank {rank}")
+        need(axis % rank != 0, f"{activation.name} over the batch")
+
+
+def _inner_activation(activation: Activation, rank: int) -> None:
+    """The same for an activation inside another node, which must not change a size."""
+    need(activation.name != "glu", "glu, which halves an axis, is a node of its own")
+    _activation(activation, rank)
 
 
 class Input(Node):
@@ -91,9 +105,16 @@ class _Recurrent(Node):
                 shapes[f"b_{gate}"] = (self.units,)
         return shapes
 
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """The functions of the cell, which work on a single step (B, units)."""
+        return (self.activation,)
+
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         _features(x, self.input_size, rank=3)
+        for activation in self.activations:
+            _inner_activation(activation, 2)
         _mask(types, self.mask, x.shape)
         for state in self.states:
             if state is not None:
@@ -127,6 +148,10 @@ class LSTM(_Recurrent):
     def states(self) -> tuple[Value | None, ...]:
         return (self.h0, self.c0)
 
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        return (self.activation, self.recurrent_activation)
+
 
 class GRU(_Recurrent):
     """Gated recurrent unit (Cho et al. 2014), over the steps t of x (B, T, input_size).
@@ -145,6 +170,10 @@ class GRU(_Recurrent):
 
     OUTPUTS = ("", "h")
     GATES = ("z", "r", "h")
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        return (self.activation, self.recurrent_activation)
 
     def parameters(self) -> dict[str, tuple[int, ...]]:
         shapes = super().parameters()
@@ -209,6 +238,8 @@ class ConvLSTM(Node):
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         _features(x, self.channels, rank=3 + len(self.kernel_size))
+        for activation in (self.activation, self.recurrent_activation):
+            _inner_activation(activation, x.rank - 1)
         _mask(types, self.mask, x.shape)
         space = _window_sizes(x.shape[2:-1], self.kernel_size, self.strides, self.dilation, self.padding)
         last = (x.shape[0], *space, self.filters)
@@ -245,6 +276,7 @@ class Dense(Node):
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         _features(x, self.input_size)
+        _inner_activation(self.activation, x.rank)
         return (Type((*x.shape[:-1], self.units), x.dtype),)
 
 
@@ -262,7 +294,7 @@ class Embedding(Node):
 
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
-        need(x.dtype in INTS, f"needs integer ids, got {x.dtype}")
+        need_dtype(x.dtype in INTS, f"needs integer ids, got {x.dtype}")
         need(self.dtype in FLOATS, f"dtype {self.dtype!r} is not a floating point type")
         return (Type((*x.shape, self.units), self.dtype),)
 
@@ -276,10 +308,10 @@ class Activate(Node):
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         _float(x)
+        _activation(self.activation, x.rank)
         if self.activation.name != "glu":
             return (x,)
         axis = int(dict(self.activation.constants)["axis"] or 0)
-        need(-x.rank <= axis < x.rank, f"no axis {axis}")
         size = x.shape[axis]
         need(size is not None and size % 2 == 0, "glu needs an even, known size")
         shape = list(x.shape)
@@ -405,6 +437,7 @@ class Conv(Node):
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         _features(x, self.channels, rank=2 + len(self.kernel_size))
+        _inner_activation(self.activation, x.rank)
         need(self.channels % self.groups == 0 and self.filters % self.groups == 0, "groups do not divide the channels")
         space = _window_sizes(x.shape[1:-1], self.kernel_size, self.strides, self.dilation, self.padding)
         return (Type((x.shape[0], *space, self.filters), x.dtype),)
@@ -432,10 +465,15 @@ COMPARISONS = ("equal", "not_equal", "greater", "greater_equal", "less", "less_e
 LOGICALS = ("logical_and", "logical_or", "logical_xor", "logical_not")
 BINARIES = ("add", "subtract", "multiply", "divide", "power", "maximum", "minimum")
 UNARIES = ("negative", "absolute", "exp", "log", "sqrt", "rsqrt", "square", "sign", "reciprocal", "sin", "cos", "floor")
+OF_FLOATS = ("divide", "exp", "log", "sqrt", "rsqrt", "reciprocal", "sin", "cos", "floor")
 
 
 class Elementwise(Node):
-    """op(*args) place by place, with NumPy's broadcasting; comparisons and logical operations give bool."""
+    """op(*args) place by place, with NumPy's broadcasting.
+
+    Comparisons take any dtype and give bool; logical operations take bool. The others take numbers and give their
+    dtype: ``divide exp log sqrt rsqrt reciprocal sin cos floor`` floats alone, the rest integers too, modulo 2ⁿ.
+    """
 
     op: str
     args: tuple[Value, ...]
@@ -448,13 +486,19 @@ class Elementwise(Node):
         dtypes = {type_.dtype for type_ in given}
         need(len(dtypes) == 1, f"arguments of different dtypes: {', '.join(sorted(dtypes))}")
         dtype = given[0].dtype
-        need((dtype == "bool") == (self.op in LOGICALS) or self.op in COMPARISONS, f"{self.op} does not take {dtype}")
+        need_dtype(
+            (dtype == "bool") == (self.op in LOGICALS) or self.op in COMPARISONS, f"{self.op} does not take {dtype}"
+        )
+        need_dtype(self.op not in OF_FLOATS or dtype in FLOATS, f"{self.op} does not take {dtype}")
         made = "bool" if self.op in (*COMPARISONS, *LOGICALS) else dtype
         return (Type(broadcast(*(type_.shape for type_ in given)), made),)
 
 
 class Reduce(Node):
-    """``mean``, ``sum``, ``max``, ``min`` (numbers), ``any``, ``all`` (bool) over `axes`."""
+    """``mean`` (floats), ``sum``, ``max``, ``min`` (numbers; integers add up modulo 2ⁿ), ``any``, ``all`` (bool).
+
+    They go over `axes`, which stay with size 1 where `keepdims` says so.
+    """
 
     x: Value
     op: str
@@ -464,7 +508,8 @@ class Reduce(Node):
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         need(self.op in ("mean", "sum", "max", "min", "any", "all"), f"unknown op {self.op!r}")
-        need((x.dtype == "bool") == (self.op in ("any", "all")), f"{self.op} does not take {x.dtype}")
+        need_dtype((x.dtype == "bool") == (self.op in ("any", "all")), f"{self.op} does not take {x.dtype}")
+        need_dtype(self.op != "mean" or x.dtype in FLOATS, f"mean does not take {x.dtype}")
         need(all(0 < a < x.rank for a in self.axes), f"axes {self.axes} do not fit rank {x.rank}")
         need(len(set(self.axes)) == len(self.axes), f"axes {self.axes} repeat")
         if self.keepdims:
@@ -652,7 +697,12 @@ class Where(Node):
 
 
 class Cast(Node):
-    """x as `dtype`; floats to integers cut towards zero; to bool: x ≠ 0."""
+    """x as `dtype`.
+
+    To floats: rounded to the nearest, to infinity beyond the largest. To bool: x ≠ 0. Integers to integers: modulo 2ⁿ,
+    n the bits of `dtype`. Floats to integers: cut towards zero; a number that is out of range then, an infinity or NaN
+    is an error, for what machines make of it differs.
+    """
 
     x: Value
     dtype: str

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .graph import FLOATS, Node, Shape, Type, Value, need, same_size
+from .graph import FLOATS, Node, Shape, Type, Value, need, need_dtype, same_size
 
 
 class _Since11(Node):
@@ -22,7 +22,7 @@ class Round(_Since11):
 
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
-        need(x.dtype in FLOATS, f"needs floating point, got {x.dtype}")
+        need_dtype(x.dtype in FLOATS, f"needs floating point, got {x.dtype}")
         return (x,)
 
 
@@ -34,7 +34,7 @@ class CumSum(_Since11):
 
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
-        need(x.dtype != "bool", "does not take bool")
+        need_dtype(x.dtype != "bool", "does not take bool")
         need(0 < self.axis < x.rank, f"no axis {self.axis}")
         return (x,)
 
@@ -52,7 +52,7 @@ class ArgReduce(_Since11):
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         need(self.op in ("max", "min"), f"unknown op {self.op!r}")
-        need(x.dtype != "bool", "does not take bool")
+        need_dtype(x.dtype != "bool", "does not take bool")
         need(0 < self.axis < x.rank, f"no axis {self.axis}")
         return (Type((*x.shape[: self.axis], *x.shape[self.axis + 1 :]), "int32"),)
 
@@ -100,9 +100,9 @@ class Einsum(_Since11):
             need(legal and len(set(term)) == len(term), f"bad equation {self.equation!r:.100}")
         given = [types[arg] for arg in self.args]
         dtypes = {type_.dtype for type_ in given}
-        need(len(dtypes) == 1, f"arguments of different dtypes: {', '.join(sorted(dtypes))}")
+        need_dtype(len(dtypes) == 1, f"arguments of different dtypes: {', '.join(sorted(dtypes))}")
         dtype = given[0].dtype
-        need(dtype in FLOATS, f"needs floating point, got {dtype}")
+        need_dtype(dtype in FLOATS, f"needs floating point, got {dtype}")
         sizes: dict[str, int | None] = {}
         for term, type_ in zip(terms, given, strict=True):
             need(len(term) == type_.rank, f"{term} does not fit an array of rank {type_.rank}")

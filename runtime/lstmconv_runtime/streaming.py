@@ -21,7 +21,7 @@ import numpy as np
 from . import engine, recurrence
 from .errors import InputError, StreamError
 from .graph import Array, Node, Type, Value
-from .inputs import by_name
+from .inputs import as_array, as_dtype, by_name
 from .nodes import (
     Activate,
     BatchNorm,
@@ -231,16 +231,18 @@ class Stream:
 
     def __init__(self, model: Model, batch: int, fixed: Mapping[str, Any]) -> None:
         if type(batch) is not int or batch < 1:
-            raise InputError(f"batch must be a whole number of at least 1, got {batch!r}")
+            raise InputError(f"batch must be a whole number of at least 1, got {batch!r}", "E_ARGUMENT")
         self._model = model
         self._program = program = model.program
         self._batch = batch
         self._kinds = classify(program.graph.nodes, program.types)
         self._names = tuple(name for name in model.input_names if self._kinds[name] == STREAM)
+        if not isinstance(fixed, Mapping):
+            raise InputError(f"fixed is a dict of arrays by input name, not {type(fixed).__name__}", "E_ARGUMENT")
         missing = {name for name in model.input_names if self._kinds[name] == FIXED} ^ set(fixed)
         if missing:
             raise InputError(
-                f"input '{sorted(missing)[0]}': stream(fixed=…) takes exactly the inputs without a time axis"
+                f"input '{sorted(map(str, missing))[0]}': stream(fixed=…) takes exactly the inputs without a time axis"
             )
         values: dict[Value, Array] = {name: model.checks[name].whole(fixed[name]) for name in fixed}
         for name, array in values.items():
@@ -248,7 +250,10 @@ class Stream:
                 raise InputError(f"input '{name}': needs {batch} rows, got {len(array)}")
         for step in program.steps:
             if self._kinds[step.makes[0]] == FIXED:
-                values.update(zip(step.makes, step.execute(values, None), strict=True))
+                try:
+                    values.update(zip(step.makes, step.execute(values, None), strict=True))
+                except (ValueError, IndexError) as error:
+                    raise engine.misfit(step.node, error) from None
         self._fixed = values
         moving = [step for step in program.steps if self._kinds[step.makes[0]] != FIXED]
         self._carriers = [step.node for step in moving if self._carries(step.node)]
@@ -286,15 +291,19 @@ class Stream:
     @state.setter
     def state(self, carried: Mapping[str, Mapping[str, Any]]) -> None:
         current = self.state
-        if set(carried) != set(current) or any(set(carried[name]) != set(current[name]) for name in current):
+        known = isinstance(carried, Mapping) and set(carried) == set(current)
+        if not known or not all(
+            isinstance(carried[name], Mapping) and set(carried[name]) == set(arrays) for name, arrays in current.items()
+        ):
             raise InputError("the state is not of this model: take it from `stream.state`")
         made: dict[str, Any] = {}
         for name, arrays in current.items():
             for key, array in arrays.items():
-                given = np.array(carried[name][key], dtype=array.dtype)
-                if given.shape != array.shape:
-                    raise InputError(f"state {name!r}.{key}: needs the shape {array.shape}, got {given.shape}")
-                arrays[key] = given
+                where = f"state {name!r}.{key}"
+                given = as_array(where, carried[name][key])
+                if given.dtype.kind not in "biuf" or given.shape != array.shape:
+                    raise InputError(f"{where}: needs the shape {array.shape}, got {given.shape} of {given.dtype}")
+                arrays[key] = as_dtype(where, given, array.dtype).copy()
             last = arrays.pop("output", None)
             made[name] = arrays["past"] if last is None else State(tuple(arrays.values()), last)
         self._carried = made
@@ -336,12 +345,16 @@ class Stream:
     def _advance(self, inputs: dict[Value, Array], squeeze: bool) -> Outputs:
         values = {**self._fixed, **inputs}
         carried = dict(self._carried)
-        for makes, move in self._moves:
-            made = move(values, carried)
-            if len(makes) == 1:
-                values[makes[0]] = made[0]
-            else:
-                values.update(zip(makes, made, strict=True))
+        try:
+            for makes, move in self._moves:
+                made = move(values, carried)
+                if len(makes) == 1:
+                    values[makes[0]] = made[0]
+                else:
+                    values.update(zip(makes, made, strict=True))
+        except (ValueError, IndexError) as error:
+            node = next(node for node in self._program.graph.nodes if node.name == makes[0])
+            raise engine.misfit(node, error) from None
         self._carried = carried  # only now: a failed step leaves the stream as it was
         outputs = []
         for name, moves in self._outputs:

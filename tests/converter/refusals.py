@@ -41,37 +41,50 @@ CELL = {
     "registered_name": "my>PeepholeCell",
 }
 LOOP = [Refused("time_major", True)]
+
+
+def softmax_over(axis: int) -> dict[str, Any]:
+    config = {"name": "softmax", "axis": axis, "dtype": "float32"}
+    return {"module": "keras.layers", "class_name": "Softmax", "config": config, "registered_name": None}
+
+
+def along(option: str, *axes: int) -> list[Refused]:
+    """An activation along an axis that the arrays do not have, or along the batch."""
+    return [Refused(option, softmax_over(axis), f"`{option}=Softmax(axis={axis})`") for axis in axes]
+
+
 GATED = [
     *LOOP, Refused("activation", "threshold"), Refused("recurrent_activation", "threshold"),
-    Refused("activation", "glu"),
+    Refused("activation", "glu"), *along("activation", 2, 0), *along("recurrent_activation", 2, -2),
 ]  # fmt: skip
 QUANTISABLE = [
     Refused("lora_rank", 4), Refused("quantization_config", {"module": "keras"}, "quantization_config"),
     Refused("dtype", INT8_FROM_HALF, "int8 from half precision"), Refused("dtype", FLOAT8, "float8"),
 ]  # fmt: skip
+DENSE = [Refused("activation", "threshold"), Refused("activation", "glu"), *along("activation", 7, 0)]
 WINDOW = [CHANNELS_FIRST, Refused("padding", "reflect")]
 
 REFUSED: dict[str, list[Refused]] = {
     "LSTM": GATED,
     "GRU": GATED,
-    "SimpleRNN": [*LOOP, Refused("activation", "threshold"), Refused("activation", "glu")],
+    "SimpleRNN": [*LOOP, Refused("activation", "threshold"), Refused("activation", "glu"), *along("activation", 2, 0)],
     "RNN": [*LOOP, Refused("cell", CELL, "cell of another class")],
     "StackedRNNCells": [Refused("reverse_state_order", True)],
     "Bidirectional": [Refused("merge_mode", "max")],
     "Embedding": QUANTISABLE,
-    "Dense": [*QUANTISABLE, Refused("activation", "threshold"), Refused("activation", "glu")],
+    "Dense": [*QUANTISABLE, *DENSE],
     "Activation": [Refused("activation", "threshold"), Refused("activation", "my_function")],
     "Softmax": [Refused("axis", 0)],
     "Concatenate": [Refused("axis", 0)],
     "Dot": [Refused("axes", [0, 0])],
-    "Conv1D": [*WINDOW, Refused("activation", "glu"), Refused("lora_rank", 4)],
+    "Conv1D": [*WINDOW, Refused("activation", "glu"), *along("activation", 3, 0), Refused("lora_rank", 4)],
     "Conv2D": [*WINDOW, Refused("padding", "causal"), Refused("activation", "glu")],
     "DepthwiseConv1D": WINDOW,
     "DepthwiseConv2D": WINDOW,
     "SeparableConv1D": WINDOW,
     "SeparableConv2D": WINDOW,
-    "ConvLSTM1D": [*WINDOW, Refused("recurrent_activation", "threshold")],
-    "ConvLSTM2D": [*WINDOW, Refused("recurrent_activation", "threshold")],
+    "ConvLSTM1D": [*WINDOW, Refused("recurrent_activation", "threshold"), *along("recurrent_activation", 3, 0)],
+    "ConvLSTM2D": [*WINDOW, Refused("recurrent_activation", "threshold"), *along("activation", 4, -4)],
     "MaxPooling1D": WINDOW,
     "MaxPooling2D": WINDOW,
     "AveragePooling1D": WINDOW,

@@ -139,7 +139,19 @@ def test_a_class_without_a_handler_is_refused(cls: str, tmp_path: Path) -> None:
     layer |= {"class_name": cls, "registered_name": None}
     error = refusal(written(vector, config, tmp_path), tmp_path)
     assert error.code == "E_UNSUPPORTED_LAYER"
-    assert f"layer '{name}' ({cls})" in str(error)
+    assert str(error).startswith(f"layer '{name}' ({cls}): this layer of Keras is not supported")
+    assert "lstmconv doctor --layers" in str(error) and len(str(error)) < 200
+
+
+@pytest.mark.parametrize("module", ["builtins", "my.layers", None])
+def test_a_class_of_somebodys_own_is_called_so(module: str | None, tmp_path: Path) -> None:
+    """Before Keras 3 no module is written, and the name alone tells."""
+    vector, config, layer = changed("Dense")
+    layer |= {"class_name": "MyDense", "module": module, "registered_name": "MyDense"}
+    error = refusal(written(vector, config, tmp_path), tmp_path)
+    assert error.code == "E_CUSTOM_OBJECT"
+    assert str(error).startswith(f"layer '{layer['config']['name']}' (MyDense): a custom class")
+    assert len(str(error)) < 200
 
 
 INPUTS = [("sparse", True), ("ragged", True), ("optional", True), ("dtype", "string"), ("dtype", "complex64"),

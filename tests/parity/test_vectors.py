@@ -22,7 +22,7 @@ from lstmconv.parity.engines import EngineMissing, Subject, import_quietly, kera
 from lstmconv_runtime import Model, engine
 from lstmconv_runtime.bundle import Bundle, to_bytes
 from lstmconv_runtime.streaming import STREAM, classify, stream_inputs
-from vector_files import FOLDER, NAMES, Vector, classes, difference, of_outputs, read_vector, stream_refusals
+from vector_files import FOLDER, NAMES, Vector, apart, classes, of_outputs, read_vector, stream_refusals
 
 PROMISE, TYPICAL = 1e-5, 2e-6
 HALF = {"float16": 4e-3, "bfloat16": 2e-2}
@@ -139,7 +139,7 @@ def allowed(vector: Vector, typical: float = TYPICAL) -> float:
 def agree(made: list[Any], expected: list[Any], limit: float) -> None:
     assert len(made) == len(expected)
     for index, (one, other) in enumerate(zip(made, expected, strict=True)):
-        found = difference(one, other)
+        found = apart(one, other)
         assert found <= limit, f"output {index} differs by {found:.2g} of its scale"
 
 
@@ -213,8 +213,8 @@ def test_the_runtime_is_as_exact_as_keras() -> None:
         for index, exact in vector.exact.items():
             if vector.outputs[index].dtype != np.float32:
                 continue
-            ours.append(difference(values[vector.graph.outputs[index]], exact))
-            theirs.append(difference(vector.outputs[index], exact))
+            ours.append(apart(values[vector.graph.outputs[index]], exact))
+            theirs.append(apart(vector.outputs[index], exact))
     print(f"{len(ours)} outputs; median error: runtime {median(ours):.2e}, Keras {median(theirs):.2e}; "
           f"largest: runtime {max(ours):.2e}, Keras {max(theirs):.2e}")  # fmt: skip
     assert len(ours) > 500

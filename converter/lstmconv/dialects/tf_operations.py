@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import UnsupportedError, printable
+from ..errors import InvalidFileError, UnsupportedError, printable
 from .inbound_nodes import tensor
 
 NUMPY, NN, CORE = "keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.ops.core"
@@ -128,14 +128,14 @@ def todays_operation(where: str, name: str, item: dict[str, Any], calls: list[di
     Raises:
         UnsupportedError: a function whose meaning is not known.
     """
-    config = item.get("config")
-    if item.get("class_name") == "TensorFlowOpLayer":
+    config = item["config"]
+    if item["class_name"] == "TensorFlowOpLayer":
         return [_node_operation(where, name, config, calls)]
-    function = config.get("function") if type(config) is dict else None
-    if item.get("class_name") not in ("TFOpLambda", "SlicingOpLambda") or function not in FUNCTIONS:
+    function = config.get("function")
+    known = type(function) is str and function in FUNCTIONS
+    if item["class_name"] not in ("TFOpLambda", "SlicingOpLambda") or not known:
         raise UnsupportedError(
-            f"{where}: the TensorFlow function '{printable(function)}' ({printable(item.get('class_name'))}) is not "
-            "supported",
+            f"{where}: the TensorFlow function '{printable(function, 100)}' ({item['class_name']}) is not supported",
             "E_UNSUPPORTED_OPERATION",
         )
     module, class_name, parameters = FUNCTIONS[function]
@@ -321,24 +321,23 @@ NODE_OPS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
-def _node_operation(where: str, name: str, config: Any, calls: list[dict[str, Any]]) -> dict[str, Any]:
+def _node_operation(where: str, name: str, config: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str, Any]:
     """A TensorFlowOpLayer: `constants` are the inputs of its node that are not tensors, by their place.
 
     Raises:
         UnsupportedError: an op whose meaning is not known.
     """
-    config = config if type(config) is dict else {}
     node, constants = config.get("node_def"), config.get("constants")
     op = node.get("op") if type(node) is dict else None
-    if op not in NODE_OPS or type(node) is not dict or type(constants) is not dict:
+    if type(op) is not str or op not in NODE_OPS or type(node) is not dict or type(constants) is not dict:
         raise UnsupportedError(
-            f"{where}: the TensorFlow op '{printable(op)}' (TensorFlowOpLayer) is not supported",
+            f"{where}: the TensorFlow op '{printable(op, 60)}' (TensorFlowOpLayer) is not supported",
             "E_UNSUPPORTED_OPERATION",
         )
     module, class_name, parameters = NODE_OPS[op]
     written = node.get("attr")
     attributes: dict[str, Any] = written if type(written) is dict else {}
-    if attributes.get("keep_dims", {}).get("b") not in (None, False):
+    if _attribute(attributes, "keep_dims", "b") not in (None, False):
         raise UnsupportedError(f"{where}: keep_dims of the TensorFlow op '{op}' is not supported")
     made = []
     for call in calls:
@@ -353,10 +352,12 @@ def _node_operation(where: str, name: str, config: Any, calls: list[dict[str, An
 
 def _strided(where: str, bounds: list[Any], attributes: dict[str, Any]) -> list[Any]:
     """The key of x[…] from the bounds of a StridedSlice and the bits of its masks."""
-    masks = {key: int(attributes.get(f"{key}_mask", {}).get("i", 0)) for key in ("begin", "end", "shrink_axis")}
-    odd = [key for key in ("ellipsis", "new_axis") if int(attributes.get(f"{key}_mask", {}).get("i", 0))]
+    masks = {key: _bits(where, attributes, f"{key}_mask") for key in ("begin", "end", "shrink_axis")}
+    odd = [key for key in ("ellipsis", "new_axis") if _bits(where, attributes, f"{key}_mask")]
     if odd or not all(type(bound) is list for bound in bounds):
         raise UnsupportedError(f"{where}: a slice with an ellipsis, a new axis or bounds that are tensors")
+    if len({len(bound) for bound in bounds}) != 1:
+        raise InvalidFileError(f"{where}: a slice whose bounds are of different lengths", "E_GRAPH")
     key: list[Any] = []
     for axis, (begin, end, step) in enumerate(zip(*bounds, strict=True)):
         bit = 1 << axis
@@ -367,6 +368,21 @@ def _strided(where: str, bounds: list[Any], attributes: dict[str, Any]) -> list[
         parts = {"start": start, "stop": stop, "step": None if step == 1 else step}
         key.append({"class_name": "__slice__", "config": parts})
     return key
+
+
+def _attribute(attributes: dict[str, Any], key: str, kind: str) -> Any:
+    """An attribute of a node of TensorFlow's graph, by the name of its type; None where there is none."""
+    value = attributes.get(key)
+    return value.get(kind) if type(value) is dict else value
+
+
+def _bits(where: str, attributes: dict[str, Any], key: str) -> int:
+    """A mask of bits, which JSON holds as a number or as a text of digits."""
+    value = _attribute(attributes, key, "i")
+    text = str(0 if value is None else value)
+    if not (text.isascii() and text.isdigit() and len(text) < 12):
+        raise InvalidFileError(f"{where}: {key} {printable(value, 60)} is not a number", "E_CONFIG_TYPE")
+    return int(text)
 
 
 def _todays_arguments(where: str, parameters: tuple[str, ...], call: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lstmconv_runtime.graph import Array, Value
+from lstmconv_runtime.graph import FLOATS, Array, Value
 from lstmconv_runtime.nodes import Elementwise, ExpandDims, MatMul, Reduce, Where
 
 from ..builder import Layer
@@ -53,3 +53,10 @@ def weight(layer: Layer, name: str, array: Array) -> Value:
     if name not in layer.namespace:
         layer.namespace[name] = layer.build.constant(layer.where, f"{layer.name}.{name}", array, layer.dtype)
     return layer.namespace[name]
+
+
+def quotient_dtype(dtype: str) -> str:
+    """What TensorFlow's x / y gives for x and y of a dtype: where Keras divides without keras.ops, and in tf.keras."""
+    if dtype in FLOATS:
+        return dtype
+    return "float32" if dtype.endswith(("8", "16")) else "float64"

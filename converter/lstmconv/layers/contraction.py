@@ -99,10 +99,10 @@ def einsum_dense(layer: Layer, call: Call) -> Tensor:
     int8 = is_int8(layer)
     if not int8:
         config.only("quantization_config", None)
-    activation = read_activation(config, "activation", layer.build)
     x = call.one(layer)
     kernel_rank = len(re.sub(r"[^a-zA-Z]", "", equation.partition("->")[0].partition(",")[2]))
     (term, kernel_term), made = spelled_out(layer, equation, [len(layer.build.shape(x)), kernel_rank])
+    activation = read_activation(config, "activation", layer.build, len(made))
     sizes = _sizes(layer, term, x, made)
     if not set(kernel_term) <= set(sizes):
         raise layer.unsupported(f"the equation '{printable(equation)}': an axis of the kernel has no size")

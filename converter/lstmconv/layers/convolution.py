@@ -42,8 +42,9 @@ def read_window(layer: Layer, space: int, causal: bool = False) -> Window:
 
 
 def _read_output(layer: Layer) -> tuple[bool, Activation]:
-    """use_bias and activation."""
-    return layer.config.flag("use_bias", True), read_activation(layer.config, "activation", layer.build)
+    """use_bias and activation, which is given (batch, *space, filters)."""
+    rank = _space(layer) + 2
+    return layer.config.flag("use_bias", True), read_activation(layer.config, "activation", layer.build, rank)
 
 
 def _space(layer: Layer) -> int:
@@ -141,7 +142,7 @@ def conv_lstm(layer: Layer, call: Call) -> Outputs:
     config.ignore("dropout", "recurrent_dropout", "unit_forget_bias")
     window, filters = read_window(layer, space), config.integer("filters")
     use_bias, activation = _read_output(layer)
-    recurrent_activation = read_activation(config, "recurrent_activation", layer.build, "sigmoid")
+    recurrent_activation = read_activation(config, "recurrent_activation", layer.build, space + 2, "sigmoid")
     options = read_options(layer)
     x, mask = call.one(layer), call.mask(layer, 2)
     shape = shape_of(layer, x, space + 3)

@@ -18,12 +18,12 @@ def dense(layer: Layer, call: Call) -> Tensor:
     """act(x @ kernel + bias) on the last axis; passes its mask on."""
     config = layer.config
     units, use_bias = config.integer("units"), config.flag("use_bias", True)
-    activation = read_activation(config, "activation", layer.build)
     config.only("lora_rank", None)
+    x = call.one(layer)
+    activation = read_activation(config, "activation", layer.build, len(layer.build.shape(x)))
     if is_int8(layer):
         return _int8_dense(layer, call, units, use_bias, activation)
     config.only("quantization_config", None)
-    x = call.one(layer)
     size = last_size(layer, x)
     specs = [Spec("kernel", (size, units))] + [Spec("bias", (units,))] * use_bias
     arrays = layer.weights.take(layer.where, specs)
@@ -96,6 +96,8 @@ def masking(layer: Layer, call: Call) -> Tensor:
     """Masks the steps whose features all equal mask_value, and writes zeros there."""
     x = call.one(layer)
     dtype = layer.build.dtype(x)
+    if dtype == "bool":
+        raise layer.unsupported("an input of bool", "E_UNSUPPORTED_DTYPE")
     value = layer.config.number("mask_value", 0.0)
     last = len(layer.build.shape(x)) - 1
     constant = layer.build.constant(layer.where, f"{layer.name}.mask_value", value, dtype)

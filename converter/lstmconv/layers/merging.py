@@ -20,6 +20,7 @@ from lstmconv_runtime.nodes import (
 from ..builder import Layer, Tensor
 from ..calls import Call
 from ..errors import InvalidFileError
+from .compose import quotient_dtype
 
 OPS = {
     "Add": "add",
@@ -66,7 +67,9 @@ def merge(layer: Layer, call: Call) -> Tensor:
     average = layer.class_name == "Average"
     value = pairwise(layer, OPS[layer.class_name], values, "sum" if average else "")
     if average:
-        count = layer.build.constant(layer.where, f"{layer.name}.count", len(values), layer.dtype)
+        dtype = quotient_dtype(layer.build.dtype(value))
+        value = layer.build.cast(layer.where, value, dtype)
+        count = layer.build.constant(layer.where, f"{layer.name}.count", len(values), dtype)
         value = layer.add(Elementwise(name=layer.name_for(), op="divide", args=(value, count)))
     return Tensor(value, merged_mask(layer, tensors))
 

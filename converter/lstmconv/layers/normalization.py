@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from lstmconv_runtime.graph import Array, Shape, Value
+from lstmconv_runtime.graph import FLOATS, Array, Shape, Value
 from lstmconv_runtime.nodes import BatchNorm, GroupNorm, LayerNorm
 
 from ..builder import Layer, Tensor
@@ -68,7 +68,7 @@ def layer_normalization(layer: Layer, call: Call) -> Tensor:
     _ignore_training(layer, "gamma", "beta")
     epsilon, rms = config.number("epsilon", 1e-3), config.flag("rms_scaling", False)
     scale, center = config.flag("scale", True) or rms, config.flag("center", True) and not rms
-    x = _float(layer, call.one(layer))
+    x = _floats_alone(layer, call.one(layer))
     rank = len(layer.build.shape(x))
     axes = places(layer, "axis", -1, rank)
     sizes = tuple(known_size(layer, x, axis) for axis in axes)
@@ -121,7 +121,7 @@ def group_normalization(layer: Layer, call: Call) -> Tensor:
     _ignore_training(layer, "gamma", "beta")
     epsilon, scale, center = config.number("epsilon", 1e-3), config.flag("scale", True), config.flag("center", True)
     groups = config.integer("groups", 32, least=-1)
-    x = _float(layer, call.one(layer))
+    x = _floats_alone(layer, call.one(layer))
     axis = place(layer, "axis", config.raw("axis", -1), len(layer.build.shape(x)))
     size = known_size(layer, x, axis)
     groups = size if groups == -1 else groups
@@ -187,6 +187,13 @@ def rescaling(layer: Layer, call: Call) -> Tensor:
     if len(layer.build.shape(made)) != len(layer.build.shape(x)):
         raise layer.unsupported("scale or offset has more axes than its input")
     return Tensor(made, call.previous_mask(layer))
+
+
+def _floats_alone(layer: Layer, x: Tensor) -> Tensor:
+    """x, where it is floating point: Keras would cut the result to the integers that it is given."""
+    if layer.build.dtype(x) not in FLOATS:
+        raise layer.unsupported(f"an input of {layer.build.dtype(x)}", "E_UNSUPPORTED_DTYPE")
+    return x
 
 
 def _float(layer: Layer, x: Tensor) -> Tensor:

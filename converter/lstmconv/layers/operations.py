@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from lstmconv_runtime.graph import FLOATS, INTS, Activation, Value
 from lstmconv_runtime.nodes import (
+    OF_FLOATS,
     Activate,
     Cast,
     Concatenate,
@@ -30,7 +31,8 @@ from lstmconv_runtime.nodes import (
 from ..builder import Layer, Tensor
 from ..calls import Call, Handler
 from ..functional import StoredArray
-from .activations import PLAIN, activation_of
+from .activations import PLAIN, activation_of, with_axis_in
+from .compose import quotient_dtype
 
 
 def result(layer: Layer, value: Value) -> Tensor:
@@ -96,16 +98,16 @@ def operand(layer: Layer, item: Any, dtype: str) -> Value:
 # --- place by place ---------------------------------------------------------------------------------------------------
 
 
-def binary(op: str, names: tuple[str, str] = ("x1", "x2"), floats: bool = False) -> Handler:
+def binary(op: str, names: tuple[str, str] = ("x1", "x2")) -> Handler:
     def handler(layer: Layer, call: Call) -> Tensor:
         items = [call.option(position, name) for position, name in enumerate(names)]
         if any(item is None for item in items):
             raise layer.unsupported("an argument is missing")
         dtype = common_dtype(layer, items)
-        if dtype == "bool" and op in ("add", "multiply", "maximum", "minimum"):
-            raise layer.unsupported("arithmetic on bool")
-        if floats and dtype not in FLOATS:
-            dtype = "float32"
+        if dtype == "bool" and op not in ("divide", "equal", "not_equal"):
+            raise layer.unsupported("arithmetic on bool", "E_UNSUPPORTED_DTYPE")
+        if op in OF_FLOATS and dtype not in FLOATS:
+            dtype = "float32" if layer.build.semantics.modern else quotient_dtype(dtype)
         values = tuple(operand(layer, item, dtype) for item in items)
         return result(layer, layer.add(Elementwise(name=layer.name_for(), op=op, args=values)))
 
@@ -122,12 +124,20 @@ def logical(op: str) -> Handler:
     return handler
 
 
-def unary(op: str, floats: bool = True) -> Handler:
+def unary(op: str, bool_as: str | None = None) -> Handler:
+    """An operation that gives the dtype of x, or float32 where it takes floats alone; bool counts as `bool_as`."""
+
     def handler(layer: Layer, call: Call) -> Tensor:
         x = tensor_argument(layer, call, 0, "x")
         dtype = layer.build.dtype(x)
-        if dtype == "bool" or (floats and dtype not in FLOATS):
+        if op == "absolute" and dtype.startswith(("bool", "uint")):
+            return x  # the same tensor in Keras too, with its mask
+        if op in OF_FLOATS and op != "reciprocal" and dtype not in FLOATS:
             dtype = "float32"
+        if dtype == "bool":
+            dtype = bool_as or dtype
+        if op == "negative" and dtype.startswith("uint"):
+            raise layer.unsupported(f"{op} of {dtype}", "E_UNSUPPORTED_DTYPE")
         value = layer.build.cast(layer.where, x.value, dtype)
         return result(layer, layer.add(Elementwise(name=layer.name_for(), op=op, args=(value,))))
 
@@ -152,7 +162,13 @@ def activation(name: str) -> Handler:
             if not all(value is None or type(value) in (int, float) for value in constants.values()):
                 raise layer.unsupported("a constant that is not a number")
             made = Activation(made.name, tuple((k, None if v is None else float(v)) for k, v in constants.items()))
-        value = layer.build.cast(layer.where, x.value, common_dtype(layer, [x, 0.0]))
+        made = with_axis_in(f"{layer.where}:", made, rank_of(layer, x))
+        dtype = layer.build.dtype(x)
+        if dtype in INTS and name in ("relu", "relu6"):
+            return result(layer, _clipped(layer, x, 0, 6 if name == "relu6" else None))
+        if dtype not in FLOATS and name != "tanh" and not (dtype in INTS and name == "leaky_relu"):
+            raise layer.unsupported(f"{name} of {dtype}", "E_UNSUPPORTED_DTYPE")
+        value = layer.build.cast(layer.where, x.value, dtype if dtype in FLOATS else "float32")
         return result(layer, layer.add(Activate(name=layer.name_for(), x=value, activation=made)))
 
     return handler
@@ -162,11 +178,17 @@ def clip(layer: Layer, call: Call) -> Tensor:
     """min(max(x, x_min), x_max)."""
     x = tensor_argument(layer, call, 0, "x")
     low, high = argument(layer, call, 1, "x_min"), argument(layer, call, 2, "x_max")
-    dtype = common_dtype(layer, [x, low, high])
-    value = operand(layer, x, dtype)
-    value = layer.add(Elementwise(name=layer.name_for("above"), op="maximum", args=(value, operand(layer, low, dtype))))
-    args = (value, operand(layer, high, dtype))
-    return result(layer, layer.add(Elementwise(name=layer.name_for(), op="minimum", args=args)))
+    return result(layer, _clipped(layer, x, low, high))
+
+
+def _clipped(layer: Layer, x: Tensor, low: Any, high: Any) -> Value:
+    """min(max(x, low), high); high None is none."""
+    dtype = common_dtype(layer, [x, low] if high is None else [x, low, high])
+    args = operand(layer, x, dtype), operand(layer, low, dtype)
+    value = layer.add(Elementwise(name=layer.name_for("" if high is None else "above"), op="maximum", args=args))
+    if high is None:
+        return value
+    return layer.add(Elementwise(name=layer.name_for(), op="minimum", args=(value, operand(layer, high, dtype))))
 
 
 def where(layer: Layer, call: Call) -> Tensor:
@@ -214,18 +236,33 @@ def reduction(op: str) -> Handler:
             raise layer.unsupported("initial")
         listed = axis if type(axis) is list else [axis]
         axes = tuple(sorted({inner_axis(layer, a, rank) for a in listed}))
-        dtype = layer.build.dtype(x)
-        if op in ("any", "all"):
-            dtype = "bool"
-        elif op == "mean" and dtype not in FLOATS:
-            dtype = "float32"
-        elif dtype == "bool":
-            dtype = "int32"
+        used, dtype = _reduced_as(layer, op, layer.build.dtype(x))
         value = layer.build.cast(layer.where, x.value, dtype)
-        node = Reduce(name=layer.name_for(), x=value, op=op, axes=axes, keepdims=bool(keepdims))
+        node = Reduce(name=layer.name_for(), x=value, op=used, axes=axes, keepdims=bool(keepdims))
         return result(layer, layer.add(node))
 
     return handler
+
+
+def _reduced_as(layer: Layer, op: str, dtype: str) -> tuple[str, str]:
+    """The operation and the dtype that Keras reduces an array of some dtype by.
+
+    Raises:
+        UnsupportedError: TensorFlow's own mean of integers, which is one.
+    """
+    if op in ("any", "all"):
+        return op, "bool"
+    if not layer.build.semantics.modern and dtype not in FLOATS:
+        if op == "mean":
+            raise layer.unsupported(f"TensorFlow's mean of {dtype}", "E_UNSUPPORTED_DTYPE")
+        return op, dtype
+    if op in ("max", "min"):
+        return ("any" if op == "max" else "all") if dtype == "bool" else op, dtype
+    if op == "mean":
+        return op, dtype if dtype in FLOATS else "float32"
+    return op, {"bool": "int32", "int8": "int32", "int16": "int32", "uint8": "uint32", "uint16": "uint32"}.get(
+        dtype, dtype
+    )
 
 
 def concatenate(layer: Layer, call: Call) -> Tensor:
@@ -411,8 +448,8 @@ OPERATIONS: dict[tuple[str, str], Handler] = {
     ("numpy", "Add"): binary("add"),
     ("numpy", "Subtract"): binary("subtract"),
     ("numpy", "Multiply"): binary("multiply"),
-    ("numpy", "Divide"): binary("divide", floats=True),
-    ("numpy", "TrueDivide"): binary("divide", floats=True),
+    ("numpy", "Divide"): binary("divide"),
+    ("numpy", "TrueDivide"): binary("divide"),
     ("numpy", "Power"): binary("power"),
     ("numpy", "Maximum"): binary("maximum"),
     ("numpy", "Minimum"): binary("minimum"),
@@ -426,10 +463,10 @@ OPERATIONS: dict[tuple[str, str], Handler] = {
     ("numpy", "LogicalOr"): logical("logical_or"),
     ("numpy", "LogicalXor"): logical("logical_xor"),
     ("numpy", "LogicalNot"): logical("logical_not"),
-    ("numpy", "Negative"): unary("negative", floats=False),
-    ("numpy", "Absolute"): unary("absolute", floats=False),
-    ("numpy", "Square"): unary("square", floats=False),
-    ("numpy", "Sign"): unary("sign", floats=False),
+    ("numpy", "Negative"): unary("negative"),
+    ("numpy", "Absolute"): unary("absolute"),
+    ("numpy", "Square"): unary("square", bool_as="int32"),
+    ("numpy", "Sign"): unary("sign"),
     ("numpy", "Exp"): unary("exp"),
     ("numpy", "Log"): unary("log"),
     ("numpy", "Sqrt"): unary("sqrt"),

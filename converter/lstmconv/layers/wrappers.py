@@ -10,6 +10,7 @@ from lstmconv_runtime.nodes import Concatenate, Elementwise, Flip, FoldTime, Unf
 from ..builder import Layer, Tensor
 from ..calls import Call, flatten, map_tensors
 from ..errors import InvalidFileError, printable
+from ..form import Serialised
 from ..weights import Noted, Spec
 from .quantised import is_int8
 
@@ -59,16 +60,12 @@ def _directions(layer: Layer) -> tuple[Layer, Layer]:
         from ..graph import open_layer
 
         config = layer.config
-        forward = config.raw("layer")
-        backward = config.raw("backward_layer")
-        if type(forward) is not dict or type(forward.get("config")) is not dict:
-            raise InvalidFileError(f"{layer.where}: it wraps no layer", "E_CONFIG_TYPE")
+        forward: Serialised = config.raw("layer")
+        backward: Serialised | None = config.raw("backward_layer")
         if backward is None:
             turned = not forward["config"].get("go_backwards", False)
             backward = {**forward, "config": {**forward["config"], "go_backwards": turned}}
         for part, item in (("forward", forward), ("backward", backward)):
-            if type(item) is not dict or type(item.get("config")) is not dict:
-                raise InvalidFileError(f"{layer.where}: its {part} layer is not a layer", "E_CONFIG_TYPE")
             values = dict(item["config"])
             if layer.build.semantics.bidirectional_zeroes_masked:
                 values["zero_output_for_mask"] = values.get("return_sequences", False)
@@ -108,10 +105,8 @@ def time_distributed(layer: Layer, call: Call) -> Any:
     from ..graph import MODELS, call_nested, open_layer, open_model, run_layer
 
     x = call.one(layer)
-    item = layer.config.raw("layer")
-    if type(item) is not dict:
-        raise InvalidFileError(f"{layer.where}: it wraps no layer", "E_CONFIG_TYPE")
-    is_model = item.get("class_name") in MODELS
+    item: Serialised = layer.config.raw("layer")
+    is_model = item["class_name"] in MODELS
     if not layer.parts:
         place = layer.weights.child("layer")
         if is_model:
@@ -123,7 +118,7 @@ def time_distributed(layer: Layer, call: Call) -> Any:
         raise layer.unsupported(f"{inner.class_name} quantised to int8: Keras leaves its scales out here")
     mask = call.previous_mask(layer)
     passed = mask if layer.build.semantics.recurrent_passes_mask else None
-    if item.get("class_name") in LAST_AXIS:
+    if item["class_name"] in LAST_AXIS:
         inner.name = layer.name
         result = run_layer(inner, Call([Tensor(x.value)]))
         return Tensor(result.value, passed)
@@ -148,14 +143,13 @@ def spectral_normalization(layer: Layer, call: Call) -> Tensor:
     """At inference the layer inside with its kernel as it was stored; the result in the dtype of the input."""
     from ..graph import open_layer, run_layer
 
-    config, item = layer.config, layer.config.raw("layer")
+    config = layer.config
+    item: Serialised = config.raw("layer")
     if not layer.build.semantics.modern:
         raise layer.unsupported("a file of before Keras 3", "E_UNSUPPORTED_LAYER")
     config.integer("power_iterations", 1)
-    if type(item) is not dict or type(item.get("config")) is not dict:
-        raise InvalidFileError(f"{layer.where}: it wraps no layer", "E_CONFIG_TYPE")
-    if item.get("class_name") not in WITH_KERNEL:
-        name = printable(item.get("class_name"))
+    if item["class_name"] not in WITH_KERNEL:
+        name = printable(item["class_name"], 60)
         raise layer.unsupported(f"layer of class '{name}': only {', '.join(WITH_KERNEL)} are")
     if not layer.parts:
         place = Noted(layer.weights.child("layer"))
