@@ -1041,6 +1041,52 @@ def save(kit, model, folder, name, archive, both, windows):
     return files
 
 
+# ------------------------------------------------------------------------------------------------- arguments of calls
+
+
+@case("tf24 tf215", archive=True)
+def constants(kit):
+    """Arrays among the inputs and the arguments of calls, which these releases write and mostly cannot read."""
+    constant = kit.tf.constant
+    x = kit.Input(shape=(6, 3), name="x")
+    a = kit.Add(name="a")([x, constant(normal(61, 1, 6, 3))])
+    b = kit.Multiply(name="b")([normal(62, 1, 1, 3), a])
+    c = kit.LSTM(4, return_sequences=True, name="c")(
+        b, initial_state=[constant(normal(63, 3, 4)), constant(normal(64, 3, 4))]
+    )
+    d = kit.GRU(2, name="d")(
+        c, initial_state=constant(normal(65, 3, 2)), mask=np.array([[True, True, False, True, True, False]])
+    )
+    e = kit.Bidirectional(kit.SimpleRNN(2), name="e")(
+        x, initial_state=[constant(normal(66, 3, 2)), constant(normal(67, 3, 2))]
+    )
+    f = kit.Attention(name="f")([x, constant(normal(68, 1, 4, 3))], mask=[None, constant([[True, False, True, True]])])
+    g = x * normal(69, 6, 3)
+    h = kit.tf.concat([constant(normal(70, 3, 1, 3)), a], axis=1)
+    i = kit.tf.matmul(x, constant(normal(71, 3, 2)))
+    return kit.model(x, [d, e, f, g, h, i]), [normal(72, 3, 6, 3)]
+
+
+@case("tf24 tf215", archive=True)
+def constants_masked(kit):
+    """A merge of a masked sequence with an array, and a recurrent layer that is given its mask as an array."""
+    x = kit.Input(shape=(6, 3), name="x")
+    masked = kit.Masking()(x)
+    a = kit.LSTM(2, name="a")(kit.Add()([masked, kit.tf.constant(normal(73, 1, 6, 3))]))
+    b = kit.LSTM(2, name="b")(kit.Maximum()([masked, kit.tf.constant(normal(74, 1, 6, 3))]))
+    c = kit.GRU(2, name="c")(masked, mask=np.array([[True, False, True, True, True, True]]))
+    d = kit.GRU(2, name="d")(masked, initial_state=kit.tf.constant(normal(75, 5, 2)))
+    return kit.model(x, [a, b, c, d]), [padded(76, 3)]
+
+
+@case("tf24 tf215", archive=True)
+def nested_inputs(kit):
+    """Inputs as [[a, b], c]."""
+    a, b, c = (kit.Input(shape=(6, n), name=name) for n, name in ((3, "z"), (2, "y"), (3, "x")))
+    joined = kit.Concatenate()([kit.LSTM(2)(a), kit.GRU(3)(b), kit.LSTM(2)(c)])
+    return kit.model([[a, b], c], kit.Dense(2)(joined)), [normal(77, 3, 6, 3), normal(78, 3, 6, 2), normal(79, 3, 6, 3)]
+
+
 def load_again(kit, folder, file, architecture):
     path = os.path.join(folder, file)
     if architecture is None:

@@ -10,7 +10,7 @@ those who know the classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NotRequired, TypedDict, cast
 
 from .errors import InvalidFileError, LimitError, printable
@@ -98,6 +98,23 @@ def is_reference(value: Any) -> bool:
         and value[1] >= 0
         and value[2] >= 0
     )
+
+
+def map_entries(change: Callable[[list[Any]], Any], structure: Any) -> Any:
+    """input_layers or output_layers with every entry changed: one, or lists and dicts of them, nested at will."""
+    if is_reference(structure):
+        return change(structure)
+    if type(structure) is dict:
+        return {key: map_entries(change, item) for key, item in structure.items()}
+    return [map_entries(change, item) for item in structure]
+
+
+def flat_entries(structure: Any) -> list[Any]:
+    """The entries of input_layers or output_layers in Keras's order, dicts by sorted key."""
+    if is_reference(structure):
+        return [structure]
+    items = [structure[key] for key in sorted(structure)] if type(structure) is dict else structure
+    return [entry for item in items for entry in flat_entries(item)]
 
 
 def _wrong(where: str, what: str) -> InvalidFileError:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from .builder import Tensor
+from .builder import StoredArray, Tensor
 from .calls import Call, flatten
 from .errors import InvalidFileError, UnsupportedError, printable
 from .form import Serialised, is_reference, name_of
@@ -240,11 +240,3 @@ def decode(where: str, item: Any, resolve: Callable[[Reference], Tensor]) -> Any
     raise UnsupportedError(
         f"{where}: an argument of class '{printable(kind)}' is not supported", "E_UNSUPPORTED_STRUCTURE"
     )
-
-
-@dataclass(frozen=True)
-class StoredArray:
-    """An array written into the config."""
-
-    value: Any
-    dtype: str

@@ -9,11 +9,11 @@ from typing import Any, Literal, cast
 from lstmconv_runtime.graph import DTYPES, FLOATS, Graph, Node, Value
 from lstmconv_runtime.nodes import Input
 
-from .builder import Builder, Layer, Tensor
-from .calls import Call, flatten, leaves, map_tensors
+from .builder import Builder, Layer, StoredArray, Tensor
+from .calls import Call, flatten, is_given, leaves, map_tensors
 from .config import Config
 from .errors import Hint, InvalidFileError, UnsupportedError, printable
-from .form import ModelConfig, Serialised, name_of
+from .form import ModelConfig, Serialised, flat_entries, is_reference, map_entries, name_of
 from .functional import Numbers, Reference, reference, run_calls
 from .keras_classes import is_of_keras
 from .layers import ADVICE, HANDLERS, KEEPS_DTYPE, OPERATIONS, handle
@@ -48,6 +48,7 @@ def convert_config(config: Serialised, weights: LayerWeights, build: Builder) ->
         InvalidFileError: the config contradicts itself or the weights.
     """
     model = open_model(config, weights, build, prefix="", depth=0)
+    _refuse_nested_outputs(model)
     inputs = model_inputs(model)
     tensors: dict[str, Tensor] = {}
     for name, layer_config, key in inputs:
@@ -254,13 +255,33 @@ def model_inputs(model: KerasModel) -> list[tuple[str, dict[str, Any], str | Non
 def _entries(
     model: KerasModel, key: Literal["input_layers", "output_layers"]
 ) -> tuple[list[tuple[str | None, Reference]], bool]:
-    """input_layers or output_layers as (dict key, reference) in Keras's order; whether it was a dict."""
+    """input_layers or output_layers as (dict key, reference) in Keras's order; whether it was a dict of them.
+
+    Structures that are nested deeper are flattened as Keras flattens them, without keys.
+    """
     value = model.config[key]
-    if isinstance(value, dict):
+    if isinstance(value, dict) and all(is_reference(item) for item in value.values()):
         return [(k, reference(model.where, value[k])) for k in sorted(value)], True
-    if value and type(value[0]) is str:
-        value = [value]
-    return [(None, reference(model.where, item)) for item in value], False
+    return [(None, reference(model.where, item)) for item in flat_entries(value)], False
+
+
+def _refuse_nested_outputs(model: KerasModel) -> None:
+    """A bundle gives back one array, a list of them, or a dict of them, as Keras does; nothing nested deeper.
+
+    Raises:
+        UnsupportedError: names the outputs.
+    """
+    if model.class_name != "Functional":
+        return
+    value = model.config["output_layers"]
+    items = value.values() if isinstance(value, dict) else value
+    if not is_reference(value) and not all(map(is_reference, items)):
+        names = map_entries(lambda entry: entry[0], value)
+        raise UnsupportedError(
+            f"{model.where}: its outputs are nested, {printable(names)}: a bundle gives back a list or a dict of them; "
+            "rebuild the model with its outputs in one list",
+            "E_UNSUPPORTED_STRUCTURE",
+        )
 
 
 def _outputs(model: KerasModel, result: Any) -> tuple[list[Value], tuple[str, ...] | None]:
@@ -302,33 +323,83 @@ def call_nested(inner: KerasModel, call: Call) -> Any:
     Raises:
         UnsupportedError: another argument is given by hand.
     """
+    build = inner.build
+
+    def unsupported(why: str) -> UnsupportedError:
+        return UnsupportedError(f"{inner.where}: {why}", "E_UNSUPPORTED_STRUCTURE")
+
+    def tensor(leaf: Any) -> Any:
+        if not isinstance(leaf, StoredArray):
+            return leaf
+        return Tensor(build.stored_array(inner.where, inner.prefix.rstrip("."), leaf, leaf.dtype))
+
+    call = call.map(tensor)
     for key, value in call.kwargs.items():
-        if (key not in ("training", "mask") and value is not None) or (key == "training" and value is True):
-            raise UnsupportedError(
-                f"{inner.where}: called with the argument '{printable(key)}'", "E_UNSUPPORTED_STRUCTURE"
-            )
-    inputs = list(flatten(call.args))
+        if (key not in ("training", "mask") and is_given(value)) or (key == "training" and value not in (None, False)):
+            raise unsupported(f"called with the argument '{printable(key)}'")
+    inputs = _given_inputs(inner, call)
     masks = list(leaves(call.kwargs.get("mask")))
     if masks not in ([], [None]) and len(masks) != len(inputs):
-        raise UnsupportedError(f"{inner.where}: its masks do not pair up with its inputs", "E_UNSUPPORTED_STRUCTURE")
+        raise unsupported("its masks do not pair up with its inputs")
     for index, mask in enumerate(masks):
-        if isinstance(mask, Tensor):
-            value = inputs[index].value
-            inputs[index] = Tensor(value, inner.build.cast(inner.where, mask.value, "bool"))
-            inner.build.unmasked.discard(value)  # Keras puts the mask on the tensor itself
+        if mask is None:
+            continue
+        if not isinstance(mask, Tensor):
+            raise unsupported(f"a mask that is {printable(mask)}, not a tensor")
+        value = inputs[index].value
+        inputs[index] = Tensor(value, build.cast(inner.where, mask.value, "bool"))
+        build.unmasked.discard(value)  # Keras puts the mask on the tensor itself
     return call_model(inner, _as_declared(inner, inputs))
 
 
+def _given_inputs(inner: KerasModel, call: Call) -> list[Tensor]:
+    """The inputs of a call of a model, in the order of the model's own; by name or by key where they come as a dict.
+
+    Raises:
+        UnsupportedError: they are not tensors, or a dict with other keys.
+    """
+    given = call.args[0] if len(call.args) == 1 else call.args
+    if isinstance(given, dict):
+        inputs = model_inputs(inner)
+        names = [key or name for name, _, key in inputs]
+        if sorted(given) != sorted(names):
+            raise UnsupportedError(
+                f"{inner.where}: called with a dict of {printable(', '.join(sorted(given)))}, not of its inputs "
+                f"{printable(', '.join(names))}",
+                "E_UNSUPPORTED_STRUCTURE",
+            )
+        given = [given[name] for name in names]
+    found = list(leaves(given))
+    for leaf in found:
+        if not isinstance(leaf, Tensor):
+            raise UnsupportedError(
+                f"{inner.where}: called with {printable(leaf)}, which is not a tensor", "E_UNSUPPORTED_STRUCTURE"
+            )
+    return found
+
+
 def _as_declared(inner: KerasModel, inputs: list[Tensor]) -> list[Tensor]:
-    """The inputs in the dtypes of the inner model's own Input layers, as Keras 3 casts them."""
-    declared = model_inputs(inner) if inner.build.semantics.modern else []
+    """The inputs as the inner model's own Input layers declare them: in their dtypes, as Keras 3 casts them, and before
+    it those that are arrays.
+
+    Raises:
+        UnsupportedError: an input of another rank, which Keras reshapes or refuses.
+    """
+    declared = model_inputs(inner)
     if len(declared) != len(inputs):
         return inputs  # call_model says what is wrong
-    made = []
-    for tensor, (_, config, _) in zip(inputs, declared, strict=True):
-        dtype = config.get("dtype")
-        known = type(dtype) is str and dtype in DTYPES
-        value = inner.build.cast(inner.where, tensor.value, str(dtype)) if known else tensor.value
+    build, made = inner.build, []
+    for tensor, (name, config, _) in zip(inputs, declared, strict=True):
+        dtype, shape = config.get("dtype"), config.get("batch_shape", config.get("batch_input_shape"))
+        if type(shape) is list and len(shape) != len(build.shape(tensor)):
+            raise UnsupportedError(
+                f"{inner.where}: its input '{printable(name)}' has rank {len(shape)}, and is called with one of rank "
+                f"{len(build.shape(tensor))}",
+                "E_UNSUPPORTED_STRUCTURE",
+            )
+        casts = build.semantics.modern or tensor.value in build.fixed
+        known = casts and type(dtype) is str and dtype in DTYPES
+        value = build.cast(inner.where, tensor.value, str(dtype)) if known else tensor.value
         made.append(Tensor(value, tensor.mask))
     return made
 
@@ -349,13 +420,24 @@ def run_layer(layer: Layer, call: Call) -> Any:
 
 
 def _run_layer(layer: Layer, call: Call) -> Any:
-    """Inputs cast as Keras casts them, options checked afterwards."""
-    if call.kwargs.get("training") is True:
-        _check_training(layer)
-    call = Call(map_tensors(layer.build.as_masked, call.args), map_tensors(layer.build.as_masked, call.kwargs))
-    if layer.class_name not in KEEPS_DTYPE:
+    """Arrays made constants and inputs cast as Keras casts them; options and arguments checked afterwards."""
+    casts = layer.class_name not in KEEPS_DTYPE
+
+    def tensor(leaf: Any) -> Any:
+        if isinstance(leaf, StoredArray):
+            return layer.constant(leaf, casts)
+        return layer.build.as_masked(leaf) if isinstance(leaf, Tensor) else leaf
+
+    call = call.map(tensor)
+    if casts:
         call = Call([map_tensors(layer.cast, a) for a in call.args], call.kwargs)
+    training = call.option(None, "training")
+    if training not in (None, False, True):
+        raise layer.unsupported(f"called with training={printable(training)}")
+    if training:
+        _check_training(layer)
     result = handle(layer, call)
+    call.done(layer)
     layer.config.done()
     layer.calls += 1
     return result
@@ -394,6 +476,7 @@ def run_operation(model: KerasModel, item: Serialised, call: Call) -> Any:
     config = Config(where, values)
     layer = Layer(name, class_name, config, NoWeights(), model.build, "float32")
     result = OPERATIONS[key](layer, call)
+    call.done(layer)
     config.done()
     return result
 

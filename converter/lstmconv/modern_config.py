@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
-from lstmconv_runtime.graph import Array
+from lstmconv_runtime.graph import FLOATS, Array
 
 from .builder import Builder, Tensor
 from .config import Config
 from .errors import UnsupportedError, printable
-from .form import Serialised, name_of
+from .form import Serialised, is_reference, map_entries, name_of
 from .functional import Reference, tensor_reference
 from .gates import KERAS_GRU, KERAS_LSTM
 from .graph import MODELS, compute_dtype, is_operation
@@ -206,7 +206,7 @@ class Modern:
 
         inner = {"name": name, "trainable": trainable, "layers": layers}
         for key in ("input_layers", "output_layers"):
-            inner[key] = _map_entries(config[key], place)
+            inner[key] = map_entries(place, [config[key]] if is_reference(config[key]) else config[key])
         return {
             "module": "keras.src.models.functional", "class_name": "Functional", "config": inner,
             "registered_name": "Functional",
@@ -236,6 +236,7 @@ class Modern:
         ]
         if is_operation(cast(Serialised, item)):
             return [_operation(item, calls)]
+        calls = [{**call, "args": _arrays_in_place(item, call["args"])} for call in calls]
         made = self._layer(item, prefix, path)
         if not self._acts_alone(item):
             return [{**made, "inbound_nodes": calls}]
@@ -414,15 +415,6 @@ def _input_layer(name: str, config: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _map_entries(value: Any, place: Any) -> Any:
-    """input_layers or output_layers: a triple, a list of them, or a dict."""
-    if type(value) is dict:
-        return {key: place(item) for key, item in value.items()}
-    if value and type(value[0]) is str:
-        value = [value]
-    return [place(item) for item in value]
-
-
 def _operation(item: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str, Any]:
     """An operation: what it is made with goes into its config, as Keras 3 has it."""
     name, class_name = layer_name(item), item["class_name"]
@@ -437,15 +429,76 @@ def _operation(item: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str, A
             args = args[:inputs]
         config |= {key: value for key, value in call["kwargs"].items() if key in options}
         kwargs = {key: value for key, value in call["kwargs"].items() if key not in options}
-        made.append({"args": args if plain else [_constant(arg) for arg in args], "kwargs": kwargs})
+        if not plain:
+            args = [_constant(arg, _float_dtype(args)) for arg in args]
+        made.append({"args": args, "kwargs": kwargs})
     return {
         "module": item["module"], "class_name": class_name, "config": config, "registered_name": class_name,
         "name": legal(name), "inbound_nodes": made,
     }  # fmt: skip
 
 
-def _constant(value: Any) -> Any:
-    """A list of numbers as the array that Keras 3 takes in its place."""
+COMMUTATIVE = ("Add", "Multiply", "Average", "Maximum", "Minimum")
+
+
+def _arrays_in_place(item: dict[str, Any], args: list[Any]) -> list[Any]:
+    """The arguments of a layer or model, the arrays among them where Keras 3 takes them.
+
+    Its merge layers and models must have a tensor of the graph first, and models take arrays as tensors alone.
+
+    Raises:
+        UnsupportedError: an array comes first, and its order counts.
+    """
+    class_name, inputs = item["class_name"], args[0] if len(args) == 1 else None
+    if class_name in MODELS:
+        args = [_as_tensors(arg) for arg in args]
+        first = next(iter(_leaves(args)), None)
+    elif class_name in (*COMMUTATIVE, "Subtract", "Concatenate", "Dot") and type(inputs) is list and inputs:
+        first = inputs[0]
+    else:
+        return args
+    if not _is_array(first):
+        return args
+    if class_name in COMMUTATIVE and type(inputs) is list:
+        return [sorted(inputs, key=_is_array)]
+    raise UnsupportedError(
+        f"layer '{printable(layer_name(item))}' ({printable(class_name)}): Keras 3 takes no array as its first input",
+        "E_NO_EQUIVALENT",
+    )
+
+
+def _is_array(value: Any) -> bool:
+    return type(value) is dict and value.get("class_name") in ("__numpy__", "__tensor__")
+
+
+def _leaves(value: Any) -> list[Any]:
+    return [leaf for item in value for leaf in _leaves(item)] if type(value) is list else [value]
+
+
+def _as_tensors(value: Any) -> Any:
+    if type(value) is list:
+        return [_as_tensors(item) for item in value]
+    return {**value, "class_name": "__tensor__"} if _is_array(value) else value
+
+
+def _float_dtype(args: Any) -> str | None:
+    """The floating point dtype of the tensors among the arguments of an operation; None where there is not just one."""
+    if type(args) is list:
+        found = {dtype for arg in args if (dtype := _float_dtype(arg)) is not None}
+        return found.pop() if len(found) == 1 else None
+    if type(args) is dict and args.get("class_name") == "__keras_tensor__":
+        dtype = args["config"]["dtype"]
+        return str(dtype) if dtype in FLOATS else None
+    return None
+
+
+def _constant(value: Any, dtype: str | None) -> Any:
+    """Numbers as the array that Keras 3 takes in their place, in the dtype of the tensors they meet, as before it."""
+    if type(value) is dict and value.get("class_name") == "__numpy__" and dtype is not None:
+        config = value["config"]
+        return {**value, "config": {**config, "dtype": dtype}} if config["dtype"] in FLOATS else value
     if type(value) is list and value and all(type(number) in (int, float, list) for number in value):
         return {"class_name": "__numpy__", "config": {"value": value, "dtype": "float32"}}
+    if type(value) is list:
+        return [_constant(item, dtype) for item in value]
     return value

@@ -11,14 +11,14 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, product
 
 import numpy as np
 from lstmconv_runtime import engine
 from lstmconv_runtime.bundle import Probe, canonical, graph_to_json
 from lstmconv_runtime.errors import InputError
 from lstmconv_runtime.graph import FLOATS, Array, Graph, Node, Value, infer_types
-from lstmconv_runtime.nodes import Conv, Embedding, Input, Pool, Reshape, Slice
+from lstmconv_runtime.nodes import Constant, Conv, Embedding, Input, Pool, Reshape, Slice
 
 from .errors import UnsupportedError
 from .input_places import Places, input_places
@@ -137,9 +137,12 @@ def drawn(program: engine.Program, draw: Draw, random: np.random.Generator) -> d
     graph = program.graph
     inputs = [node for node in graph.nodes if isinstance(node, Input) and node.name in graph.inputs]
     steps = _steps_that_fit(program, inputs, draw.steps)
-    shapes = {node.name: _shape(node, draw.rows, steps) for node in inputs}
+    rows = _rows_that_fit(program, inputs, draw.rows, steps)
+    shapes = {node.name: _shape(node, rows, steps) for node in inputs}
     if sum(math.prod(shape) for shape in shapes.values()) > MAX_ELEMENTS:
-        shapes = {node.name: _shape(node, 1, _steps_that_fit(program, inputs, 3)) for node in inputs}
+        steps = _steps_that_fit(program, inputs, 3)
+        rows = _rows_that_fit(program, inputs, 1, steps)
+        shapes = {node.name: _shape(node, rows, steps) for node in inputs}
     places = input_places(program, shapes)
     arrays = {node.name: _draw(node, places[node.name], draw.scale, draw.empty_row, random) for node in inputs}
     for attempt in _attempts(arrays, places):
@@ -189,8 +192,9 @@ def _steps_that_fit(program: engine.Program, inputs: list[Input], steps: int) ->
     """`steps`, or the next number that leaves something under the windows of the model and fits its shapes."""
     if not any(isinstance(node, Conv | Pool | Slice | Reshape) for node in program.graph.nodes):
         return steps
-    for candidate in (steps, *(n for n in (4, 8, 12, 16, 32, 64, 128, 256, 512) if n > steps)):
-        shapes = {node.name: _shape(node, 1, candidate) for node in inputs}
+    counts = _row_counts(program) or [1]
+    for candidate, rows in product((steps, *(n for n in (4, 8, 12, 16, 32, 64, 128, 256, 512) if n > steps)), counts):
+        shapes = {node.name: _shape(node, rows, candidate) for node in inputs}
         if sum(math.prod(shape) for shape in shapes.values()) > MAX_ELEMENTS:
             break
         try:
@@ -199,6 +203,31 @@ def _steps_that_fit(program: engine.Program, inputs: list[Input], steps: int) ->
             continue
         return candidate
     return steps
+
+
+def _row_counts(program: engine.Program) -> list[int]:
+    """The numbers of rows that the arrays in a graph may ask for, such as an initial state of four rows."""
+    if not any(isinstance(node, Constant) and node.shape for node in program.graph.nodes):
+        return []
+    return sorted({type_.shape[0] or 1 for type_ in program.types.values() if type_.rank})
+
+
+def _rows_that_fit(program: engine.Program, inputs: list[Input], rows: int, steps: int) -> int:
+    """`rows`, or another number, where the arrays in the graph ask for that."""
+    counts = _row_counts(program)
+    if not counts:
+        return rows
+    for candidate in (rows, *counts):
+        arrays = {node.name: np.zeros(_shape(node, candidate, steps), program.dtype(node.name)) for node in inputs}
+        if sum(array.size for array in arrays.values()) > MAX_ELEMENTS:
+            continue
+        try:
+            made = engine.run(program, arrays)
+        except InputError:
+            continue
+        if all(len(made[name]) == candidate for name in program.graph.outputs if made[name].ndim):
+            return candidate
+    return rows
 
 
 def float64_oracle(graph: Graph) -> Oracle:

@@ -39,6 +39,11 @@ class Semantics:
     bidirectional_zeroes_masked: bool
     masked_output_is_state: bool
 
+    @property
+    def adds_as_bias(self) -> bool:
+        """Whether `ops.add` takes an array with one axis larger than 1 for a bias: see `compose.as_added`."""
+        return version_tuple(self.keras_version) >= (3, 7)
+
     def recorded(self) -> dict[str, str]:
         """As the bundle keeps it."""
         return {

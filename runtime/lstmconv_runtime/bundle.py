@@ -29,7 +29,7 @@ from safetensors.numpy import save as save_tensors
 from .errors import BundleError, InputError, VersionError
 from .graph import FLOATS, Array, Graph, GraphError, Type, Value, infer_types, same_size
 from .graph_json import canonical, graph_from_json, graph_to_json, object_with, refuse, strings
-from .nodes import Constant, Input
+from .nodes import GRU, LSTM, Constant, ConvLSTM, Input, SimpleRNN
 
 __all__ = ["FORMAT_VERSION", "Bundle", "Probe", "canonical", "digest", "from_bytes", "graph_to_json", "to_bytes"]
 
@@ -96,7 +96,7 @@ def to_bytes(bundle: Bundle) -> bytes:
         for position, array in enumerate(probe.outputs):
             tensors[f"{PROBE}{index}/output/{position}"] = _plain(array)
     metadata: dict[str, Any] = {
-        "format": ".".join(map(str, needed_version(bundle.graph, bundle.probes))),
+        "format": ".".join(map(str, needed_version(bundle.graph, infer_types(bundle.graph), bundle.probes))),
         "source": bundle.source,
         "semantics": bundle.semantics,
         "graph": graph_to_json(bundle.graph),
@@ -108,10 +108,20 @@ def to_bytes(bundle: Bundle) -> bytes:
     return save_tensors(tensors, {"lstmconv": canonical(metadata)})
 
 
-def needed_version(graph: Graph, probes: tuple[Probe, ...] = ()) -> tuple[int, int]:
+def needed_version(graph: Graph, types: Mapping[Value, Type], probes: tuple[Probe, ...] = ()) -> tuple[int, int]:
     """The lowest version of the format that has everything in a bundle of this graph and these probes."""
-    allowances = (1, 1) if any(map(_has_allowance, probes)) else (1, 0)
-    return max((allowances, *(node.since() for node in graph.nodes)))
+    newer = any(map(_has_allowance, probes)) or _has_state_for_all_rows(graph, types)
+    return max(((1, 1) if newer else (1, 0), *(node.since() for node in graph.nodes)))
+
+
+def _has_state_for_all_rows(graph: Graph, types: Mapping[Value, Type]) -> bool:
+    """Whether an initial state of one row stands for all rows, which version 1.0 did not have."""
+    return any(
+        state is not None and types[state].shape[0] == 1 and types[node.x].shape[0] != 1
+        for node in graph.nodes
+        if isinstance(node, LSTM | GRU | SimpleRNN | ConvLSTM)
+        for state in node.states
+    )
 
 
 def _has_allowance(probe: Probe) -> bool:
@@ -163,7 +173,7 @@ def _read(data: bytes, metadata: dict[str, Any]) -> Bundle:
         refuse(f"the settings of a node contradict each other: {error}")
     _check_graph(graph, types)
     probes = _probes(metadata, {name: array for name, array in tensors.items() if name.startswith("$")})
-    needed = needed_version(graph, probes)
+    needed = needed_version(graph, types, probes)
     if tuple(map(int, metadata["format"].split("."))) < needed:
         raise VersionError(
             f"the bundle says format {metadata['format']} and holds what came with {'.'.join(map(str, needed))}"

@@ -171,11 +171,27 @@ def cast(x: Array, dtype: np.dtype[np.generic]) -> Array:
 
 
 def initial_state(program: Program, node: Recurrent, values: Mapping[Value, Array], batch: int) -> State:
-    """The state before the first step: what the graph gives, zeros where it gives nothing."""
+    """The state before the first step: what the graph gives, zeros where it gives nothing.
+
+    Raises:
+        InputError: a state of another number of rows.
+    """
     space = tuple(size or 0 for size in program.types[f"{node.name}:h"].shape[1:-1])
     zero = recurrence.zero_state(node, batch, space, program.dtype(node.name))
-    states = tuple(z if name is None else values[name] for z, name in zip(zero.states, node.states, strict=True))
+    states = tuple(
+        z if name is None else _of_every_row(node, values[name], z)
+        for z, name in zip(zero.states, node.states, strict=True)
+    )
     return State(states, zero.output)
+
+
+def _of_every_row(node: Recurrent, state: Array, zero: Array) -> Array:
+    """An initial state with the shape of `zero`; one row stands for all."""
+    if len(state) not in (1, len(zero)) or state.shape[1:] != zero.shape[1:]:
+        raise InputError(
+            f"node '{node.name}' ({type(node).__name__}): its initial state is {state.shape}, and needs {zero.shape}"
+        )
+    return np.broadcast_to(state, zero.shape)
 
 
 def recurrent_inputs(node: Recurrent, values: Values) -> tuple[Array, Array | None]:

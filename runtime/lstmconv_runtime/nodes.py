@@ -73,6 +73,17 @@ class Constant(Node):
         return (Type(self.shape, self.dtype),)
 
 
+def _rows(types: Mapping[Value, Type], x: Type, states: tuple[Value | None, ...]) -> int | None:
+    """The batch of a recurrent node; a state of one row stands for all rows."""
+    rows = x.shape[0]
+    for state in states:
+        given = 1 if state is None else types[state].shape[0]
+        if given != 1:
+            need(same_size(rows, given), f"state '{state}' has {given} rows, x has {rows}")
+            rows = given if rows is None else rows
+    return rows
+
+
 class _Recurrent(Node):
     x: Value
     mask: Value | None
@@ -120,8 +131,9 @@ class _Recurrent(Node):
             if state is not None:
                 _features(types[state], self.units, rank=2)
                 need(types[state].dtype == x.dtype, f"state '{state}' is {types[state].dtype}, x is {x.dtype}")
-        last = (x.shape[0], self.units)
-        y = (x.shape[0], x.shape[1], self.units) if self.return_sequences else last
+        rows = _rows(types, x, self.states)
+        last = (rows, self.units)
+        y = (rows, x.shape[1], self.units) if self.return_sequences else last
         return (Type(y, x.dtype), *(Type(last, x.dtype) for _ in self.OUTPUTS[1:]))
 
 
@@ -242,11 +254,14 @@ class ConvLSTM(Node):
             _inner_activation(activation, x.rank - 1)
         _mask(types, self.mask, x.shape)
         space = _window_sizes(x.shape[2:-1], self.kernel_size, self.strides, self.dilation, self.padding)
-        last = (x.shape[0], *space, self.filters)
-        for state in (self.h0, self.c0):
+        rows = _rows(types, x, self.states)
+        last = (rows, *space, self.filters)
+        for state in self.states:
             if state is not None:
                 _features(types[state], self.filters, rank=len(last))
-        y = (x.shape[0], x.shape[1], *last[1:]) if self.return_sequences else last
+                fits = all(same_size(n, size) for n, size in zip(types[state].shape[1:], last[1:], strict=True))
+                need(fits, f"state '{state}' is {types[state].shape}, needs {last}")
+        y = (rows, x.shape[1], *last[1:]) if self.return_sequences else last
         return Type(y, x.dtype), Type(last, x.dtype), Type(last, x.dtype)
 
 

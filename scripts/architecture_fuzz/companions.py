@@ -148,6 +148,13 @@ def _attention(name: str) -> Callable[[Draw], bool]:
         kwargs: dict[str, Any] = {"use_causal_mask": True} if d.chance(0.15) else {}
         if d.chance(0.15):
             kwargs["return_attention_scores"] = True
+        if d.chance(0.15):
+            others = [d.array((1, 3, query.shape[2]), "float32", "float64")]
+        elif d.chance(0.15) and others[0] is not None:
+            kwargs["mask"] = [
+                d.pick(None, d.array((1, query.shape[1]), "bool")),
+                d.array((1, others[0].shape[1]), "bool"),
+            ]
         d.emit(Make(name, options), [query, *others], **kwargs)
         return True
 
@@ -169,6 +176,11 @@ def _multi_head(d: Draw) -> bool:
     kwargs: dict[str, Any] = {"use_causal_mask": True} if d.chance(0.15) else {}
     if d.chance(0.15):
         kwargs["return_attention_scores"] = True
+    if d.chance(0.3) and query.shape[1] is not None and other.shape[1] is not None:
+        shape = (query.shape[1], other.shape[1])
+        kwargs["attention_mask"] = d.array(d.pick(shape, (1, *shape), (1, 1, *shape)), "causal", "bool", "int32")
+    elif d.chance(0.1) and (mask := d.array((1, other.shape[1]), "bool")) is not None:
+        kwargs["value_mask"] = mask
     d.emit(Make("MultiHeadAttention", options), query, other, **kwargs)
     return True
 

@@ -189,6 +189,9 @@ def nested(d: Draw) -> bool:
     kwargs = {}
     if len(args) == 1 and len(args[0].shape) == 3 and d.chance(0.1) and (mask := mask_for(d, args[0])) is not None:
         kwargs["mask"] = mask
+    if len(args) > 1 and d.chance(0.25) and (array := d.array((1, *args[1].shape[1:]), "tensor")) is not None:
+        d.emit(what, [args[0], array])
+        return True
     d.emit(what, args[0] if len(args) == 1 else args, **kwargs)
     if d.chance(0.5) and (other := d.like(args[0])) is not None and len(args) == 1:
         d.emit(Again(d.steps[-1].name), other)
@@ -207,6 +210,9 @@ def merge(name: str) -> Callable[[Draw], bool]:
             others[-1] = d.find(lambda v: is_float(v) and v.dtype == x.dtype and v.shape[-1] in (1, x.shape[-1]))
         items = [x, *(other for other in others if other is not None)]
         d.rng.shuffle(items)
+        if d.chance(0.2):  # an array, which Keras does not take as the first
+            shape = tuple(1 if axis == 0 or d.chance(0.3) else n for axis, n in enumerate(x.shape))
+            items[1:] = [d.array(shape[d.pick(0, 0, 0, 1) :], "float32", "float64", "tensor", "int32")]
         d.emit(Make(name), items)
         return True
 

@@ -206,7 +206,7 @@ def test_nested_outputs_are_refused(tmp_path: Path) -> None:
     config = copy.deepcopy(vector.config)
     first, *others = config["config"]["output_layers"]
     config["config"]["output_layers"] = [first, others]
-    assert "is not a reference to a layer" in str(refusal(written(vector, config, tmp_path), tmp_path))
+    assert "its outputs are nested" in str(refusal(written(vector, config, tmp_path), tmp_path))
 
 
 # --- files that Keras itself wrote ------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def to_today(item: dict[str, Any], modern: bool) -> dict[str, Any]:
 def layer_entries(item: dict[str, Any], names: set[str], modern: bool) -> list[dict[str, Any]]:
     """The entries of a model's list of layers that one of the file becomes."""
     class_name, where = item["class_name"], f"layer '{printable(name_of(item), 60)}'"
-    calls = [todays_call(where, class_name, node, names) for node in item.get("inbound_nodes", [])]
+    calls = [todays_call(where, class_name, item["config"], node, names) for node in item.get("inbound_nodes", [])]
     if is_tf_operation(class_name):
         return todays_operation(where, name_of(item), item, calls)
     if modern and calls and _is_operation(class_name, item["config"]):

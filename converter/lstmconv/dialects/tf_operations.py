@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import InvalidFileError, UnsupportedError, printable
-from .inbound_nodes import tensor
+from .inbound_nodes import OPERATIONS, array, tensor
 
 NUMPY, NN, CORE = "keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.ops.core"
 MATH, LINALG = "keras.src.ops.math", "keras.src.ops.linalg"
@@ -119,7 +119,7 @@ NN_CLASSES = frozenset(
 
 
 def is_tf_operation(class_name: str) -> bool:
-    return class_name in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ClassMethod", "InstanceMethod")
+    return class_name in OPERATIONS
 
 
 def todays_operation(where: str, name: str, item: dict[str, Any], calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -391,6 +391,7 @@ def _todays_arguments(where: str, parameters: tuple[str, ...], call: dict[str, A
     given.pop("name", None)
     args = list(call["args"])
     args += [given.pop(key, None) for key in parameters[len(args) :]]
+    args = [_operand(key, arg) for key, arg in zip(parameters, args, strict=False)] + args[len(parameters) :]
     odd = sorted(key for key, value in given.items() if value not in (None, False))
     if odd:
         raise UnsupportedError(f"{where}: argument '{printable(odd[0])}' is not supported", "E_UNSUPPORTED_OPTION")
@@ -401,6 +402,13 @@ def _todays_arguments(where: str, parameters: tuple[str, ...], call: dict[str, A
     if "slice_spec" in parameters and len(args) > 1:
         args[1] = _slices(where, args[1])
     return {"args": args, "kwargs": {}}
+
+
+def _operand(parameter: str, value: Any) -> Any:
+    """An argument of a TensorFlow function, arrays in today's form where it takes a tensor or a list of them."""
+    if parameter in ("x", "y", "a", "b"):
+        return array(value)
+    return [array(item) for item in value] if parameter == "values" and type(value) is list else value
 
 
 def _slices(where: str, spec: Any) -> Any:

@@ -8,7 +8,7 @@ from lstmconv_runtime.graph import Activation, Value
 from lstmconv_runtime.nodes import Activate, PReLU
 
 from ..builder import Builder, Layer, Tensor
-from ..calls import Call, flatten
+from ..calls import Call
 from ..config import Config
 from ..errors import UnsupportedError, printable
 from ..weights import Spec
@@ -215,7 +215,7 @@ def _softmax_over(layer: Layer, part: str, x: Value, axes: tuple[int, ...]) -> V
 
 def _softmax_mask(layer: Layer, call: Call) -> Value | None:
     """The mask as bool: a number given as a mask holds where it is over a half, cut to its dtype."""
-    explicit = next(flatten(call.option(1, "mask")), None)
+    explicit = call.tensor(layer, 1, "mask")
     if explicit is None or layer.build.dtype(explicit) == "bool":
         return call.mask(layer, 1)
     dtype = layer.build.dtype(explicit)

@@ -10,9 +10,8 @@ from lstmconv_runtime.graph import FLOATS, Value
 from lstmconv_runtime.nodes import Concatenate, Pad, Repeat, Reshape, Slice, Squeeze, Transpose
 from lstmconv_runtime.operation_nodes import Take
 
-from ..builder import Layer, Tensor
+from ..builder import Layer, StoredArray, Tensor
 from ..calls import Call, Handler
-from ..functional import StoredArray
 from .compose import elementwise, where
 from .operations import argument, inner_axis, operand, rank_of, result, tensor_argument
 

@@ -9,7 +9,7 @@ from lstmconv_runtime.graph import SIGMOID, Activation, Array, Value
 from lstmconv_runtime.nodes import Activate, CausalMask, Dense, Reshape, Transpose
 
 from ..builder import Layer, Tensor
-from ..calls import Call, Outputs, flatten
+from ..calls import Call, Outputs
 from ..errors import InvalidFileError, printable
 from ..weights import LayerWeights, Spec
 from .compose import conjunction, elementwise, expanded, product, reduced, scalar, where
@@ -30,12 +30,6 @@ def flag(layer: Layer, call: Call, position: int, name: str) -> bool:
     return bool(value)
 
 
-def known_arguments(layer: Layer, call: Call, *names: str) -> None:
-    for name in call.kwargs:
-        if name not in (*names, "training", "return_attention_scores", "use_causal_mask"):
-            raise layer.unsupported(f"called with the argument '{printable(name)}'")
-
-
 def _as_mask(layer: Layer, mask: Tensor | Value) -> Value:
     return layer.build.cast(layer.where, mask.value if isinstance(mask, Tensor) else mask, "bool")
 
@@ -47,7 +41,6 @@ def attention(layer: Layer, call: Call) -> Outputs:
     place alike. The output is 0 where the query is masked.
     """
     layer.config.ignore("dropout")
-    known_arguments(layer, call, "mask", "inputs")
     inputs = call.many(layer, 2)
     if len(inputs) > 3:
         raise InvalidFileError(f"{layer.where}: takes query, value and key, got {len(inputs)} tensors", "E_GRAPH")
@@ -93,7 +86,7 @@ def _attention_masks(layer: Layer, call: Call, inputs: list[Tensor]) -> tuple[Va
     given = call.option(1, "mask")
     if given is None:
         return inputs[0].mask, inputs[1].mask
-    masks = list(given) if isinstance(given, list | tuple) else [given]
+    masks = list(given) if isinstance(given, list | tuple) and not isinstance(given, Tensor) else [given]
     if not 2 <= len(masks) <= 3 or not all(mask is None or isinstance(mask, Tensor) for mask in masks):
         raise layer.unsupported("a mask that is not a list of one for the query and one for the value")
     query, value = (None if mask is None else _as_mask(layer, mask) for mask in masks[:2])
@@ -140,10 +133,9 @@ def multi_head_attention(layer: Layer, call: Call) -> Outputs:
     heads, key_size = config.integer("num_heads"), config.integer("key_dim")
     value_size = key_size if config.raw("value_dim") is None else config.integer("value_dim")
     use_bias, use_gate = config.flag("use_bias", True), config.flag("use_gate", False)
-    known_arguments(layer, call, "query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask")
     scores_wanted = flag(layer, call, 7, "return_attention_scores")
     query, value = argument(layer, call, 0, "query"), argument(layer, call, 1, "value")
-    given_key = call.option(2, "key")
+    given_key = call.tensor(layer, 2, "key")
     key = value if given_key is None else argument(layer, call, 2, "key")
     output_size = _output_size(layer, query)
 
@@ -174,10 +166,10 @@ def multi_head_attention(layer: Layer, call: Call) -> Outputs:
 
 
 def argument(layer: Layer, call: Call, position: int, name: str) -> Tensor:
-    given = list(flatten(call.option(position, name)))
-    if len(given) != 1:
-        raise InvalidFileError(f"{layer.where}: its {name} is not one tensor", "E_GRAPH")
-    tensor = layer.cast(given[0])
+    given = call.tensor(layer, position, name)
+    if given is None:
+        raise InvalidFileError(f"{layer.where}: called without {name}", "E_GRAPH")
+    tensor = layer.cast(given)
     shape_of(layer, tensor, 3)
     return tensor
 
@@ -225,21 +217,24 @@ def head_masks(layer: Layer, call: Call, query: Tensor, value: Tensor, key: Tens
     The query's own mask counts, whatever `query_mask` says; those of value and key can be given by hand.
     """
     masks: list[Value] = []
+    call.tensor(layer, 3, "query_mask")
     if query.mask is not None:
         masks.append(expanded(layer, "query_mask", _as_mask(layer, query.mask), 1, 3))
     for name, position, tensor in (("value_mask", 4, value), ("key_mask", 5, key)):
-        explicit: Any = next(flatten(call.option(position, name)), None)
+        explicit: Any = call.tensor(layer, position, name)
         mask = explicit if explicit is not None else None if tensor is None else tensor.mask
         if mask is not None:
             masks.append(expanded(layer, name, _as_mask(layer, mask), 1, 2))
-    given = next(flatten(call.option(6, "attention_mask")), None)
+    given = call.tensor(layer, 6, "attention_mask")
     if given is None:
         return masks
     rank, mask = len(layer.build.shape(given)), _as_mask(layer, given)
     if rank == 4 and masks:
         raise layer.unsupported("an attention_mask of rank 4 together with masks of its inputs")
+    if rank == 2 and given.value in layer.build.fixed:  # one of the graph would have its batch where the queries are
+        return [*masks, mask]
     if rank not in (3, 4):
-        raise layer.unsupported(f"an attention_mask of rank {rank}; only 3 or 4 is supported")
+        raise layer.unsupported(f"an attention_mask of rank {rank}; only 3 or 4 is supported, or an array of rank 2")
     return [*masks, mask if rank == 4 else expanded(layer, "attention_mask", mask, 1)]
 
 

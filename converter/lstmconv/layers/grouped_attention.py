@@ -6,14 +6,13 @@ from lstmconv_runtime.graph import Value
 from lstmconv_runtime.nodes import Repeat, Reshape, Transpose
 
 from ..builder import Layer, Tensor
-from ..calls import Call, Outputs, flatten
+from ..calls import Call, Outputs
 from ..weights import Spec
 from .attention import (
     argument,
     dense,
     flag,
     head_masks,
-    known_arguments,
     scores_of_dot_product,
     scores_of_softmax_layer,
     split_heads,
@@ -32,10 +31,9 @@ def group_query_attention(layer: Layer, call: Call) -> Outputs:
     if heads % groups:
         raise config.bad("num_key_value_heads", f"a divisor of {heads}")
     use_bias, use_gate = config.flag("use_bias", True), config.flag("use_gate", False)
-    known_arguments(layer, call, "query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask")
     scores_wanted = flag(layer, call, 7, "return_attention_scores")
     query, value = argument(layer, call, 0, "query"), argument(layer, call, 1, "value")
-    given_key = None if call.option(2, "key") is None else argument(layer, call, 2, "key")
+    given_key = None if call.tensor(layer, 2, "key") is None else argument(layer, call, 2, "key")
 
     q = split_heads(layer, "query_heads", _project(layer, "query", query, heads, size, use_bias), heads)
     key = value if given_key is None else given_key
@@ -48,7 +46,7 @@ def group_query_attention(layer: Layer, call: Call) -> Outputs:
             for part, x in (("key_groups", k), ("value_groups", v))
         )
 
-    explicit = next(flatten(call.option(3, "query_mask")), None)
+    explicit = call.tensor(layer, 3, "query_mask")
     query_mask = query.mask if explicit is None else explicit.value
     masks = head_masks(layer, call, Tensor(query.value, query_mask), value, given_key)
     factor = size**-0.5

@@ -28,11 +28,10 @@ from lstmconv_runtime.nodes import (
     Where,
 )
 
-from ..builder import Layer, Tensor
+from ..builder import Layer, StoredArray, Tensor
 from ..calls import Call, Handler
-from ..functional import StoredArray
 from .activations import PLAIN, activation_of, with_axis_in
-from .compose import quotient_dtype
+from .compose import as_added, quotient_dtype
 
 
 def result(layer: Layer, value: Value) -> Tensor:
@@ -49,19 +48,42 @@ def argument(layer: Layer, call: Call, position: int, name: str, default: Any = 
 
 def tensor_argument(layer: Layer, call: Call, position: int, name: str) -> Tensor:
     given = call.option(position, name)
+    if isinstance(given, StoredArray):
+        return Tensor(layer.build.stored_array(layer.where, layer.name, given, given.dtype))
     if not isinstance(given, Tensor):
         raise layer.unsupported(f"its argument {name} is not a tensor of the graph")
     return given
+
+
+def joined(layer: Layer, items: Any) -> list[Tensor | StoredArray]:
+    """The items that an operation joins: at least one, a tensor of the graph among them."""
+    known = type(items) is list and all(isinstance(item, Tensor | StoredArray) for item in items)
+    if not known or not any(isinstance(item, Tensor) for item in items):
+        raise layer.unsupported("it joins something other than tensors of the graph and arrays")
+    made: list[Tensor | StoredArray] = items
+    return made
+
+
+def rank_of_item(layer: Layer, item: Tensor | StoredArray) -> int:
+    """The rank of a tensor or an array."""
+    return len(layer.build.shape(item)) if isinstance(item, Tensor) else np.ndim(item.value)
 
 
 # --- dtypes -----------------------------------------------------------------------------------------------------------
 
 
 def common_dtype(layer: Layer, items: Sequence[Any]) -> str:
-    """The dtype Keras computes in: numbers written in Python follow the tensors, whole numbers follow floats."""
+    """The dtype Keras computes in: numbers written in Python follow the tensors, whole numbers follow floats.
+
+    So do arrays before Keras 3, which TensorFlow makes of the dtype of the tensor they meet.
+    """
     dtypes = [layer.build.dtype(item) for item in items if isinstance(item, Tensor)]
-    dtypes += [item.dtype for item in items if isinstance(item, StoredArray)]
+    arrays = [item for item in items if isinstance(item, StoredArray)]
     numbers = [item for item in items if not isinstance(item, Tensor | StoredArray)]
+    if layer.build.semantics.modern:
+        dtypes += [item.dtype for item in arrays]
+    else:
+        numbers += [0.0 if item.dtype in FLOATS else 0 for item in arrays if item.dtype != "bool"]
     floats = [dtype for dtype in dtypes if dtype in FLOATS]
     if floats:
         return max(floats, key=FLOATS.index) if set(floats) != {"float16", "bfloat16"} else "float32"
@@ -87,7 +109,7 @@ def operand(layer: Layer, item: Any, dtype: str) -> Value:
     if isinstance(item, Tensor):
         return layer.build.cast(layer.where, item.value, dtype)
     if isinstance(item, StoredArray):
-        item = item.value
+        return layer.build.stored_array(layer.where, layer.name, item, dtype)
     try:
         array = np.array(item, dtype="float64" if dtype in FLOATS else dtype)
     except (TypeError, ValueError, OverflowError):
@@ -108,7 +130,8 @@ def binary(op: str, names: tuple[str, str] = ("x1", "x2")) -> Handler:
             raise layer.unsupported("arithmetic on bool", "E_UNSUPPORTED_DTYPE")
         if op in OF_FLOATS and dtype not in FLOATS:
             dtype = "float32" if layer.build.semantics.modern else quotient_dtype(dtype)
-        values = tuple(operand(layer, item, dtype) for item in items)
+        a, b = (operand(layer, item, dtype) for item in items)
+        values = (a, as_added(layer, a, b) if op == "add" else b)
         return result(layer, layer.add(Elementwise(name=layer.name_for(), op=op, args=values)))
 
     return handler
@@ -266,20 +289,16 @@ def _reduced_as(layer: Layer, op: str, dtype: str) -> tuple[str, str]:
 
 
 def concatenate(layer: Layer, call: Call) -> Tensor:
-    items = call.option(0, "xs")
-    if type(items) is not list or not all(isinstance(item, Tensor) for item in items):
-        raise layer.unsupported("it joins something other than tensors of the graph")
-    axis = inner_axis(layer, argument(layer, call, 1, "axis", 0), rank_of(layer, items[0]))
+    items = joined(layer, call.option(0, "xs"))
+    axis = inner_axis(layer, argument(layer, call, 1, "axis", 0), rank_of_item(layer, items[0]))
     dtype = common_dtype(layer, items)
     args = tuple(operand(layer, item, dtype) for item in items)
     return result(layer, layer.add(Concatenate(name=layer.name_for(), args=args, axis=axis)))
 
 
 def stack(layer: Layer, call: Call) -> Tensor:
-    items = call.option(0, "x")
-    if type(items) is not list or not all(isinstance(item, Tensor) for item in items):
-        raise layer.unsupported("it joins something other than tensors of the graph")
-    rank = rank_of(layer, items[0]) + 1
+    items = joined(layer, call.option(0, "x"))
+    rank = rank_of_item(layer, items[0]) + 1
     axis = inner_axis(layer, argument(layer, call, 1, "axis", 0), rank)
     dtype = common_dtype(layer, items)
     values = [operand(layer, item, dtype) for item in items]

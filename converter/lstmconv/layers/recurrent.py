@@ -11,7 +11,7 @@ from lstmconv_runtime.graph import Activation, Node, Value
 from lstmconv_runtime.nodes import GRU, LSTM, Flip, SimpleRNN, Slice, Squeeze
 
 from ..builder import Layer, Tensor
-from ..calls import Call, Outputs, flatten
+from ..calls import Call, Outputs
 from ..config import Config
 from ..errors import InvalidFileError, printable
 from ..form import Serialised
@@ -239,8 +239,7 @@ def passed_mask(layer: Layer, call: Call, options: Options) -> Value | None:
 
 def initial_states(layer: Layer, call: Call) -> list[Value]:
     """The initial states a call gives, in Keras's order, in the dtype the layer computes in; [] for none."""
-    given = call.option(1, "initial_state")
-    return [layer.cast(state).value for state in flatten(given)] if given is not None else []
+    return [layer.cast(state).value for state in call.tensors(layer, 1, "initial_state")]
 
 
 def _node(

@@ -8,7 +8,7 @@ from lstmconv_runtime.graph import Value
 from lstmconv_runtime.nodes import Concatenate, Elementwise, Flip, FoldTime, UnfoldTime
 
 from ..builder import Layer, Tensor
-from ..calls import Call, flatten, map_tensors
+from ..calls import Call, map_tensors
 from ..errors import InvalidFileError, printable
 from ..form import Serialised
 from ..weights import Noted, Spec
@@ -32,7 +32,7 @@ def bidirectional(layer: Layer, call: Call) -> Any:
     if options[0].flag("go_backwards", False) == options[1].flag("go_backwards", False):
         raise InvalidFileError(f"{layer.where}: both directions have the same go_backwards", "E_CONFIG_TYPE")
     x, mask = call.one(layer), call.mask(layer, 2)
-    given = list(flatten(call.option(1, "initial_state")))
+    given = call.tensors(layer, 1, "initial_state")
     if len(given) % 2:
         raise InvalidFileError(f"{layer.where}: an odd number of initial states", "E_GRAPH")
     half = len(given) // 2
