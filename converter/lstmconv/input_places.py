@@ -48,7 +48,8 @@ def input_places(program: engine.Program, shapes: Mapping[Value, tuple[int, ...]
     if not any(isinstance(node, n.Embedding) or _makes_mask(node) for node in graph.nodes):
         return {name: Places(np.zeros(shape, np.int64), np.full(shape, np.nan)) for name, shape in shapes.items()}
     zeros = {name: np.zeros(shape, program.dtype(name)) for name, shape in shapes.items()}
-    sizes = {value: array.shape for value, array in engine.run(program, zeros).items()}
+    with np.errstate(all="ignore"):
+        sizes = {value: array.shape for value, array in engine.run(program, zeros).items()}
     counts = [math.prod(shape) for shape in shapes.values()]
     starts = [1 + sum(counts[:index]) for index in range(len(counts))]
     ways: dict[Value, list[Array]] = {

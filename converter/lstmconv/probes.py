@@ -147,7 +147,8 @@ def drawn(program: engine.Program, draw: Draw, random: np.random.Generator) -> d
     arrays = {node.name: _draw(node, places[node.name], draw.scale, draw.empty_row, random) for node in inputs}
     for attempt in _attempts(arrays, places):
         try:
-            engine.run(program, {name: engine.cast(array, program.dtype(name)) for name, array in attempt.items()})
+            with np.errstate(all="ignore"):  # where it overflows is found when it is judged
+                engine.run(program, {name: engine.cast(array, program.dtype(name)) for name, array in attempt.items()})
         except InputError as error:
             refused = error
         else:
@@ -198,7 +199,8 @@ def _steps_that_fit(program: engine.Program, inputs: list[Input], steps: int) ->
         if sum(math.prod(shape) for shape in shapes.values()) > MAX_ELEMENTS:
             break
         try:
-            engine.run(program, {name: np.zeros(shape, program.dtype(name)) for name, shape in shapes.items()})
+            with np.errstate(all="ignore"):
+                engine.run(program, {name: np.zeros(shape, program.dtype(name)) for name, shape in shapes.items()})
         except InputError:
             continue
         return candidate
