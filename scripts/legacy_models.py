@@ -614,6 +614,88 @@ def convolution(kit):
     ]), [normal(51, 3, 8, 3)]  # fmt: skip
 
 
+@case("k224 tf24 tf215", archive=True)
+def frames(kit):
+    """Keras's example of a ConvLSTM2D that draws the next frame, with pooling in between."""
+    same = {"padding": "same", "return_sequences": True}
+    return kit.sequential([
+        kit.ConvLSTM2D(3, (3, 2), input_shape=(4, 6, 4, 1), **same),
+        kit.BatchNormalization(),
+        kit.MaxPooling3D((1, 2, 2)),
+        kit.ConvLSTM2D(2, (2, 2), **same),
+        kit.UpSampling3D((1, 2, 2)),
+        kit.Conv3D(1, (3, 3, 3), activation="sigmoid", padding="same"),
+    ]), [normal(61, 1, 4, 6, 4, 1)]  # fmt: skip
+
+
+@case("k224")
+def kernels_first(kit):
+    return kit.sequential([kit.Conv3D(2, 2, input_shape=(3, 4, 3, 1)), kit.Flatten()]), [normal(64, 1, 3, 4, 3, 1)]
+
+
+@case("k224")
+def windows_first(kit):
+    return kit.sequential([kit.MaxPooling2D(2, input_shape=(4, 4, 1)), kit.Flatten(), kit.Dense(1)]), [
+        normal(65, 1, 4, 4, 1)
+    ]
+
+
+@case("k224")
+def transposed_first(kit):
+    return kit.sequential([kit.Conv2DTranspose(2, 2, input_shape=(3, 3, 1))]), [normal(66, 1, 3, 3, 1)]
+
+
+@case("k224")
+def dropout_first(kit):
+    layers = [kit.SpatialDropout3D(0.5, input_shape=(3, 2, 2, 2)), kit.Flatten(), kit.Dense(1)]
+    return kit.sequential(layers), [normal(67, 1, 3, 2, 2, 2)]
+
+
+@case("k224 tf24 tf215", archive=True)
+def volumes(kit):
+    x = kit.Input(shape=(4, 4, 4, 2), name="x")
+    made = [
+        kit.Conv3D(2, 2, strides=(1, 2, 1), name="conv")(x),
+        kit.AveragePooling3D((2, 1, 2), padding="same", name="average")(x),
+        kit.MaxPooling3D(2, strides=(1, 2, 2), padding="same", name="max")(x),
+        kit.GlobalAveragePooling3D(name="mean")(x),
+        kit.GlobalMaxPooling3D(name="most")(x),
+        kit.ZeroPadding3D(((0, 1), (2, 0), (1, 1)), name="pad")(x),
+        kit.Cropping3D(((0, 1), (2, 0), (1, 1)), name="crop")(x),
+        kit.UpSampling3D((1, 2, 1), name="up")(x),
+        kit.Conv3DTranspose(2, 2, strides=2, padding="same", name="transposed")(x),
+        kit.TimeDistributed(kit.Conv2DTranspose(2, 3, strides=2, name="inner"), name="timed")(x),
+        kit.SpatialDropout3D(0.5, name="dropout")(x),
+        kit.MaxPooling3D((1, 2, 2), data_format="channels_first", name="first_max")(x),
+        kit.GlobalAveragePooling3D(data_format="channels_first", name="first_mean")(x),
+        kit.ZeroPadding3D(1, data_format="channels_first", name="first_pad")(x),
+    ]
+    return kit.model(x, made), [normal(62, 1, 4, 4, 4, 2)]
+
+
+@case("k224 tf24 tf215", archive=True)
+def images(kit):
+    x = kit.Input(shape=(4, 6, 2), name="x")
+    sampled = {"interpolation": "bilinear"} if kit.since("tf24") else {}
+    made = [
+        kit.Conv2DTranspose(2, 3, strides=2, name="transposed")(x),
+        kit.Conv2DTranspose(2, (2, 3), strides=(2, 3), padding="same", output_padding=(1, 2), name="padded")(x),
+        kit.UpSampling2D((2, 3), name="up")(x),
+        kit.UpSampling2D((2, 4), name="sampled", **sampled)(x),
+        kit.Cropping2D(((0, 1), (2, 0)), name="crop")(x),
+        kit.SeparableConv2D(3, 2, name="separable")(x),
+        kit.DepthwiseConv2D(2, name="depthwise")(x),
+        kit.UpSampling2D(2, data_format="channels_first", name="first_up")(x),
+        kit.Cropping2D(((1, 0), (0, 1)), data_format="channels_first", name="first_crop")(x),
+    ]
+    if not kit.since("tf22"):  # TensorFlow has left the transposition to the caller since
+        made.append(kit.MaxPooling2D(2, data_format="channels_first", name="first_max")(x))
+    if kit.since("tf24"):
+        made.append(kit.TimeDistributed(kit.Conv1DTranspose(2, 3, strides=2, name="inner"), name="timed")(x))
+        made.append(kit.TimeDistributed(kit.SeparableConv1D(2, 3, name="inner_separable"), name="apart")(x))
+    return kit.model(x, made), [normal(63, 1, 4, 6, 2)]
+
+
 @case("k122 tf24", archive=True)
 def shapes(kit):
     x = kit.Input(shape=(6, 4), name="x")

@@ -35,7 +35,7 @@ NUMPY, CORE = "keras.src.ops.numpy", "keras.src.ops.core"
 RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN")
 MASK_USERS = (
     *RECURRENT, "Bidirectional", "TimeDistributed", "GlobalAveragePooling1D", "ConvLSTM1D", "ConvLSTM2D",
-    "BatchNormalization", "Softmax", "Sequential", "Functional",
+    "ConvLSTM3D", "BatchNormalization", "Softmax", "Sequential", "Functional",
 )  # fmt: skip
 CHOOSY = ("Multiply", "Maximum", "Minimum")  # merges that Keras 3 computes otherwise where masks are
 MERGES = {"concat": "Concatenate", "sum": "Add", "ave": "Average"}

@@ -6,6 +6,7 @@ Nothing here imports Keras: a model that is in memory has brought it.
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,15 +40,55 @@ def keras_oracle(
             with states_kept(model):
                 reset_states(model)
                 held = arguments(model, {name: given[name] for name in inputs})
-                if predict:
-                    made = model.predict(held, batch_size=_rows(model), verbose=0)
-                else:
-                    made = model(held, training=False)
+                made = computed(model, held, _rows(model) if predict else None)
         except Exception as error:  # TensorFlow's exceptions have no base in common with Keras's
             raise OracleError(f"Keras cannot compute it: {first_line(error)}") from None
         return [as_numpy(y) for y in flat_outputs(made, output_keys)]
 
     return evaluate
+
+
+def computed(model: Any, held: Any, rows: int | None) -> Any:
+    """What a Keras model computes; where TensorFlow has no kernels for a CPU, by XLA, which has.
+
+    That concerns convolutions with the channels before space, and some windows over three axes in half precision.
+
+    Args:
+        held: the inputs, in the structure the model was built with.
+        rows: for `predict`, how many at once; None calls the model.
+
+    Raises:
+        Exception: what TensorFlow raises, if XLA fails too.
+    """
+    try:
+        return model(held, training=False) if rows is None else model.predict(held, batch_size=rows, verbose=0)
+    except Exception as error:
+        tensorflow = sys.modules.get("tensorflow")
+        if tensorflow is None or not _lacks_kernel(tensorflow, error) or _resizes(model):
+            raise
+    return _by_xla(tensorflow, model, held, rows or ROWS)
+
+
+def _lacks_kernel(tensorflow: Any, error: Exception) -> bool:
+    """Whether TensorFlow has no kernel for an operation, or none for its numbers."""
+    errors = tensorflow.errors
+    return isinstance(error, TypeError | errors.UnimplementedError | errors.InvalidArgumentError)
+
+
+def _resizes(model: Any) -> bool:
+    """Whether a layer interpolates, which XLA does otherwise than TensorFlow."""
+    return any(getattr(layer, "interpolation", "nearest") != "nearest" for layer in model._flatten_layers())
+
+
+def _by_xla(tensorflow: Any, model: Any, held: Any, rows: int) -> Any:
+    compiled = tensorflow.function(lambda x: model(x, training=False), jit_compile=True)
+    nest = tensorflow.nest
+    count = len(nest.flatten(held)[0])
+    parts = [
+        compiled(nest.map_structure(lambda x, start=start: x[start : start + rows], held))
+        for start in range(0, count, rows)
+    ]
+    return nest.map_structure(lambda *made: np.concatenate([as_numpy(y) for y in made]), *parts)
 
 
 def _rows(model: Any) -> int:

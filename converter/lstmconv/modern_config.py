@@ -95,6 +95,21 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "MultiHeadAttention": (
         "num_heads", "key_dim", "value_dim", "dropout", "use_bias", "output_shape", "attention_axes",
     ),
+    "Conv3D": ("filters", "groups", *_CONV),
+    "Conv1DTranspose": ("filters", "output_padding", *_CONV),
+    "Conv2DTranspose": ("filters", "output_padding", *_CONV),
+    "Conv3DTranspose": ("filters", "output_padding", *_CONV),
+    "ConvLSTM3D": _CONV_LSTM,
+    "MaxPooling3D": _POOL,
+    "AveragePooling3D": _POOL,
+    "GlobalMaxPooling3D": ("data_format", "keepdims"),
+    "GlobalAveragePooling3D": ("data_format", "keepdims"),
+    "ZeroPadding3D": ("padding", "data_format"),
+    "Cropping2D": ("cropping", "data_format"),
+    "Cropping3D": ("cropping", "data_format"),
+    "UpSampling2D": ("size", "data_format", "interpolation"),
+    "UpSampling3D": ("size", "data_format"),
+    "SpatialDropout3D": ("rate", "data_format"),
     **dict.fromkeys(("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"), ()),
     "EinsumDense": ("equation", "output_shape", "activation", "bias_axes"),
     "GroupQueryAttention": (
@@ -133,7 +148,7 @@ OPERATION_INPUTS = {"Take": 2}
 
 # Which gates an activation acts on, by class and option: those of these kernels are multiplied for hard_sigmoid.
 _GATES = {"LSTM": KERAS_LSTM, "GRU": KERAS_GRU, "SimpleRNN": ("h",)}
-_DENSE = ("Dense", "Conv1D", "Conv2D")
+_DENSE = ("Dense", "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
 HARD_SIGMOID_SCALE = 1.2  # = 0.2 / (1/6): Keras 3 has relu6(x + 3) / 6, older ones clip(0.2 x + 0.5, 0, 1)
 PLACEWISE = "a hard_sigmoid that acts on something else than a product with weights"
 
@@ -338,7 +353,7 @@ class Modern:
         activations = [activation_name(config.get(key)) for key in ("recurrent_activation", "activation")]
         if "hard_sigmoid" not in activations or class_name == "Activation":
             return
-        kind = class_name.removesuffix("Cell").replace("ConvLSTM1D", "LSTM").replace("ConvLSTM2D", "LSTM")
+        kind = "LSTM" if class_name.startswith("ConvLSTM") else class_name.removesuffix("Cell")
         if kind in _GATES:
             inner, outer = (activation == "hard_sigmoid" for activation in activations)
             if outer and kind == "LSTM":

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from .dialects.keras2 import UNGROUPED
 from .dialects.tf_operations import is_tf_operation
 from .errors import printable
 from .keras_classes import OTHERS_OF_KERAS_3
@@ -19,10 +20,29 @@ from .semantics import version_tuple
 
 MODELS = ("Sequential", "Functional", "Model")
 RECURRENT = ("LSTM", "GRU", "SimpleRNN")
+STRICT = (*RECURRENT, "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")  # layers that name the arguments they do not take
+# layers that are quoted whole with an argument they do not take
+DESERIALISED = ("PReLU", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", *UNGROUPED)
 CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells")
 WRAPPERS = ("Bidirectional", "TimeDistributed")
-# Layers that look at the rank of their input.
-RANKED = (*RECURRENT, "RNN", "Bidirectional", "Conv1D", "ConvLSTM1D", "ConvLSTM2D", "MaxPooling1D")
+# Layers that look at the rank of their input, by the words of their refusal.
+RANKED = {
+    **dict.fromkeys(
+        (
+            *STRICT, "RNN", "Bidirectional", "Cropping1D", "Cropping2D", "Cropping3D", "UpSampling1D", "UpSampling2D",
+            "UpSampling3D", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D",
+            *(f"{kind}Pooling{space}D" for kind in ("Max", "Average", "GlobalMax", "GlobalAverage") for space in "123"),
+        ),
+        "Input 0 with name 'None' of layer '{name}' is incompatible with the layer",
+    ),
+    **dict.fromkeys(
+        ("Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"),
+        "Kernel shape must have the same length as input",
+    ),
+    **dict.fromkeys(
+        ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), "Exception encountered when calling {cls}.call()"
+    ),
+}  # fmt: skip
 BUILT_IN = frozenset({
     "L1", "L2", "L1L2", "OrthogonalRegularizer", "MaxNorm", "NonNeg", "UnitNorm", "MinMaxNorm", "Zeros", "Ones",
     "Constant", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", "Orthogonal", "Identity",
@@ -187,7 +207,7 @@ def _tf_archive(config: Any) -> str | None:
             if extra:
                 return f"Unrecognized keyword arguments passed to {inner['class_name']}: {extra}"
         extra = _extra(name, values, kept=())
-        if name in RECURRENT and extra:
+        if name in STRICT and extra:
             return f"Unrecognized keyword arguments passed to {name}: {extra}"
         if extra or not _known(name):
             return "<class 'keras.src.models.sequential.Sequential'> could not be deserialized properly"
@@ -230,8 +250,9 @@ def _legacy(config: Any, version: tuple[int, ...], in_tensorflow: bool) -> str |
     before_tensorflow = version < (2, 4) and not in_tensorflow
     for item in values.get("layers", ()):
         found = _legacy_layer(item, version, in_tensorflow)
-        if found is None and sequential and before_tensorflow and item.get("class_name") in RANKED:
-            found = f"Input 0 with name 'None' of layer '{layer_name(item)}' is incompatible with the layer"
+        ranked = RANKED.get(str(item.get("class_name")))
+        if found is None and sequential and before_tensorflow and ranked is not None:
+            found = ranked.format(name=layer_name(item), cls=item["class_name"])
         if found is not None:
             return found
     for item in values.get("layers", ()):
@@ -260,9 +281,9 @@ def _legacy_layer(item: dict[str, Any], version: tuple[int, ...], in_tensorflow:
             words = f"Could not interpret {role} identifier: {{'class_name': '{value.get('class_name')}'"
             return words if name in RECURRENT else f"{_not_made(name)} ... {words}"
     extra = _extra(name, values, kept=("batch_input_shape", "input_dtype", "input_dim", "input_shape"))
-    if name in RECURRENT and extra:
+    if name in STRICT and extra:
         return f"Unrecognized keyword arguments passed to {name}: {extra}"
-    if name == "PReLU" and extra:
+    if name in DESERIALISED and extra:
         return _not_made(name)
     return None
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import nodes as n
 from .activations import function
-from .convolution import convolve, pool
+from .convolution import convolve, convolve_transposed, pool
 from .errors import InputError
 from .graph import Array, Node
 from .operations import OPERATIONS
@@ -95,6 +95,12 @@ def group_norm(node: n.GroupNorm, p: Arrays, v: Arrays) -> Array:
 def conv(node: n.Conv, p: Arrays, v: Arrays) -> Array:
     """act(x ⋆ W + b)."""
     y = convolve(v[node.x], p["W"], node.strides, node.padding, node.dilation, node.groups)
+    return function(node.activation)(y + p["b"] if node.use_bias else y)
+
+
+def conv_transpose(node: n.ConvTranspose, p: Arrays, v: Arrays) -> Array:
+    """act(transposed x ⋆ W + b)."""
+    y = convolve_transposed(v[node.x], p["W"], node.strides, node.dilation, node.crops())
     return function(node.activation)(y + p["b"] if node.use_bias else y)
 
 
@@ -211,6 +217,7 @@ LAYERS: dict[type[Node], Callable[..., Array]] = {
     n.LayerNorm: layer_norm,
     n.GroupNorm: group_norm,
     n.Conv: conv,
+    n.ConvTranspose: conv_transpose,
     n.Pool: pooled,
     n.Elementwise: elementwise,
     n.Reduce: reduce,

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from .graph import DTYPES, FLOATS, INTS, Activation, Node, Shape, Type, Value, broadcast, need, need_dtype, same_size
 from .operation_nodes import ArgReduce, CumSum, Einsum, Round, Take
-from .windows import output_size
+from .windows import output_size, transposed_size
 
 
 def _float(type_: Type) -> None:
@@ -203,7 +203,7 @@ class SimpleRNN(_Recurrent):
 
 
 class ConvLSTM(Node):
-    """Convolutional LSTM (Shi et al. 2015) over x (B, T, *space, channels), space of 1 or 2 axes.
+    """Convolutional LSTM (Shi et al. 2015) over x (B, T, *space, channels), space of 1 to 3 axes.
 
     The equations of LSTM with conv(x_t, W) for `x_t @ W` (with strides, padding and dilation of this node) and
     conv(h, U) with stride 1 and padding ``same`` for `h @ U`. Outputs: y, h, c.
@@ -264,11 +264,20 @@ class ConvLSTM(Node):
         y = (rows, x.shape[1], *last[1:]) if self.return_sequences else last
         return Type(y, x.dtype), Type(last, x.dtype), Type(last, x.dtype)
 
+    def since(self) -> tuple[int, int]:
+        return _since(self.kernel_size)
+
+
+def _since(window: tuple[int, ...]) -> tuple[int, int]:
+    """Windows over 3 axes came with format 1.1."""
+    return (1, 0) if len(window) < 3 else (1, 1)
+
 
 def _window_sizes(
     space: Shape, size: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...], padding: str
 ) -> Shape:
     need(padding in ("valid", "same", "causal"), f"unknown padding {padding!r}")
+    need(1 <= len(size) <= 3, f"a window over {len(size)} axes, not 1 to 3")
     result = tuple(output_size(n, k, s, d, padding) for n, k, s, d in zip(space, size, strides, dilation, strict=True))
     need(all(n is None or n > 0 for n in result), f"a window of {size} does not fit an input of {space}")
     return result
@@ -428,7 +437,7 @@ class GroupNorm(Node):
 
 
 class Conv(Node):
-    """act(cross-correlation of x (B, *space, channels) with W + b), channels last, space of 1 or 2 axes.
+    """act(cross-correlation of x (B, *space, channels) with W + b), channels last, space of 1 to 3 axes.
 
     W is (*kernel_size, channels / groups, filters); filters are split evenly over the groups of channels.
     """
@@ -457,9 +466,56 @@ class Conv(Node):
         space = _window_sizes(x.shape[1:-1], self.kernel_size, self.strides, self.dilation, self.padding)
         return (Type((x.shape[0], *space, self.filters), x.dtype),)
 
+    def since(self) -> tuple[int, int]:
+        return _since(self.kernel_size)
+
+
+class ConvTranspose(Node):
+    """act(transposed convolution of x (B, *space, channels) with W + b), channels last, space of 1 to 3 axes.
+
+        z[p] = Σ x[q] @ W[k] over all places q of x and taps k with q * strides + k * dilation = p
+
+    along each axis of space, so that n places make (n − 1) * stride + (size − 1) * dilation + 1, from p = 0 on.
+    Then `cropping`, which is before, after of the first axis of space, before, after of the second, …, takes so many
+    places off z; where it is negative, which it can be after an axis, zeros follow. b is added to all that is left.
+    """
+
+    x: Value
+    weights: str
+    channels: int
+    filters: int
+    kernel_size: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilation: tuple[int, ...]
+    cropping: tuple[int, ...]
+    use_bias: bool
+    activation: Activation
+
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        bias = {"b": (self.filters,)} if self.use_bias else {}
+        return {"W": (*self.kernel_size, self.channels, self.filters), **bias}
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x, axes = types[self.x], len(self.kernel_size)
+        need(1 <= axes <= 3, f"a kernel over {axes} axes, not 1 to 3")
+        need(len(self.strides) == len(self.dilation) == axes, "strides and dilation do not fit the kernel")
+        need(len(self.cropping) == 2 * axes and min(self.cropping[::2]) >= 0, f"bad cropping {self.cropping}")
+        _features(x, self.channels, rank=2 + axes)
+        _inner_activation(self.activation, x.rank)
+        space = tuple(map(transposed_size, x.shape[1:-1], self.kernel_size, self.strides, self.dilation, self.crops()))
+        need(all(n is None or n > 0 for n in space), f"nothing is left of {x.shape[1:-1]}")
+        return (Type((x.shape[0], *space, self.filters), x.dtype),)
+
+    def crops(self) -> tuple[tuple[int, int], ...]:
+        """`cropping` by axis."""
+        return tuple(zip(self.cropping[::2], self.cropping[1::2], strict=True))
+
+    def since(self) -> tuple[int, int]:
+        return (1, 1)
+
 
 class Pool(Node):
-    """``max`` or ``mean`` over windows of x (B, *space, channels); padded places do not count."""
+    """``max`` or ``mean`` over windows of x (B, *space, channels), space of 1 to 3 axes; padded places do not count."""
 
     x: Value
     op: str
@@ -474,6 +530,9 @@ class Pool(Node):
         need(x.rank == 2 + len(self.size), f"cannot read an array of rank {x.rank}")
         space = _window_sizes(x.shape[1:-1], self.size, self.strides, (1,) * len(self.size), self.padding)
         return (Type((x.shape[0], *space, x.shape[-1]), x.dtype),)
+
+    def since(self) -> tuple[int, int]:
+        return _since(self.size)
 
 
 COMPARISONS = ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal")
@@ -767,6 +826,6 @@ NODES: dict[str, type[Node]] = {
         Input, Constant, LSTM, GRU, SimpleRNN, ConvLSTM, Dense, Embedding, Activate, PReLU, BatchNorm, LayerNorm,
         GroupNorm, Conv, Pool, Elementwise, Reduce, Concatenate, MatMul, Reshape, ExpandDims, Squeeze, Transpose,
         Slice, Flip, Pad, Repeat, Where, Cast, FoldTime, UnfoldTime, CausalMask,
-        Round, CumSum, ArgReduce, Take, Einsum,
+        Round, CumSum, ArgReduce, Take, Einsum, ConvTranspose,
     )
 }  # fmt: skip

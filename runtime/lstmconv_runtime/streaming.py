@@ -30,6 +30,7 @@ from .nodes import (
     Concatenate,
     Constant,
     Conv,
+    ConvTranspose,
     Dense,
     Elementwise,
     Embedding,
@@ -139,12 +140,13 @@ def _time_problem(node: Node, kinds: Kinds, types: Mapping[Value, Type]) -> str 
     """Why a node cannot work on each step of a stream by itself; None if it can."""
     rank = types[node.reads()[0]].rank
     moves = "it mixes or moves time steps"
+    if isinstance(node, Activate | Dense | Conv | ConvTranspose):
+        axis = dict(node.activation.constants).get("axis")
+        if axis is not None and int(axis) % rank == 1:
+            return moves
     match node:
         case Dense() if rank == 2:
             return "it mixes time steps"
-        case Activate():
-            axis = dict(node.activation.constants).get("axis")
-            return moves if axis is not None and int(axis) % rank == 1 else None
         case PReLU():
             return "it has a slope for each time step" if node.shape[0] != 1 else None
         case BatchNorm():
@@ -156,9 +158,12 @@ def _time_problem(node: Node, kinds: Kinds, types: Mapping[Value, Type]) -> str 
         case Conv():
             if node.kernel_size[0] == 1 and node.strides[0] == 1:
                 return None
-            if node.padding == "causal" and node.strides[0] == 1:
+            if node.padding == "causal" and node.strides[0] == len(node.strides) == 1:
                 return None
             return f"padding '{node.padding}' with stride {node.strides[0]} needs later steps or drops steps"
+        case ConvTranspose():
+            alone = node.kernel_size[0] == node.strides[0] == 1 and node.cropping[:2] == (0, 0)
+            return None if alone else moves
         case Pool():
             return None if node.size[0] == node.strides[0] == 1 else "it pools over time"
         case Reduce():
@@ -195,7 +200,7 @@ def _time_problem(node: Node, kinds: Kinds, types: Mapping[Value, Type]) -> str 
             return _einsum_problem(node, kinds)
         case Round():
             return None
-        case Embedding() | Cast() | Dense():
+        case Embedding() | Cast() | Dense() | Activate():
             return None
     return moves
 
@@ -263,9 +268,9 @@ class Stream:
 
     def _carries(self, node: Node) -> bool:
         """True for nodes that carry something from one step to the next."""
-        if isinstance(node, engine.RECURRENT) or (isinstance(node, Conv) and node.padding == "causal"):
-            return self._kinds[node.x] == STREAM
-        return False
+        if isinstance(node, Conv):
+            return node.padding == "causal" and len(node.kernel_size) == 1 and self._kinds[node.x] == STREAM
+        return isinstance(node, engine.RECURRENT) and self._kinds[node.x] == STREAM
 
     def reset(self) -> None:
         """Back to the state before the first step."""

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+FLOAT32_ALONE = ("MaxPooling3D", "AveragePooling3D")  # TensorFlow has no kernels of float64 for CPUs
+
 
 class Ref(NamedTuple):
     """A value: what a step, or an input, makes; `key` picks one of several."""
@@ -147,6 +149,8 @@ class Source:
         if isinstance(item, Make):
             options = {k: v for k, v in item.options.items() if k != "dtype" or not self.reference}
             inner = ", ".join(f"{k}={self.value(v, prefix)}" for k, v in options.items())
+            if self.reference and item.cls in FLOAT32_ALONE:
+                inner += ', dtype="float32"'
             return (
                 f"keras.Sequential([{self.value(options['layers'], prefix)[1:-1]}])"
                 if item.cls == "Sequential"

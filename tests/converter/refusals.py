@@ -33,7 +33,7 @@ FLOAT8 = {
     "class_name": "QuantizedFloat8DTypePolicy",
     "config": {"mode": "float8", "source_name": "float32"},
 }
-CHANNELS_FIRST = Refused("data_format", "channels_first")
+FORMAT = Refused("data_format", "channels_middle")
 CELL = {
     "module": "my.cells",
     "class_name": "PeepholeCell",
@@ -62,7 +62,24 @@ QUANTISABLE = [
     Refused("dtype", INT8_FROM_HALF, "int8 from half precision"), Refused("dtype", FLOAT8, "float8"),
 ]  # fmt: skip
 DENSE = [Refused("activation", "threshold"), Refused("activation", "glu"), *along("activation", 7, 0)]
-WINDOW = [CHANNELS_FIRST, Refused("padding", "reflect")]
+WINDOW = [FORMAT, Refused("padding", "reflect")]
+TRANSPOSED = [*WINDOW, Refused("activation", "glu"), Refused("output_padding", 9, "`output_padding` ≥ `strides`")]
+SPATIAL: dict[str, list[Refused]] = {
+    "Conv3D": [*WINDOW, Refused("padding", "causal"), Refused("activation", "glu")],
+    "Conv1DTranspose": TRANSPOSED,
+    "Conv2DTranspose": TRANSPOSED,
+    "Conv3DTranspose": TRANSPOSED,
+    "ConvLSTM3D": [*WINDOW, Refused("recurrent_activation", "threshold")],
+    "MaxPooling3D": WINDOW,
+    "AveragePooling3D": WINDOW,
+    "GlobalMaxPooling3D": [FORMAT],
+    "GlobalAveragePooling3D": [FORMAT],
+    "ZeroPadding3D": [FORMAT],
+    "Cropping2D": [FORMAT],
+    "Cropping3D": [FORMAT],
+    "UpSampling2D": [FORMAT, Refused("interpolation", "bicubic"), Refused("interpolation", "lanczos3")],
+    "UpSampling3D": [FORMAT],
+}
 
 REFUSED: dict[str, list[Refused]] = {
     "LSTM": GATED,
@@ -89,10 +106,10 @@ REFUSED: dict[str, list[Refused]] = {
     "MaxPooling2D": WINDOW,
     "AveragePooling1D": WINDOW,
     "AveragePooling2D": WINDOW,
-    "GlobalMaxPooling1D": [CHANNELS_FIRST],
-    "GlobalMaxPooling2D": [CHANNELS_FIRST],
-    "GlobalAveragePooling1D": [CHANNELS_FIRST],
-    "GlobalAveragePooling2D": [CHANNELS_FIRST],
+    "GlobalMaxPooling1D": [FORMAT],
+    "GlobalMaxPooling2D": [FORMAT],
+    "GlobalAveragePooling1D": [FORMAT],
+    "GlobalAveragePooling2D": [FORMAT],
     "BatchNormalization": [Refused("axis", [1, 2])],
     "LayerNormalization": [Refused("axis", [0])],
     "GroupNormalization": [Refused("axis", 0)],
@@ -100,8 +117,8 @@ REFUSED: dict[str, list[Refused]] = {
     "Normalization": [Refused("axis", 0)],
     "Flatten": [Refused("data_format", "channels_middle")],
     "Reshape": [Refused("target_shape", [0, 3])],
-    "ZeroPadding1D": [CHANNELS_FIRST],
-    "ZeroPadding2D": [CHANNELS_FIRST],
+    "ZeroPadding1D": [FORMAT],
+    "ZeroPadding2D": [FORMAT],
     "Attention": [Refused("score_mode", "cosine")],
     "MultiHeadAttention": [
         Refused("sliding_window", 2), Refused("attention_axes", [1, 2]), Refused("output_shape", [2, 3]),
@@ -122,15 +139,13 @@ REFUSED: dict[str, list[Refused]] = {
         Refused("num_oov_indices", 0), Refused("num_oov_indices", 2), Refused("invert", True), Refused("sparse", True),
         Refused("vocabulary", None), Refused("output_mode", "tf_idf"), Refused("pad_to_max_tokens", True),
     ],
+    **SPATIAL,
 }  # fmt: skip
 
 # Classes of keras.layers that have no handler.
 UNSUPPORTED_CLASSES = (
     "Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "StringLookup", "TextVectorization",
-    "Hashing", "HashedCrossing", "Conv1DTranspose", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "ConvLSTM3D",
-    "MaxPooling3D", "AveragePooling3D", "GlobalMaxPooling3D", "GlobalAveragePooling3D", "Resizing", "CenterCrop",
-    "RandomFlip", "MelSpectrogram", "STFTSpectrogram", "Pipeline", "AdaptiveAveragePooling1D",
-    "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D",
-    "AdaptiveMaxPooling3D", "Cropping2D", "Cropping3D", "UpSampling2D", "UpSampling3D", "ZeroPadding3D",
-    "SpatialDropout3D", "ReversibleEmbedding",
+    "Hashing", "HashedCrossing", "Resizing", "CenterCrop", "RandomFlip", "MelSpectrogram", "STFTSpectrogram",
+    "Pipeline", "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D",
+    "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "ReversibleEmbedding",
 )  # fmt: skip

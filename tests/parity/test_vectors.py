@@ -40,6 +40,8 @@ LOOSER_DOUBLE = dict.fromkeys(
         "masked-companions",
         # Numbers of the config and statistics become constants in the dtype the layer was saved with.
         "normalization", "rescaling", "rms-normalization",
+        "up-sampling2d", "frames-encoded",  # TensorFlow interpolates in float32, whatever x is
+        "masked-spatial-dropout-3d",  # a SpatialDropout keeps the dtype it was made with, and casts to it
         "nested",  # what enters a model inside is cast to the float32 of its Input layer
     ), 1e-7,
 )  # fmt: skip

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lstmconv_runtime import InputError, StreamError
 from lstmconv_runtime import nodes as n
-from lstmconv_runtime.graph import TANH
+from lstmconv_runtime.graph import TANH, Activation
 
 
 def graphs(build: Any) -> dict[str, tuple[list[Any], list[str]]]:
@@ -64,6 +64,18 @@ def graphs(build: Any) -> dict[str, tuple[list[Any], list[str]]]:
             ],
             ["last"],
         ),
+        "volumes": (
+            [
+                x,
+                r("LSTM", "a", "x", 2, 8),
+                n.Reshape(name="frames", x="a", shape=(0, 0, 2, 2, 2)),
+                conv(n.Conv, "conv", "frames", 2, 3, (1, 2, 1), groups=1, padding="same"),
+                n.Pool(name="pool", x="conv", op="mean", size=(1, 2, 1), strides=(1, 2, 1), padding="valid"),
+                conv(n.ConvTranspose, "up", "pool", 3, 2, (1, 3, 2), cropping=(0, 0, 1, 0, 0, -1)),
+                n.Reshape(name="flat", x="up", shape=(0, 0, -1)),
+            ],
+            ["flat"],
+        ),
         "functions": (
             [
                 x,
@@ -82,9 +94,17 @@ def graphs(build: Any) -> dict[str, tuple[list[Any], list[str]]]:
     }
 
 
+def conv(
+    kind: Any, name: str, x: str, channels: int, filters: int, kernel_size: tuple[int, ...], **options: Any
+) -> Any:
+    ones = (1,) * len(kernel_size)
+    fields = {"strides": ones, "dilation": ones, "use_bias": True, "activation": TANH, **options}
+    return kind(name=name, x=x, weights=name, channels=channels, filters=filters, kernel_size=kernel_size, **fields)
+
+
 NAMES = (
     "lstm", "last", "gru", "reset before", "simple", "masked", "masked last", "zero output", "stacked", "causal",
-    "folded", "last step", "functions",
+    "folded", "last step", "volumes", "functions",
 )  # fmt: skip
 
 
@@ -205,6 +225,12 @@ def refused(build: Any) -> dict[str, list[Any]]:
                 padding="same", dilation=(1,), groups=1, use_bias=False, activation=TANH,
             ),
         ],
+        "transposed": [x, lstm, conv(n.ConvTranspose, "culprit", "a", 3, 2, (2,), cropping=(0, 1))],
+        "further steps": [x, lstm, conv(n.ConvTranspose, "culprit", "a", 3, 2, (1,), cropping=(0, -1))],
+        "softmax over time": [x, lstm, conv(
+            n.Conv, "culprit", "a", 3, 2, (1,), groups=1, padding="valid",
+            activation=Activation("softmax", (("axis", 1.0),)),
+        )],
         "mixes": [
             x,
             lstm,
@@ -225,8 +251,8 @@ def refused(build: Any) -> dict[str, list[Any]]:
 
 REFUSED = (
     "backwards", "state of the whole", "reverse", "mean over time", "pool", "first step", "attention", "groups",
-    "over time", "flatten", "wide", "mixes", "sums over time", "place in time", "steps taken", "product over time",
-    "sum over time", "weights of steps",
+    "over time", "flatten", "wide", "transposed", "further steps", "softmax over time", "mixes", "sums over time",
+    "place in time", "steps taken", "product over time", "sum over time", "weights of steps",
 )  # fmt: skip
 
 

@@ -16,7 +16,10 @@ MASKS = ("attention_mask", "query_mask", "value_mask", "key_mask")
 TENSORS = ("query", "value", "key")
 OPERATIONS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ClassMethod", "InstanceMethod")
 STATE_RANK = {"ConvLSTM1D": 3, "ConvLSTM2D": 4, "ConvLSTM3D": 5}  # of an initial state; 2 elsewhere
-RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "CuDNNLSTM", "CuDNNGRU")
+RECURRENT = (
+    "LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "CuDNNLSTM",
+    "CuDNNGRU",
+)  # fmt: skip
 
 
 def tensor(name: str, node: int, index: int) -> dict[str, Any]:

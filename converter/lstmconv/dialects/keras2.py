@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..errors import InvalidFileError, UnsupportedError, printable
@@ -178,6 +179,18 @@ def _additive_attention(config: Options) -> tuple[str, Options]:
     return "AdditiveAttention", _attention(config)[1]
 
 
+# They took `groups` from the class of all convolutions, wrote it down, and did nothing with it.
+UNGROUPED = (
+    "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D", "Conv1DTranspose", "Conv2DTranspose",
+    "Conv3DTranspose",
+)  # fmt: skip
+
+
+def _ungrouped(name: str, config: Options) -> tuple[str, Options]:
+    """Without `groups`, unless it says something: then the handler refuses it by name."""
+    return name, {key: value for key, value in config.items() if key != "groups" or value != 1}
+
+
 CHANGED: dict[str, Callable[[Options], tuple[str, Options]]] = {
     "GRU": _gru,
     "GRUCell": _gru_cell,
@@ -193,4 +206,5 @@ CHANGED: dict[str, Callable[[Options], tuple[str, Options]]] = {
     "Attention": _attention,
     "AdditiveAttention": _additive_attention,
     "BatchNormalizationV1": _batch_normalization,
+    **{name: partial(_ungrouped, name) for name in UNGROUPED},
 }

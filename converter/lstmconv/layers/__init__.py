@@ -29,6 +29,25 @@ from . import (
     wrappers,
 )
 
+# Over three axes of space, and what came with them.
+SPATIAL: dict[str, Handler] = {
+    "Conv3D": convolution.conv,
+    "Conv1DTranspose": convolution.conv_transpose,
+    "Conv2DTranspose": convolution.conv_transpose,
+    "Conv3DTranspose": convolution.conv_transpose,
+    "ConvLSTM3D": convolution.conv_lstm,
+    "MaxPooling3D": pooling.pooling,
+    "AveragePooling3D": pooling.pooling,
+    "GlobalMaxPooling3D": pooling.global_pooling,
+    "GlobalAveragePooling3D": pooling.global_pooling,
+    "ZeroPadding3D": reshaping.zero_padding,
+    "Cropping2D": reshaping.cropping,
+    "Cropping3D": reshaping.cropping,
+    "UpSampling2D": reshaping.up_sampling,
+    "UpSampling3D": reshaping.up_sampling,
+    "SpatialDropout3D": core.identity,
+}
+
 HANDLERS: dict[str, Handler] = {
     "LSTM": recurrent.recurrent,
     "GRU": recurrent.recurrent,
@@ -89,8 +108,8 @@ HANDLERS: dict[str, Handler] = {
     "RepeatVector": reshaping.repeat_vector,
     "ZeroPadding1D": reshaping.zero_padding,
     "ZeroPadding2D": reshaping.zero_padding,
-    "Cropping1D": reshaping.cropping1d,
-    "UpSampling1D": reshaping.up_sampling1d,
+    "Cropping1D": reshaping.cropping,
+    "UpSampling1D": reshaping.up_sampling,
     "Attention": attention.attention,
     "AdditiveAttention": attention.attention,
     "MultiHeadAttention": attention.multi_head_attention,
@@ -101,6 +120,7 @@ HANDLERS: dict[str, Handler] = {
     "Discretization": preprocessing.discretization,
     "CategoryEncoding": preprocessing.category_encoding,
     "IntegerLookup": preprocessing.integer_lookup,
+    **SPATIAL,
 }
 
 # What to do about layers that stand before the numbers of a model.

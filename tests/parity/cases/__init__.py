@@ -21,6 +21,7 @@ from . import (
     operations,
     preprocessing,
     recurrent,
+    spatial,
     wrappers,
 )
 from .building import Case
@@ -40,6 +41,7 @@ FAMILIES: dict[str, dict[str, Case]] = {
     "functions": functions.CASES,
     "newer layers": newer_layers.CASES,
     "preprocessing": preprocessing.CASES,
+    "spatial": spatial.CASES,
 }
 CASES: dict[str, Case] = {name: case for cases in FAMILIES.values() for name, case in cases.items()}
 assert len(CASES) == sum(map(len, FAMILIES.values())), "two families have a case of the same name"
