@@ -215,7 +215,13 @@ def run(
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option("--threads", metavar="N", min=1, help="How many threads share the rows of a batch."),
+        typer.Option(
+            "--threads",
+            metavar="N",
+            min=1,
+            help="How many threads may share the rows of a batch; by default one, because NumPy's matrix products use "
+            "all processors by themselves. More can pay where OPENBLAS_NUM_THREADS=1 keeps those to one.",
+        ),
     ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
     force: Force = False,
@@ -230,7 +236,7 @@ def run(
       lstmconv run sine.safetensors windows.npy -o predictions.npy
       lstmconv run sine.safetensors windows.csv
       lstmconv run sensor.safetensors readings.csv --rows-are steps
-      lstmconv run sine.safetensors a-year.npy -o a-year-predicted.npy --batch-size 1000 --threads 2
+      lstmconv run sine.safetensors a-year.npy -o a-year-predicted.npy --batch-size 1000
     """
     import sys
 

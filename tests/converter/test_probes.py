@@ -47,7 +47,7 @@ class Changed:
 
     def predict(self, x: Any) -> list[Any]:
         values = engine.run(self.program, self.model.check_inputs(x))
-        return [self.model.held(name, values) for name in self.program.graph.outputs]
+        return self.model.owned(values)
 
 
 def weights(graph: Graph) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def reference(subject: Subjects) -> list[Any]:
     """The cells gate by gate, as `trace` shows them."""
     model = subject.model()
     values = engine.run(model.program, model.check_inputs(subject.vector.inputs), gates={})
-    return [model.held(name, values) for name in model.bundle.graph.outputs]
+    return model.owned(values)
 
 
 def float64(subject: Subjects) -> list[Any]:

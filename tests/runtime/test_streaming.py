@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -155,6 +158,43 @@ def test_state_can_be_kept_and_set(build: Any) -> None:
     for bad in ({}, {**kept, "more": {}}, {**kept, "a": {"h": 1}}):
         with pytest.raises(InputError):
             stream.state = bad
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("again", [lambda s: pickle.loads(pickle.dumps(s)), copy.copy, copy.deepcopy])
+def test_a_copy_goes_on_by_itself(build: Any, name: str, again: Callable[[Any], Any]) -> None:
+    stream = build.model(*graphs(build)[name]).stream(batch=2)
+    x = np.random.default_rng(0).standard_normal((2, 6, 2)).astype(np.float32)
+    stream.chunk(x[:, :3])
+    other = again(stream)
+    expected = as_list(stream.chunk(x[:, 3:]))
+    for made in (other, again(other)):
+        assert all(np.array_equal(a, b) for a, b in zip(as_list(made.chunk(x[:, 3:])), expected, strict=True))
+
+
+def test_values_of_another_number_of_rows(build: Any) -> None:
+    """A constant of six rows makes six of one, of which a stream of one row would take the first."""
+    k = n.Constant(name="k", shape=(6, 1, 2), dtype="float32")
+    nodes = [build.input(None, 2), k, n.Elementwise(name="sum", op="add", args=("x", "k"))]
+    model = build.model([*nodes, build.recurrent("LSTM", "a", "sum", 2, 3)])
+    for rows in (1, 3):
+        with pytest.raises(InputError, match=r"stream\(batch=6\)"):
+            model.stream(batch=rows)
+    x = np.random.default_rng(0).standard_normal((6, 4, 2)).astype(np.float32)
+    np.testing.assert_allclose(model.stream(batch=6).chunk(x), model.predict(x), rtol=0, atol=1e-6)
+
+
+def test_a_copy_keeps_the_fixed_inputs(build: Any) -> None:
+    nodes = [build.input(None, 2), build.input(3, name="start"), build.recurrent("GRU", "a", "x", 2, 3, h0="start")]
+    start = np.ones((1, 3), np.float32)
+    stream = build.model(nodes).stream(fixed={"start": start})
+    x = np.ones((1, 4, 2), np.float32)
+    expected = stream.chunk(x)
+    start[:] = 0  # what the caller gave is not kept
+    other = pickle.loads(pickle.dumps(stream))
+    for one in (stream, other):
+        one.reset()
+        assert np.array_equal(one.chunk(x), expected)
 
 
 def test_reading_the_state_gives_copies(build: Any) -> None:
