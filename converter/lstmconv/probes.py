@@ -190,14 +190,17 @@ def _attempts(arrays: dict[str, Array], places: Mapping[str, Places]) -> Iterato
 
 
 def _steps_that_fit(program: engine.Program, inputs: list[Input], steps: int) -> int:
-    """`steps`, or the next number that leaves something under the windows of the model and fits its shapes."""
-    if not any(isinstance(node, Conv | Pool | Slice | Reshape) for node in program.graph.nodes):
+    """`steps`, or the next number that leaves something under the windows of the model and fits its shapes and arrays."""
+    nodes = program.graph.nodes
+    arrays = [node.shape for node in nodes if isinstance(node, Constant) and len(node.shape) > 1]
+    sizes = sorted({n for shape in arrays for n in shape if n > 1})
+    if not sizes and not any(isinstance(node, Conv | Pool | Slice | Reshape) for node in nodes):
         return steps
-    counts = _row_counts(program) or [1]
-    for candidate, rows in product((steps, *(n for n in (4, 8, 12, 16, 32, 64, 128, 256, 512) if n > steps)), counts):
+    candidates = (steps, *sizes, *(n for n in (4, 8, 12, 16, 32, 64, 128, 256, 512) if n > steps))
+    for candidate, rows in product(candidates, _row_counts(program) or [1]):
         shapes = {node.name: _shape(node, rows, candidate) for node in inputs}
         if sum(math.prod(shape) for shape in shapes.values()) > MAX_ELEMENTS:
-            break
+            continue
         try:
             with np.errstate(all="ignore"):
                 engine.run(program, {name: np.zeros(shape, program.dtype(name)) for name, shape in shapes.items()})

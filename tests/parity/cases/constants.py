@@ -93,6 +93,12 @@ STATES: dict[str, Branch] = {
 }
 
 
+def open_steps() -> Any:
+    """A positional encoding of so many steps, on an input that leaves their number open."""
+    x = sequence()
+    return keras.Model(x, kl.LSTM(2)(kl.Add()([x, array(1, *FIXED)])))
+
+
 def conv_lstm() -> Any:
     x = keras.Input((3, 4, 4, 2))
     given = [rows(3, 3, 2), rows(3, 3, 2)]
@@ -182,6 +188,7 @@ CASES: dict[str, Case] = {
     "constants-merged-masked": masked_merges,
     "constants-square": square,
     "constants-states": branches(STATES, FIXED),
+    "constants-open-steps": open_steps,
     "constants-conv-lstm": conv_lstm,
     "constants-fixed-batch": fixed_batch,
     "constants-attention": branches(ATTENTION, FIXED),
