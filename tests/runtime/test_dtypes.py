@@ -59,6 +59,10 @@ def candidates() -> dict[str, tuple[Node, tuple[str, ...]]]:
             name="y", x="x", weights="y", channels=2, filters=3, kernel_size=(2,), strides=(1,), padding="valid",
             dilation=(1,), groups=1, use_bias=True, activation=LINEAR,
         ),
+        n.ConvTranspose(
+            name="y", x="x", weights="y", channels=2, filters=3, kernel_size=(2,), strides=(2,), dilation=(1,),
+            cropping=(1, 0), use_bias=True, activation=LINEAR,
+        ),
     ]  # fmt: skip
     made |= {type(node).__name__: (node, DTYPES) for node in of_any}
     made |= {type(node).__name__: (node, FLOATS) for node in of_floats}
