@@ -111,7 +111,7 @@ def _renamed(chance: random.Random, holder: Any, key: Any, tree: Any) -> None:
     value = holder[key]
     del holder[key]
     if isinstance(holder, dict):
-        _, other = chance.choice(places(tree))
+        _, other = chance.choice([*places(tree), (tree, "x")])
         holder[other if isinstance(other, str) and chance.random() < 0.7 else f"{key}_"] = value
     else:
         holder.insert(chance.randrange(len(holder) + 1), value)
@@ -129,7 +129,7 @@ def _emptied(chance: random.Random, holder: Any, key: Any, tree: Any) -> None:
 
 
 def _from_elsewhere(chance: random.Random, holder: Any, key: Any, tree: Any) -> None:
-    other, place = chance.choice(places(tree))
+    other, place = chance.choice(places(tree))  # itself among them
     holder[key] = json.loads(json.dumps(other[place]))
 
 
