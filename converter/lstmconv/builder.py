@@ -106,8 +106,25 @@ class Builder:
         return self.add(where, Cast(name=self.free_name(f"{value.replace(':', '.')}.{dtype}"), x=value, dtype=dtype))
 
     def constant(self, where: str, name: str, array: Any, dtype: str) -> Value:
-        """A Constant node."""
-        stored = np.asarray(array, dtype="float32" if dtype in ("float16", "bfloat16") else dtype)
+        """A Constant node.
+
+        Raises:
+            InvalidFileError: a number is beyond the dtype or its whole numbers, or it is no array of numbers.
+        """
+        kept = "float32" if dtype in ("float16", "bfloat16") else dtype
+        try:
+            given = np.asarray(array)
+        except ValueError:  # lists of different lengths
+            given = np.asarray(None)
+        if given.dtype.kind not in "biuf":
+            raise InvalidFileError(f"{where}: {printable(array, 60)} is not an array of {dtype}", "E_CONFIG_TYPE")
+        with np.errstate(over="ignore", invalid="ignore"):
+            stored = given.astype(kept)
+        lost = np.isfinite(given) & ~np.isfinite(stored) if dtype in FLOATS else stored != given
+        if lost.any():
+            raise InvalidFileError(
+                f"{where}: {printable(given[lost].flat[0].item(), 60)} is not a number of {dtype}", "E_CONFIG_TYPE"
+            )
         node = Constant(name=self.free_name(name), shape=stored.shape, dtype=dtype)
         return self.add(where, node, {"value": stored})
 

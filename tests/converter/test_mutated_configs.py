@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from config_mutants import run, sound_error, subjects
 from legacy_vectors import FOLDER
+from lstmconv.builder import Builder
 from lstmconv.conversion import convert
 from lstmconv.doctor import report, report_text
-from lstmconv.errors import LstmconvError
+from lstmconv.errors import InvalidFileError, LstmconvError
 from lstmconv.keras_file import KerasFile, parse_keras_file
+from lstmconv.semantics import semantics_of
 from lstmconv.upgrading import planned
 
 
@@ -158,3 +160,12 @@ def page(file: KerasFile) -> None:
     """Raises what doctor raises, or an error of the first code that its page shows."""
     found = report(file, Path("x"))
     raise LstmconvError(report_text(found).splitlines()[0], found["obstacles"][0]["code"])
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [(1e300, "float32"), (10**39, "float32"), (0.5, "int32"), (300, "int8"), ([[1], [1, 2]], "float32"), ("x", "int8")],
+)
+def test_a_constant_that_its_dtype_does_not_hold_is_an_error(value: Any, dtype: str) -> None:
+    with pytest.raises(InvalidFileError, match="layer 'x'"):
+        Builder(semantics_of("3.15.1")).constant("layer 'x'", "constant", value, dtype)
