@@ -41,7 +41,7 @@ class Row(NamedTuple):
 def cross_check(name: str) -> Row:
     """One case: exported by Keras, run by onnxruntime, compared with what Keras computes."""
     from lstmconv.parity.engines import EngineMissing, Subject, import_quietly, onnxruntime_engine
-    from vector_files import difference, read_vector
+    from vector_files import apart, read_vector
 
     import_quietly("keras").backend.clear_session()
     vector = read_vector(name)
@@ -57,7 +57,7 @@ def cross_check(name: str) -> Row:
     if len(made) != len(vector.outputs):
         return Row(name, "differs", "", f"it has {len(made)} outputs, the model {len(vector.outputs)}")
     pairs = list(zip(made, vector.outputs, strict=True))
-    worst = max(difference(y, expected) for y, expected in pairs)
+    worst = max(apart(y, expected) for y, expected in pairs)
     if worst <= (HALF_TOLERANCE if vector.half else TOLERANCE):
         return Row(name, "agrees", f"{worst:.1e}", "")
     return Row(name, "differs", f"{worst:.1e}" if worst < float("inf") else "", why(pairs))
@@ -66,14 +66,14 @@ def cross_check(name: str) -> Row:
 def why(pairs: list[tuple[object, object]]) -> str:
     """Which outputs differ, and whether by their shapes, by NaN, or by numbers."""
     import numpy as np
-    from vector_files import difference
+    from vector_files import apart
 
     found = []
     for index, (y, expected) in enumerate(pairs):
         a, b = np.asarray(y), np.asarray(expected)
         if a.shape != b.shape:
             found.append(f"output {index} has the shape {a.shape}, not {b.shape}")
-        elif difference(a, b) > TOLERANCE:
+        elif apart(a, b) > TOLERANCE:
             kind = "" if np.array_equal(np.isfinite(a), np.isfinite(b)) else " where one is not finite"
             found.append(f"output {index} of {len(pairs)} differs{kind}")
     return "; ".join(found[:2]) + ("; …" if len(found) > 2 else "")

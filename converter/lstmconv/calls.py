@@ -81,6 +81,11 @@ class Call:
         self._read.add(0)
         return self.args[0] if self.args else None
 
+    def positional(self) -> list[Any]:
+        """Every argument given by position, as it stands: of calls that take any number."""
+        self._read.update(range(len(self.args)))
+        return list(self.args)
+
     def one(self, layer: Layer) -> Tensor:
         """The first argument, which must be a single tensor."""
         first = self.first()

@@ -190,7 +190,7 @@ def _attempts(arrays: dict[str, Array], places: Mapping[str, Places]) -> Iterato
 
 
 def _steps_that_fit(program: engine.Program, inputs: list[Input], steps: int) -> int:
-    """`steps`, or the next number that leaves something under the windows of the model and fits its shapes and arrays."""
+    """`steps`, or the next number that leaves something under the windows of the model, and fits its arrays."""
     nodes = program.graph.nodes
     arrays = [node.shape for node in nodes if isinstance(node, Constant) and len(node.shape) > 1]
     sizes = sorted({n for shape in arrays for n in shape if n > 1})

@@ -142,9 +142,9 @@ def _of_sizes(node: n.CausalMask, rows: AllRows, types: Types) -> Rows:
 RULES: dict[type[Node], Callable[..., Rows]] = {
     **dict.fromkeys(
         (
-            n.Activate, o.ArgReduce, n.BatchNorm, n.Cast, n.Conv, o.CumSum, n.Dense, n.Embedding, n.ExpandDims, n.Flip,
-            n.GroupNorm, n.LayerNorm, n.Pad, n.Pool, n.PReLU, n.Reduce, n.Repeat, o.Round, n.Slice, n.Squeeze, o.Take,
-            n.Transpose,
+            n.Activate, o.ArgReduce, n.BatchNorm, n.Cast, n.Conv, n.ConvTranspose, o.CumSum, n.Dense, n.Embedding,
+            n.ExpandDims, n.Flip, n.GroupNorm, n.LayerNorm, n.Pad, n.Pool, n.PReLU, n.Reduce, n.Repeat, o.Round,
+            n.Slice, n.Squeeze, o.Take, n.Transpose,
         ), _row_by_row,
     ),
     **dict.fromkeys((n.LSTM, n.GRU, n.SimpleRNN, n.ConvLSTM), _recurrent),

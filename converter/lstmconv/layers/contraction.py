@@ -78,9 +78,9 @@ def einsum(layer: Layer, call: Call) -> Tensor:
     equation = layer.config.raw("subscripts")
     if type(equation) is not str:
         raise layer.config.bad("subscripts", "an equation")
-    items = list(call.args)
-    if call.kwargs or not items:
-        raise layer.unsupported("arguments given by name")
+    items = call.positional()
+    if not items:
+        raise layer.unsupported("no arguments by position")
     dtype = common_dtype(layer, items)
     if dtype not in FLOATS:
         raise layer.unsupported(f"a product of {dtype}")
