@@ -158,7 +158,9 @@ def _open_layer(item: Serialised, name: str, weights: LayerWeights, build: Build
             "E_CUSTOM_OBJECT",
         )
     if class_name in ADVICE:
-        raise UnsupportedError(f"{where}: this class is not supported, as {ADVICE[class_name]}", "E_UNSUPPORTED_LAYER")
+        raise UnsupportedError(
+            f"{where}: this layer of Keras is not supported, as {ADVICE[class_name]}", "E_UNSUPPORTED_LAYER"
+        )
     if class_name not in HANDLERS:
         raise UnsupportedError(
             f"{where}: this layer of Keras is not supported; `lstmconv doctor --layers` lists those that are",

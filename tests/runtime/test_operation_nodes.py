@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from lstmconv_runtime import nodes as n
 from lstmconv_runtime.bundle import from_bytes, needed_version
-from lstmconv_runtime.graph import DTYPES, FLOATS, GraphError, Type
+from lstmconv_runtime.graph import DTYPES, FLOATS, GraphError, Type, infer_types
 
 INTS = ("int8", "int32", "int64", "uint8")
 NAN, INF = float("nan"), float("inf")
@@ -31,7 +31,7 @@ def test_their_bundles_say_version_1_1(build: Any) -> None:
     )
     for node in nodes:
         graph = build.graph([build.input(3), node])
-        assert needed_version(graph) == (1, 1)
+        assert needed_version(graph, infer_types(graph)) == (1, 1)
         assert from_bytes(build.bytes(graph)).graph.nodes[-1] == node
 
 

@@ -96,7 +96,7 @@ def _read(config: Config, key: str, build: Builder, default: str = "linear") -> 
     value = config.raw(key, default)
     inner = value.get("config") if isinstance(value, dict) else None
     if isinstance(inner, dict) and "dtype" in inner:
-        own, outer = compute_dtype(Config(f"{config.where}, {key}", inner)), compute_dtype(config)
+        own, outer = compute_dtype(Config(f"{config.where}, {key}", inner)), compute_dtype(config, int8=True)
         if own != outer:
             raise UnsupportedError(
                 f"{config.where}: {key} is a layer that computes in {own}, not {outer}", "E_UNSUPPORTED_DTYPE"

@@ -135,6 +135,13 @@ def quantisable() -> Any:
     ])  # fmt: skip
 
 
+def quantisable_objects() -> Any:
+    """Layers in the place of the names of activations."""
+    x = sequence((3, 4))
+    y = kl.Dense(3, activation=kl.ReLU())(x)
+    return keras.Model(x, [y, kl.EinsumDense("abc,cd->abd", (None, 2), kl.Softmax(axis=1))(y)])
+
+
 def quantisable_axes() -> Any:
     """Inputs whose scales are turned round before they stand beside the sums; Keras quantises no "..."."""
     x = sequence((5, 4))
@@ -180,6 +187,7 @@ CASES: dict[str, Case] = {
     "int8": int8(quantisable),
     "int8-weights-only": int8(quantisable, lambda: Int8QuantizationConfig(activation_quantizer=None)),
     "int8-range": int8(quantisable, lambda: Int8QuantizationConfig(activation_quantizer=narrow())),
+    "int8-activation-objects": int8(quantisable_objects),
     "int8-axes": int8(quantisable_axes),
     "int8-embedding": int8(quantisable_ids),
     "int8-nice-numbers": int8(nice_numbers),
