@@ -802,7 +802,6 @@ def parts(kit):
     made = [layers.MultiHeadAttention(2, 3, name="heads")(h, h), layers.RMSNormalization(name="rms")(h)]
     made += [layers.MultiHeadAttention(2, 3, use_gate=True, name="gated")(h, h, use_causal_mask=True)]
     made += [layers.GroupQueryAttention(3, 4, 2, use_gate=True, name="groups")(h, h)]
-    made += [layers.SpectralNormalization(layers.Dense(2), name="spectral")(h)]
     made += [layers.EinsumDense("abc,cde->abde", (None, 2, 3), bias_axes="de", name="einsum")(h)]
     return kit.model(x, made), [normal(63, 3, 5, 3)]
 

@@ -66,6 +66,11 @@ def candidates() -> dict[str, tuple[Node, tuple[str, ...]]]:
     ]  # fmt: skip
     made |= {type(node).__name__: (node, DTYPES) for node in of_any}
     made |= {type(node).__name__: (node, FLOATS) for node in of_floats}
+    made["Round"] = n.Round(name="y", x="x"), FLOATS
+    made["Einsum"] = n.Einsum(name="y", args=("x", "x"), equation="btf,bsf->bts"), FLOATS
+    made["CumSum"] = n.CumSum(name="y", x="x", axis=1), NUMBERS
+    made["ArgReduce"] = n.ArgReduce(name="y", x="x", op="max", axis=1), NUMBERS
+    made["Take"] = n.Take(name="y", x="x", axis=1, indices=(2, -1)), DTYPES
     made["Embedding"] = n.Embedding(name="y", x="x", weights="y", input_size=5, units=3, dtype="float16"), INTS
     return made
 
