@@ -93,7 +93,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "Attention": ("use_scale", "score_mode", "dropout"),
     "AdditiveAttention": ("use_scale", "dropout"),
     "MultiHeadAttention": (
-        "num_heads", "key_dim", "value_dim", "dropout", "use_bias", "output_shape", "attention_axes",
+        "num_heads", "key_dim", "value_dim", "dropout", "use_bias", "use_gate", "output_shape", "attention_axes",
     ),
     "Conv3D": ("filters", "groups", *_CONV),
     "Conv1DTranspose": ("filters", "output_padding", *_CONV),
