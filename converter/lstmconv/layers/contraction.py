@@ -102,6 +102,8 @@ def einsum_dense(layer: Layer, call: Call) -> Tensor:
     x = call.one(layer)
     kernel_rank = len(re.sub(r"[^a-zA-Z]", "", equation.partition("->")[0].partition(",")[2]))
     (term, kernel_term), made = spelled_out(layer, equation, [len(layer.build.shape(x)), kernel_rank])
+    if term[0] != made[:1] or made[0] in kernel_term:
+        raise layer.unsupported(f"the equation '{printable(equation)}': the batch must stay first")
     activation = read_activation(config, "activation", layer.build, len(made))
     sizes = _sizes(layer, term, x, made)
     if not set(kernel_term) <= set(sizes):
