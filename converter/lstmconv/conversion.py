@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from .errors import InvalidFileError, UnsupportedError, UsageError, printable
 from .graph import convert_config
 from .half_weights import Drift, drift_of, with_half_weights
 from .keras_file import ArchiveWeights, KerasFile, LegacyWeights, read_architecture, read_keras_file
+from .layers import HANDLERS
 from .legacy_weights import Ledger, LegacyPlace, deal_out
 from .probes import Oracle, float64_oracle, make_probes
+from .replacing import replacements, with_replacements
 from .semantics import Semantics, semantics_of, version_tuple
 from .weights import LayerWeights, PathWeights
 
@@ -46,23 +49,31 @@ class Conversion:
 
 
 def convert(
-    file: KerasFile, *, architecture: Any = None, allow_nonfinite: bool = False, deterministic: bool = False
+    file: KerasFile,
+    *,
+    architecture: Any = None,
+    allow_nonfinite: bool = False,
+    deterministic: bool = False,
+    replace: Mapping[str, Any] | None = None,
 ) -> Conversion:
     """The graph of a Keras file.
 
     Args:
         architecture: `model.to_json()` of the model, for files that hold weights alone.
         deterministic: take layers that are called with training=True as at inference, without their dropout.
+        replace: serialised layers, by the name of the layer each is put in the place of; see `replacing`.
 
     Raises:
         LstmconvError: the file is damaged, or holds something unsupported.
     """
-    known = understand(file, architecture, deterministic)
+    known = understand(file, architecture, deterministic, replace)
     build = Builder(known.semantics, allow_nonfinite, deterministic)
     graph = convert_config(known.config, known.weights, build)
     refuse_unread(file)
     version = known.semantics.keras_version
     source = {"framework": "keras", "version": version, "container": file.container, "sha256": file.sha256}
+    if known.replaced:
+        source["replaced"] = ", ".join(f"{name}: {change}" for name, change in sorted(known.replaced.items()))
     return Conversion(graph, source, known.semantics.recorded(), (*known.warnings, *build.warnings))
 
 
@@ -73,16 +84,23 @@ class Understood:
     Attributes:
         config: in today's form.
         weights: the arrays of each layer in today's layout.
-        warnings: what was guessed.
+        warnings: what was guessed, and what was replaced.
+        replaced: by the name of a layer, its class in the file and that which took its place.
     """
 
     config: dict[str, Any]
     weights: LayerWeights
     semantics: Semantics
     warnings: tuple[str, ...]
+    replaced: dict[str, str]
 
 
-def understand(file: KerasFile, architecture: Any = None, deterministic: bool = False) -> Understood:
+def understand(
+    file: KerasFile,
+    architecture: Any = None,
+    deterministic: bool = False,
+    replace: Mapping[str, Any] | None = None,
+) -> Understood:
     """What a Keras file says, in today's form.
 
     Raises:
@@ -91,19 +109,22 @@ def understand(file: KerasFile, architecture: Any = None, deterministic: bool = 
     config = architecture_of(file, architecture)
     version, guessed = version_of(file, config)
     semantics = semantics_of(version)
+    archive = isinstance(file.weights, ArchiveWeights)
+    if not (archive and semantics.modern):
+        config = todays_config(config, version)
+    config = with_replacements(config, replace or {}, HANDLERS)
     weights: LayerWeights
     if isinstance(file.weights, ArchiveWeights):
-        if not semantics.modern:
-            config = todays_config(config, version)
         weights = PathWeights(file.weights)
     else:
-        config = todays_config(config, version)
         ledger = Ledger()
         convert_config(config, LegacyPlace(ledger), Builder(semantics, deterministic=deterministic))
         keras1 = version_tuple(version) < (2,)
         deal_out(ledger, file.weights, keras1, written_by_theano(file.backend, file.weights, keras1))
         weights = LegacyPlace(ledger)
-    return Understood(config, weights, semantics, (*file.warnings, *guessed))
+    replaced = replacements(config)
+    told = [f"layer '{printable(name)}': {printable(change)}, as you told" for name, change in replaced.items()]
+    return Understood(config, weights, semantics, (*file.warnings, *guessed, *told), replaced)
 
 
 def refuse_unread(file: KerasFile) -> None:
@@ -207,6 +228,7 @@ def export(
     allow_nonfinite: bool = False,
     deterministic: bool = False,
     weights: str | None = None,
+    replace: Mapping[str, Any] | None = None,
 ) -> Conversion:
     """Writes the bundle of a Keras model.
 
@@ -221,6 +243,9 @@ def export(
         weights: "float16" stores floating-point weights as float16, half the size of float32. They are computed with
             as before, in the dtype of the model. `Conversion.drift` says what the rounding has cost, and the probes are
             the float64 evaluation of the weights as they are stored.
+        replace: for layers that cannot be read, a Lambda or a class of your own: by name, what
+            `keras.saving.serialize_keras_object` gives for a layer or a small functional model that computes the same.
+            It gets the arrays that the file has for the layer it replaces, by their shapes.
 
     Raises:
         LstmconvError: nothing has been written; the message says why.
@@ -234,10 +259,11 @@ def export(
             architecture=architecture,
             allow_nonfinite=allow_nonfinite,
             deterministic=deterministic,
+            replace=replace,
         )
         data = bundle_of(conversion)
     else:
-        conversion, data = _from_memory(model, allow_nonfinite)
+        conversion, data = _from_memory(model, allow_nonfinite, replace)
     if weights is not None:
         conversion, data = _with_half_weights(conversion, from_bytes(data).probes)
     publish_bytes(data, out_path, force)
@@ -248,17 +274,17 @@ def _with_half_weights(full: Conversion, probes: tuple[Probe, ...]) -> tuple[Con
     """The conversion and the bundle with float16 weights, and the drift over the inputs of the probes."""
     graph = with_half_weights(full.graph)
     drift = drift_of(full.graph, graph, [probe.inputs for probe in probes])
-    half = replace(full, graph=graph, source={**full.source, "weights": "float16"}, drift=drift)
+    half = changed(full, graph=graph, source={**full.source, "weights": "float16"}, drift=drift)
     return half, bundle_of(half)
 
 
-def _from_memory(model: Any, allow_nonfinite: bool) -> tuple[Conversion, bytes]:
+def _from_memory(model: Any, allow_nonfinite: bool, replace: Mapping[str, Any] | None) -> tuple[Conversion, bytes]:
     if not (hasattr(model, "save") and hasattr(model, "predict")):
         raise UsageError(f"export takes the path of a Keras file or a Keras model, not {type(model).__name__}")
     with tempfile.TemporaryDirectory(prefix="lstmconv-") as folder:
         path = Path(folder) / "model.keras"
         model.save(path)
-        conversion = convert(read_keras_file(path), allow_nonfinite=allow_nonfinite)
+        conversion = convert(read_keras_file(path), allow_nonfinite=allow_nonfinite, replace=replace)
     # The archive holds the time it was saved: its digest would tell two equal models apart.
     source = {**conversion.source, "container": "memory"}
     del source["sha256"]

@@ -16,7 +16,8 @@ from lstmconv_runtime.graph import Array
 from .errors import InvalidFileError, printable
 from .gates import KERAS1_LSTM
 from .keras_file import LegacyWeights
-from .weights import LayerWeights, Spec, named
+from .replacing import REPLACES
+from .weights import DealtWeights, LayerWeights, Spec, named
 
 Key = tuple[int, ...]  # place in the tree of layers, in the order of the file
 
@@ -29,6 +30,7 @@ class Request:
     layer: str  # name of the model's own layer that holds this place
     specs: list[Spec]
     frozen: bool
+    replaces: bool  # a layer of which nobody knows in what order it kept its arrays
 
 
 @dataclass
@@ -42,15 +44,18 @@ class Ledger:
 class LegacyPlace:
     """LayerWeights over a legacy file: the place of a layer in the tree of layers."""
 
-    def __init__(self, ledger: Ledger, key: Key = (), layer: str = "", frozen: bool = False) -> None:
+    def __init__(
+        self, ledger: Ledger, key: Key = (), layer: str = "", frozen: bool = False, replaces: bool = False
+    ) -> None:
         self._ledger = ledger
         self._key = key
         self._layer = layer
         self._frozen = frozen
+        self._replaces = replaces
 
     def child(self, attribute: str) -> LegacyPlace:
         order = 1 if attribute == "backward_layer" else 0
-        return LegacyPlace(self._ledger, (*self._key, order), self._layer, self._frozen)
+        return LegacyPlace(self._ledger, (*self._key, order), self._layer, self._frozen, self._replaces)
 
     def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
         places: list[LayerWeights] = []
@@ -59,14 +64,15 @@ class LegacyPlace:
             config = config if type(config) is dict else {}
             layer = self._layer or str(item.get("name") or config.get("name"))
             frozen = self._frozen or config.get("trainable") is False
-            places.append(LegacyPlace(self._ledger, (*self._key, index), layer, frozen))
+            replaces = self._replaces or REPLACES in item
+            places.append(LegacyPlace(self._ledger, (*self._key, index), layer, frozen, replaces))
         return places
 
     def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
         if not specs:
             return {}
         if self._ledger.arrays is None:
-            self._ledger.requests[self._key] = Request(where, self._layer, list(specs), self._frozen)
+            self._ledger.requests[self._key] = Request(where, self._layer, list(specs), self._frozen, self._replaces)
             return {spec.name: np.broadcast_to(np.float32(0), spec.shape) for spec in specs}
         return named(where, specs, self._ledger.arrays.get(self._key, []))
 
@@ -110,6 +116,8 @@ def _matched(layers: list[str], file: LegacyWeights) -> list[tuple[str, str]]:
 
 def _deal_layer(layer: str, requests: dict[Key, Request], arrays: list[Array], keras1: bool) -> dict[Key, list[Array]]:
     """One layer's list dealt out over the places inside it."""
+    if all(request.replaces for request in requests.values()):
+        return _deal_by_shape(requests, arrays)
     parts: dict[Key, Sequence[Spec]] = {}
     order: list[tuple[Key, int]] = []
     for trainable in (True, False):
@@ -131,6 +139,14 @@ def _deal_layer(layer: str, requests: dict[Key, Request], arrays: list[Array], k
         key: todays_arrays(requests[key], [found[index] for index in sorted(found)], keras1)
         for key, found in dealt.items()
     }
+
+
+def _deal_by_shape(requests: dict[Key, Request], arrays: list[Array]) -> dict[Key, list[Array]]:
+    """The list of a layer that was replaced, dealt out over the layers in its place."""
+    dealt = DealtWeights([(str(index), array.shape) for index, array in enumerate(arrays)], lambda i: arrays[int(i)])
+    made = {key: list(dealt.take(request.where, request.specs).values()) for key, request in requests.items()}
+    dealt.check_empty(next(iter(requests.values())).where)
+    return made
 
 
 def _unturned(request: Request, arrays: list[Array]) -> list[Array]:
