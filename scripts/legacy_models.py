@@ -6,6 +6,9 @@ environment, under that environment's Python (3.6 to 3.11):
 Per case it writes CASE.h5 or CASE.keras (or both), CASE.npz with inputs x00…, outputs y00…, the names of the inputs
 and `made_by`, and prints one JSON line. Every file is loaded again and must predict the same, or the line says why not.
 
+Some are saved once more with the paths that the same release writes on Windows, as CASE.windows.keras: tf.keras 2.13 to
+2.15 join the names of HDF5 groups with os.path.join.
+
 Weights are drawn from the name of the case, so that equal models are equal in all releases.
 """
 
@@ -13,6 +16,7 @@ Weights are drawn from the name of the case, so that equal models are equal in a
 
 import contextlib
 import json
+import ntpath
 import os
 import platform
 import sys
@@ -22,20 +26,21 @@ import numpy as np
 
 ENVIRONMENTS = ["k122", "k208", "k224", "k231", "tf22", "tf24", "tf29", "tf213", "tf215", "k3"]
 ARCHIVES = ["tf213", "tf215", "k3"]
+WINDOWS = ["tf213", "tf215"]
 
 CASES = {}
 
 
-def case(environments="", since="k122", archive=False, both=False):
+def case(environments="", since="k122", archive=False, both=False, windows=False):
     """Registers a model.
 
     environments: where it is made; without them, everywhere from `since` on. archive: as `.keras` where that exists,
-    as `.h5` before; both: in Keras 3 as `.h5` too.
+    as `.h5` before; both: in Keras 3 as `.h5` too. windows: with the paths of Windows too, where a release has such.
     """
     names = environments.split() or ENVIRONMENTS[ENVIRONMENTS.index(since) :]
 
     def register(build):
-        CASES[build.__name__] = (build, names, archive or both, both)
+        CASES[build.__name__] = (build, names, archive or both, both, windows)
         return build
 
     return register
@@ -198,7 +203,7 @@ def tokens(seed, size, mask=MASK):
 # -------------------------------------------------------------------------------------------------- cells and options
 
 
-@case(archive=True)
+@case(archive=True, windows=True)
 def lstm(kit):
     return kit.sequential([
         kit.LSTM(5, return_sequences=True, input_shape=(6, 3)),
@@ -304,7 +309,7 @@ def stateful(kit):
     ]), [normal(10, 2, 4, 3)]  # fmt: skip
 
 
-@case("k224 k231 tf215", archive=True)
+@case("k224 k231 tf215", archive=True, windows=True)
 def stacked_cells(kit):
     """Cells of one size: Keras 2.2 and 2.3 could not build a masked stack of different sizes."""
     x = kit.Input(shape=(6, 3), name="x")
@@ -347,7 +352,7 @@ def masking_infinite(kit):
     return kit.model(x, [masked, kit.LSTM(3, return_sequences=True, name="lstm")(masked)]), [padded(14, 2, np.inf)]
 
 
-@case(archive=True)
+@case(archive=True, windows=True)
 def bidirectional(kit):
     return kit.sequential([
         kit.Bidirectional(kit.LSTM(4, return_sequences=True), input_shape=(6, 3)),
@@ -514,7 +519,7 @@ def unroll_initial_state_masked(kit):
     return kit.model([x, h], list(made)), [padded(36, 3), normal(37, 5, 3)]
 
 
-@case("k224 k231 tf215 k3", archive=True)
+@case("k224 k231 tf215 k3", archive=True, windows=True)
 def translator(kit):
     """Words in, words out: an embedding with a mask on both sides of a sequence-to-sequence model."""
     a, b = kit.Input(shape=(6,), dtype="int32", name="source"), kit.Input(shape=(6,), dtype="int32", name="target")
@@ -552,7 +557,7 @@ def functional(kit):
     ]
 
 
-@case(both=True)
+@case(both=True, windows=True)
 def nested(kit):
     """A model in a model, with weights that do not train between those that do: they are stored last."""
     frozen = kit.LSTM(4, return_sequences=True, input_shape=(6, 3), name="frozen")
@@ -607,6 +612,88 @@ def convolution(kit):
         kit.LSTM(3),
         kit.Dense(1),
     ]), [normal(51, 3, 8, 3)]  # fmt: skip
+
+
+@case("k224 tf24 tf215", archive=True)
+def frames(kit):
+    """Keras's example of a ConvLSTM2D that draws the next frame, with pooling in between."""
+    same = {"padding": "same", "return_sequences": True}
+    return kit.sequential([
+        kit.ConvLSTM2D(3, (3, 2), input_shape=(4, 6, 4, 1), **same),
+        kit.BatchNormalization(),
+        kit.MaxPooling3D((1, 2, 2)),
+        kit.ConvLSTM2D(2, (2, 2), **same),
+        kit.UpSampling3D((1, 2, 2)),
+        kit.Conv3D(1, (3, 3, 3), activation="sigmoid", padding="same"),
+    ]), [normal(61, 1, 4, 6, 4, 1)]  # fmt: skip
+
+
+@case("k224")
+def kernels_first(kit):
+    return kit.sequential([kit.Conv3D(2, 2, input_shape=(3, 4, 3, 1)), kit.Flatten()]), [normal(64, 1, 3, 4, 3, 1)]
+
+
+@case("k224")
+def windows_first(kit):
+    return kit.sequential([kit.MaxPooling2D(2, input_shape=(4, 4, 1)), kit.Flatten(), kit.Dense(1)]), [
+        normal(65, 1, 4, 4, 1)
+    ]
+
+
+@case("k224")
+def transposed_first(kit):
+    return kit.sequential([kit.Conv2DTranspose(2, 2, input_shape=(3, 3, 1))]), [normal(66, 1, 3, 3, 1)]
+
+
+@case("k224")
+def dropout_first(kit):
+    layers = [kit.SpatialDropout3D(0.5, input_shape=(3, 2, 2, 2)), kit.Flatten(), kit.Dense(1)]
+    return kit.sequential(layers), [normal(67, 1, 3, 2, 2, 2)]
+
+
+@case("k224 tf24 tf215", archive=True)
+def volumes(kit):
+    x = kit.Input(shape=(4, 4, 4, 2), name="x")
+    made = [
+        kit.Conv3D(2, 2, strides=(1, 2, 1), name="conv")(x),
+        kit.AveragePooling3D((2, 1, 2), padding="same", name="average")(x),
+        kit.MaxPooling3D(2, strides=(1, 2, 2), padding="same", name="max")(x),
+        kit.GlobalAveragePooling3D(name="mean")(x),
+        kit.GlobalMaxPooling3D(name="most")(x),
+        kit.ZeroPadding3D(((0, 1), (2, 0), (1, 1)), name="pad")(x),
+        kit.Cropping3D(((0, 1), (2, 0), (1, 1)), name="crop")(x),
+        kit.UpSampling3D((1, 2, 1), name="up")(x),
+        kit.Conv3DTranspose(2, 2, strides=2, padding="same", name="transposed")(x),
+        kit.TimeDistributed(kit.Conv2DTranspose(2, 3, strides=2, name="inner"), name="timed")(x),
+        kit.SpatialDropout3D(0.5, name="dropout")(x),
+        kit.MaxPooling3D((1, 2, 2), data_format="channels_first", name="first_max")(x),
+        kit.GlobalAveragePooling3D(data_format="channels_first", name="first_mean")(x),
+        kit.ZeroPadding3D(1, data_format="channels_first", name="first_pad")(x),
+    ]
+    return kit.model(x, made), [normal(62, 1, 4, 4, 4, 2)]
+
+
+@case("k224 tf24 tf215", archive=True)
+def images(kit):
+    x = kit.Input(shape=(4, 6, 2), name="x")
+    sampled = {"interpolation": "bilinear"} if kit.since("tf24") else {}
+    made = [
+        kit.Conv2DTranspose(2, 3, strides=2, name="transposed")(x),
+        kit.Conv2DTranspose(2, (2, 3), strides=(2, 3), padding="same", output_padding=(1, 2), name="padded")(x),
+        kit.UpSampling2D((2, 3), name="up")(x),
+        kit.UpSampling2D((2, 4), name="sampled", **sampled)(x),
+        kit.Cropping2D(((0, 1), (2, 0)), name="crop")(x),
+        kit.SeparableConv2D(3, 2, name="separable")(x),
+        kit.DepthwiseConv2D(2, name="depthwise")(x),
+        kit.UpSampling2D(2, data_format="channels_first", name="first_up")(x),
+        kit.Cropping2D(((1, 0), (0, 1)), data_format="channels_first", name="first_crop")(x),
+    ]
+    if not kit.since("tf22"):  # TensorFlow has left the transposition to the caller since
+        made.append(kit.MaxPooling2D(2, data_format="channels_first", name="first_max")(x))
+    if kit.since("tf24"):
+        made.append(kit.TimeDistributed(kit.Conv1DTranspose(2, 3, strides=2, name="inner"), name="timed")(x))
+        made.append(kit.TimeDistributed(kit.SeparableConv1D(2, 3, name="inner_separable"), name="apart")(x))
+    return kit.model(x, made), [normal(63, 1, 4, 6, 2)]
 
 
 @case("k122 tf24", archive=True)
@@ -706,6 +793,73 @@ def functions(kit):
     return kit.model(x, made), [normal(58, 3, 6, 3)]
 
 
+@case("k3")
+def parts(kit):
+    """Layers made of several others, whose arrays an .h5 file holds in one list."""
+    layers = kit.keras.layers
+    x = kit.Input(shape=(5, 3), name="x")
+    h = kit.LSTM(4, return_sequences=True, name="lstm")(x)
+    made = [layers.MultiHeadAttention(2, 3, name="heads")(h, h), layers.RMSNormalization(name="rms")(h)]
+    made += [layers.MultiHeadAttention(2, 3, use_gate=True, name="gated")(h, h, use_causal_mask=True)]
+    made += [layers.GroupQueryAttention(3, 4, 2, use_gate=True, name="groups")(h, h)]
+    made += [layers.SpectralNormalization(layers.Dense(2), name="spectral")(h)]
+    made += [layers.EinsumDense("abc,cde->abde", (None, 2, 3), bias_axes="de", name="einsum")(h)]
+    return kit.model(x, made), [normal(63, 3, 5, 3)]
+
+
+@case("tf24 tf215", archive=True)
+def functions_statistics(kit):
+    """Functions of TensorFlow that sum up."""
+    tf = kit.tf
+    x = kit.Input(shape=(6, 3), name="x")
+    h = kit.LSTM(4, return_sequences=True, name="lstm")(x)
+    made = [tf.math.reduce_std(h, axis=1), tf.math.reduce_variance(h, axis=[1, 2]), tf.math.l2_normalize(h, axis=-1)]
+    made += [tf.math.l2_normalize(h, 1, epsilon=0.5), tf.nn.l2_normalize(h, axis=2), tf.cumsum(h, axis=1)]
+    made += [tf.cumsum(h, axis=1, reverse=True), tf.argmax(h, axis=-1), tf.argmin(h, axis=1, output_type="int32")]
+    made += [tf.reduce_logsumexp(h, axis=-1), tf.reduce_logsumexp(h, axis=[1, 2], keepdims=True), tf.norm(h, axis=-1)]
+    made += [tf.norm(h, ord=1, axis=1, keepdims=True), tf.norm(h, axis=[1, 2])]
+    return kit.model(x, made), [normal(60, 3, 6, 3)]
+
+
+@case("tf24 tf215", archive=True)
+def functions_arrangement(kit):
+    """Functions of TensorFlow that arrange anew, or choose."""
+    tf = kit.tf
+    x = kit.Input(shape=(6, 3), name="x")
+    h = kit.LSTM(4, return_sequences=True, name="lstm")(x)
+    made = [tf.clip_by_value(h, -0.1, 0.2), tf.where(h > 0, h, 0.5 * h), tf.where(h > 0, h, 0.0), tf.tile(h, [1, 2, 1])]
+    made += [tf.stop_gradient(h), tf.identity(h), tf.pad(h, [[0, 0], [1, 2], [0, 0]])]
+    made += [tf.pad(h, [[0, 0], [1, 0], [0, 1]], constant_values=3.0), tf.repeat(h, 2, axis=1)]
+    made += [tf.pad(h, [[0, 0], [2, 1], [0, 0]], mode="REFLECT"), tf.pad(h, [[0, 0], [0, 2], [0, 0]], "SYMMETRIC")]
+    made += [
+        tf.split(h, 2, axis=1)[1],
+        tf.split(h, [1, 3], axis=-1)[1],
+        tf.split(value=h, num_or_size_splits=3, axis=1)[2],
+    ]
+    made += [tf.unstack(h, axis=1)[2], tf.gather(h, [0, 3, 3], axis=1), tf.gather(h, 2, axis=-1)]
+    return kit.model(x, made), [normal(61, 3, 6, 3)]
+
+
+@case("tf24")
+def functions_of_numbers(kit):
+    """Functions of TensorFlow that act place by place."""
+    tf = kit.tf
+    x = kit.Input(shape=(6, 3), name="x")
+    h = kit.LSTM(4, return_sequences=True, name="lstm")(x)
+    made = [tf.round(3 * h), tf.math.rsqrt(1 + h * h), tf.math.floor(4 * h), tf.math.reciprocal(1 + h * h)]
+    made += [tf.nn.softplus(h), tf.nn.elu(h), tf.nn.selu(h), tf.nn.leaky_relu(h), tf.nn.leaky_relu(h, alpha=0.1)]
+    made += [
+        tf.nn.relu6(h),
+        tf.nn.log_softmax(h, axis=1),
+        tf.nn.gelu(h),
+        tf.nn.gelu(h, approximate=True),
+        tf.nn.silu(h),
+    ]
+    made += [tf.cast(tf.logical_and(h > 0, h < 0.1), "float32"), tf.cast(tf.logical_not(h > 0), "float32")]
+    made += [tf.zeros_like(h), tf.ones_like(h)]
+    return kit.model(x, made), [normal(62, 3, 6, 3)]
+
+
 @case("tf24 k3", archive=True)
 def operators_masked(kit):
     """Does a mask survive arithmetic?"""
@@ -756,7 +910,19 @@ def custom_training(kit):
     return model, [normal(61, 3, 6, 3)]
 
 
-@case("k224 tf213", archive=True)
+@case("tf213 tf215", archive=True, windows=True)
+def dense(kit):
+    """No recurrent layer, and its input a layer of its own: today's Keras opens the archive, but not from Windows."""
+    layers = kit.keras.layers
+    return kit.sequential([
+        layers.InputLayer(input_shape=(6, 3), name="x"),
+        kit.Dense(4, activation="tanh"),
+        kit.GlobalAveragePooling1D(),
+        kit.Dense(2),
+    ]), [normal(66, 3, 6, 3)]  # fmt: skip
+
+
+@case("k224 tf213", archive=True, windows=True)
 def trained(kit):
     """Compiled and trained for two steps: the state of the optimizer lies in the file."""
     model = kit.sequential([
@@ -771,7 +937,7 @@ def trained(kit):
     return model, [normal(64, 3, 6, 3)]
 
 
-@case()
+@case(windows=True)
 def weights_only(kit):
     """save_weights and to_json, apart."""
     inner = kit.sequential([
@@ -914,9 +1080,20 @@ def input_names(model):
     return list(names) if names else [tensor.name.split(":")[0] for tensor in model.inputs]
 
 
-def save(kit, model, folder, name, archive, both):
+@contextlib.contextmanager
+def paths_of_windows():
+    join = os.path.join
+    os.path.join = ntpath.join
+    try:
+        yield
+    finally:
+        os.path.join = join
+
+
+def save(kit, model, folder, name, archive, both, windows):
     """Saves the model in each way that is asked for: [(file, kind, architecture or None)]."""
     files = []
+    windows = windows and kit.environment in WINDOWS
     if name == "weights_only":
         with open(os.path.join(folder, name + ".json"), "w") as out:
             out.write(model.to_json())
@@ -926,14 +1103,70 @@ def save(kit, model, folder, name, archive, both):
         if kit.environment in ARCHIVES:
             model.save_weights(os.path.join(folder, name + ".weights.h5"))
             files.append((name + ".weights.h5", "weights-h5", name + ".json"))
+        if windows:
+            path = os.path.join(folder, name + ".windows.weights.h5")
+            with paths_of_windows():
+                model.save_weights(path)
+            files.append((name + ".windows.weights.h5", "weights-h5", name + ".json"))
         return files
     if archive and kit.environment in ARCHIVES:
         model.save(os.path.join(folder, name + ".keras"))
         files.append((name + ".keras", "keras-zip", None))
+        if windows:
+            path = os.path.join(folder, name + ".windows.keras")
+            with paths_of_windows():
+                model.save(path)
+            files.append((name + ".windows.keras", "keras-zip", None))
     if not files or (both and kit.age == 3):
         model.save(os.path.join(folder, name + ".h5"))
         files.append((name + ".h5", "legacy-h5", None))
     return files
+
+
+# ------------------------------------------------------------------------------------------------- arguments of calls
+
+
+@case("tf24 tf215", archive=True)
+def constants(kit):
+    """Arrays among the inputs and the arguments of calls, which these releases write and mostly cannot read."""
+    constant = kit.tf.constant
+    x = kit.Input(shape=(6, 3), name="x")
+    a = kit.Add(name="a")([x, constant(normal(61, 1, 6, 3))])
+    b = kit.Multiply(name="b")([normal(62, 1, 1, 3), a])
+    c = kit.LSTM(4, return_sequences=True, name="c")(
+        b, initial_state=[constant(normal(63, 3, 4)), constant(normal(64, 3, 4))]
+    )
+    d = kit.GRU(2, name="d")(
+        c, initial_state=constant(normal(65, 3, 2)), mask=np.array([[True, True, False, True, True, False]])
+    )
+    e = kit.Bidirectional(kit.SimpleRNN(2), name="e")(
+        x, initial_state=[constant(normal(66, 3, 2)), constant(normal(67, 3, 2))]
+    )
+    f = kit.Attention(name="f")([x, constant(normal(68, 1, 4, 3))], mask=[None, constant([[True, False, True, True]])])
+    g = x * normal(69, 6, 3)
+    h = kit.tf.concat([constant(normal(70, 3, 1, 3)), a], axis=1)
+    i = kit.tf.matmul(x, constant(normal(71, 3, 2)))
+    return kit.model(x, [d, e, f, g, h, i]), [normal(72, 3, 6, 3)]
+
+
+@case("tf24 tf215", archive=True)
+def constants_masked(kit):
+    """A merge of a masked sequence with an array, and a recurrent layer that is given its mask as an array."""
+    x = kit.Input(shape=(6, 3), name="x")
+    masked = kit.Masking()(x)
+    a = kit.LSTM(2, name="a")(kit.Add()([masked, kit.tf.constant(normal(73, 1, 6, 3))]))
+    b = kit.LSTM(2, name="b")(kit.Maximum()([masked, kit.tf.constant(normal(74, 1, 6, 3))]))
+    c = kit.GRU(2, name="c")(masked, mask=np.array([[True, False, True, True, True, True]]))
+    d = kit.GRU(2, name="d")(masked, initial_state=kit.tf.constant(normal(75, 5, 2)))
+    return kit.model(x, [a, b, c, d]), [padded(76, 3)]
+
+
+@case("tf24 tf215", archive=True)
+def nested_inputs(kit):
+    """Inputs as [[a, b], c]."""
+    a, b, c = (kit.Input(shape=(6, n), name=name) for n, name in ((3, "z"), (2, "y"), (3, "x")))
+    joined = kit.Concatenate()([kit.LSTM(2)(a), kit.GRU(3)(b), kit.LSTM(2)(c)])
+    return kit.model([[a, b], c], kit.Dense(2)(joined)), [normal(77, 3, 6, 3), normal(78, 3, 6, 2), normal(79, 3, 6, 3)]
 
 
 def load_again(kit, folder, file, architecture):
@@ -948,13 +1181,13 @@ def load_again(kit, folder, file, architecture):
 
 def make(kit, folder, name):
     """Makes one case: the list of its entries in the manifest."""
-    build, _, archive, both = CASES[name]
+    build, _, archive, both, windows = CASES[name]
     kit.clear()
     kit.custom, kit.plain = {}, None
     model, inputs = build(kit)
     if name != "trained":
         fill(kit, model, name)
-    files = save(kit, model, folder, name, archive, both)
+    files = save(kit, model, folder, name, archive, both, windows)
     made_by = f"keras {kit.version}"
     if kit.plain is not None:
         outputs = cudnn_outputs(model, inputs[0])
@@ -980,6 +1213,8 @@ def make(kit, folder, name):
         entry.update(versions(kit))
         if architecture:
             entry["architecture"] = architecture
+        if ".windows." in file:
+            entry["paths"] = "windows"
         if finite < size:
             entry["not_finite"] = size - finite
         entry["reloads"] = reloads(kit, folder, file, architecture, inputs, outputs)

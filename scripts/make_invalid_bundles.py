@@ -288,6 +288,7 @@ metadata_case("N05-major-999", V, meta(format="999.0"))
 metadata_case("N05-major-0", V, meta(format="0.9"))
 metadata_case("N05-newer-minor-unknown-node", V, lambda f: (meta(format="1.7")(f), node("dense", node="Kan")(f)))
 metadata_case("N05-newer-minor-unknown-field", V, meta(format="1.7", licence="MIT"))
+metadata_case("N05-rounding-in-1.0", V, meta(rounding=[[[1.0, 1.0]]]))
 
 # N06: the vocabulary
 metadata_case("N06-unknown-node", G, node("dense", node="Lambda"))
@@ -339,6 +340,8 @@ metadata_case("N07-unknown-op", G, node("differs", op="system"))
 metadata_case("N07-unknown-dtype", G, node("x", dtype="float8"))
 metadata_case("N07-axis-outside", G, node("mask", axes=[3]))
 metadata_case("N07-activation-axis-outside", G, node("dense", activation={"name": "softmax", "axis": 2.0}))
+metadata_case("N07-activation-axis-of-a-cell", G, node("lstm", activation={"name": "softmax", "axis": 2.0}))
+metadata_case("N07-activation-axis-the-batch", G, node("lstm", recurrent_activation={"name": "softmax", "axis": -2.0}))
 metadata_case("N07-glu-inside-a-node", G, node("lstm", activation={"name": "glu", "axis": -1.0}))
 metadata_case("N07-input-not-listed", G, graph(inputs=[]))
 metadata_case("N07-input-twice", G, graph(inputs=["x", "x"]))
@@ -355,10 +358,21 @@ def added(**fields: Any) -> Callable[[File], Any]:
     return lambda f: f.metadata["graph"]["nodes"].append({"name": "more", **fields})
 
 
+def integers(file: File, kind: str, **fields: Any) -> None:
+    """x as int32, and a node that reads it."""
+    file.metadata["graph"]["nodes"].append({"node": "Cast", "name": "ids", "x": "x", "dtype": "int32"})
+    added(node=kind, **fields)(file)
+
+
 metadata_case("N07-too-large-value", G, added(node="Repeat", x="x", axis=2, count=2**40))
 metadata_case("N07-padding-negative", G, added(node="Pad", x="x", amounts=[0, 0, -1, 0, 0, 0]))
 metadata_case(
     "N07-window-of-another-rank", G, added(node="Pool", x="x", op="max", size=[2], strides=[2, 2], padding="valid")
+)
+metadata_case("N07-whole-numbers-divided", G, lambda f: integers(f, "Elementwise", op="divide", args=["ids", "ids"]))
+metadata_case("N07-root-of-whole-numbers", G, lambda f: integers(f, "Elementwise", op="sqrt", args=["ids"]))
+metadata_case(
+    "N07-mean-of-whole-numbers", G, lambda f: integers(f, "Reduce", op="mean", x="ids", axes=[1], keepdims=False)
 )
 metadata_case("N07-step-zero", G, added(node="Slice", x="x", axis=1, start=0, stop=None, step=0))
 
@@ -398,6 +412,12 @@ metadata_case("N09-output-number", C, retensor(lambda t: t.update({"$probe0/outp
 metadata_case("N09-shape", C, retensor(lambda t: t.update({PROBE: ("F32", [3, 1], t[PROBE][2])})))
 metadata_case("N09-dtype", C, retensor(lambda t: t.update({PROBE: ("I32", [1, 3, 1], t[PROBE][2])})))
 metadata_case("N09-other-name", C, retensor(lambda t: t.update({"$notes": ("F32", [1], bytes(4))})))
+for word, rounding in {
+    "not-a-list": {}, "of-no-probe": [], "of-no-output": [[]], "of-two-outputs": [[[1.0, 1.0], None]],
+    "of-nothing": [[None]], "one-number": [[[1.0]]], "negative": [[[1.0, -1.0]]], "whole-number": [[[1, 1]]],
+    "text": [[["1", "1"]]],
+}.items():  # fmt: skip
+    metadata_case(f"N09-rounding-{word}", C, meta(format="1.1", rounding=rounding))
 
 # N10: the digest
 metadata_case("N10-metadata-changed", D, meta(source={"framework": "keras", "version": "3.0.0"}), redigest=False)

@@ -1,8 +1,8 @@
 """Writes docs/onnx-cross-check.md: Keras's own ONNX export of every parity case, run by onnxruntime.
 
-python scripts/onnx_cross_check.py [--jobs N]
+python scripts/onnx_cross_check.py [--jobs N] [CASE…]
 
-Needs the `parity` extra; takes some seconds per case.
+Cases that are named are checked anew, the others keep their row. Needs the `parity` extra; takes some seconds per case.
 """
 
 from __future__ import annotations
@@ -152,14 +152,24 @@ def alone(name: str) -> Row:
         return Row(name, "fails", "", "the process ends while it exports or runs the model")
 
 
+def written_rows() -> list[Row]:
+    """The rows of the document as it is."""
+    found = re.findall(
+        r"^\| ([\w-]+) \| (agrees|differs|fails) \| ([^|]*) \| (.*) \|$", DOCUMENT.read_text("utf-8"), re.M
+    )
+    return [Row(case, verdict, difference.strip(), reason) for case, verdict, difference, reason in found]
+
+
 def main() -> None:
     from vector_files import NAMES
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=1)
-    jobs = parser.parse_args().jobs
-    rows = cross_checks(NAMES, jobs)
-    DOCUMENT.write_text(document(rows), encoding="utf-8")
+    parser.add_argument("cases", nargs="*", metavar="CASE")
+    arguments = parser.parse_args()
+    kept = {row.case: row for row in written_rows()} if arguments.cases else {}
+    rows = {**kept, **{row.case: row for row in cross_checks(arguments.cases or NAMES, arguments.jobs)}}
+    DOCUMENT.write_text(document([rows[name] for name in NAMES if name in rows]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -37,19 +37,107 @@ def run(folder: Path, *command: str) -> str:
     return done.stdout
 
 
+def commands(document: str) -> list[tuple[str, str]]:
+    """What a document shows, in order: blocks of Python, and the command lines of blocks and of sentences."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    found = []
+    for block, python, shown in re.findall(
+        r"^```(?:console\n(.*?)|python\n(.*?))^```$|(?<!`)`(lstmconv [a-z]+ [^`]+)`", text, re.MULTILINE | re.DOTALL
+    ):
+        found += [("python", python)] if python else []
+        found += [("lstmconv", line.removeprefix("$ ")) for line in (block or shown).splitlines()]
+    return found
+
+
+def make_files(folder: Path) -> None:
+    """The files that the README speaks of."""
+    shutil.copy(VECTORS / "cli" / "sine.keras", folder)
+    shutil.copy(VECTORS / "legacy" / "k224" / "lstm.h5", folder / "old.h5")
+
+
 def test_readme_runs(tmp_path: Path) -> None:
-    """The README's blocks in their order, then those of the runtime's README, in one folder with a small sine.keras."""
-    shutil.copy(VECTORS / "cli" / "sine.keras", tmp_path)
-    found = blocks("README.md", "console", "python") + blocks("runtime/README.md", "python")
-    assert {language for language, _ in found} == {"console", "python"}
-    for language, text in found:
-        if language == "python":
+    """The README's commands in their order, then those of the runtime's README, in one folder."""
+    make_files(tmp_path)
+    found = commands("README.md") + commands("runtime/README.md")
+    assert [text for kind, text in found if kind == "lstmconv"] == [
+        "lstmconv export sine.keras", "lstmconv verify sine.safetensors", "lstmconv doctor old.h5",
+        "lstmconv export old.h5", "lstmconv upgrade old.h5 -o new.keras",
+    ]  # fmt: skip
+    assert sum(kind == "python" for kind, _ in found) == 2
+    for kind, text in found:
+        if kind == "python":
             run(tmp_path, sys.executable, "-W", "error", "-c", text)
-            continue
-        for line in text.splitlines():
-            name, *arguments = shlex.split(line.removeprefix("$ "))
-            assert name == "lstmconv"
-            run(tmp_path, sys.executable, "-m", "lstmconv", *arguments)
+        else:
+            run(tmp_path, sys.executable, "-m", *shlex.split(text))
+
+
+def test_readme_names_scripts_that_are_there() -> None:
+    """The lines that make an environment of their own: what they do in it is for other tests."""
+    ((_, text),) = blocks("README.md", "sh")
+    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+    assert lines == ["scripts/demo", "scripts/test"]
+    for line in lines:
+        assert os.access(ROOT / line, os.X_OK)
+        run(ROOT, "bash", "-n", line)
+
+
+PIP = re.findall(r"`(pip install [^`]+)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.long
+def test_readme_runs_in_an_empty_environment(tmp_path: Path) -> None:
+    """Each `pip install` of the README in a fresh environment; and all that it shows, after the last of them."""
+    assert len(PIP) == 2
+    clone, folder = tmp_path / "clone", tmp_path / "folder"
+    folder.mkdir()
+    make_files(folder)
+    for name in ("converter", "runtime"):
+        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, clone)
+
+    def fresh(name: str, install: str) -> dict[str, str]:
+        run(tmp_path, sys.executable, "-m", "venv", name)
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
+        environment = {**kept, "PATH": f"{tmp_path / name / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+        reached = shell("pip download --quiet --no-deps --dest . setuptools", tmp_path, environment)
+        if reached.returncode != 0:
+            pytest.skip(f"NOT RUN: pip reaches no index: {reached.stderr[-300:]}")
+        succeeds(install, clone, environment)
+        return environment
+
+    alone = fresh("alone", "pip install ./runtime")  # "the machine that runs the model needs `./runtime` alone"
+    both = fresh("both", PIP[0])
+    succeeds("lstmconv export sine.keras", folder, both)
+    succeeds(shlex.join(["python", "-c", commands("runtime/README.md")[0][1]]), folder, alone)
+    assert shell("python -c 'import lstmconv'", folder, alone).returncode != 0
+    # What an error says to install can be installed.
+    refused = shell("lstmconv upgrade old.h5 -o new.keras", folder, both)
+    assert refused.returncode == 2
+    (advice,) = re.findall(r"pip install '[^']+'", refused.stderr)
+    succeeds(advice, folder, both)
+    succeeds("lstmconv upgrade old.h5 -o new.keras", folder, both)
+
+    shutil.rmtree(folder)
+    folder.mkdir()
+    make_files(folder)
+    all_of_it = fresh("all", PIP[1])
+    for kind, text in commands("README.md") + commands("runtime/README.md"):
+        succeeds(text if kind == "lstmconv" else shlex.join(["python", "-c", text]), folder, all_of_it)
+
+
+def shell(line: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = shlex.split(line)
+    program = shutil.which(command[0], path=environment["PATH"])
+    assert program is not None, line
+    return subprocess.run(
+        [program, *command[1:]], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def succeeds(line: str, folder: Path, environment: dict[str, str]) -> None:
+    done = shell(line, folder, environment)
+    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
 def test_the_specification_runs(tmp_path: Path) -> None:

@@ -1,9 +1,7 @@
-"""Arrays in files: `.npy`, `.npz` and `.csv`, in and out.
+"""Arrays in files: `.npy`, `.npz` and `.csv` (see `csv_table`), in and out.
 
-A CSV row is one sequence: its time steps in order, the features of each step side by side. A first line without any
-number is a heading. Values are written so that reading them gives the same numbers.
-
-Nothing is unpickled, and no size that a file claims is believed before the bytes are there.
+Values are written so that reading them gives the same numbers. Nothing is unpickled, and no size that a file claims is
+believed before the bytes are there.
 """
 
 from __future__ import annotations
@@ -17,68 +15,61 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple
 
 import numpy as np
-from lstmconv_runtime import InputError
-from lstmconv_runtime.graph import FLOATS, Array
+from lstmconv_runtime.graph import Array
 from lstmconv_runtime.nodes import Input
 
+from .csv_table import read_csv
 from .errors import InvalidFileError, LimitError, UsageError, printable
 from .keras_file.read_bytes import read_bytes
+from .suffixes import ARRAYS, check_suffix
 from .text_table import shape_text
 
-SUFFIXES = (".npy", ".npz", ".csv")
 MAX_ARRAY_BYTES = 4 * 2**30  # of all arrays of one file, as for the files themselves
-
-
-def check_suffix(path: Path, suffixes: tuple[str, ...] = SUFFIXES) -> str:
-    """The suffix of a path, in lower case.
-
-    Raises:
-        UsageError: it is not one of `suffixes`.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in suffixes:
-        raise UsageError(f"'{printable(str(path))}': the name must end in {' or '.join(suffixes)}", "E_SUFFIX")
-    return suffix
 
 
 # --- in ---------------------------------------------------------------------------------------------------------------
 
 
-def read_inputs(path: Path, inputs: list[Input]) -> Array | dict[str, Array]:
+def read_inputs(path: Path, inputs: list[Input], rows_are: str | None = None) -> Array | dict[str, Array]:
     """The arrays of a file, as a model with these inputs takes them.
 
     An `.npz` holds one array per input, by the input's name; the name is free where the model has one input. The other
     kinds of file hold the array of a single input. Whether the arrays fit the model is for the model to check.
 
+    Args:
+        rows_are: of a `.csv`, "steps" or "sequences"; see `csv_table`.
+
     Raises:
         FileAccessError, LimitError: the file cannot be read.
         InvalidFileError: it is damaged, or not of the kind its suffix says.
-        UsageError: its kind does not suit the model.
+        UsageError: its kind does not suit the model; or what the rows of a CSV are has to be said.
         InputError: the columns of a CSV do not make up whole time steps.
     """
-    suffix = check_kind(path, inputs)
+    suffix = check_kind(path, inputs, rows_are)
     data = read_bytes(path)
     shown = printable(path.name, 80)
     if suffix == ".npy":
         return parse_npy(data, shown)
     if suffix == ".csv":
-        return shape_rows(parse_csv(data, shown), inputs[0])
+        return read_csv(data, shown, inputs[0], rows_are)
     arrays = parse_npz(data, shown)
     if len(inputs) == len(arrays) == 1:
         return next(iter(arrays.values()))
     return arrays
 
 
-def check_kind(path: Path, inputs: list[Input]) -> str:
+def check_kind(path: Path, inputs: list[Input], rows_are: str | None) -> str:
     """The suffix of a file of inputs.
 
     Raises:
-        UsageError: this kind of file does not suit the model.
+        UsageError: this kind of file does not suit the model, or has no rows to be told of.
     """
-    suffix = check_suffix(path)
+    suffix = check_suffix(path, ARRAYS)
     if len(inputs) != 1 and suffix != ".npz":
         names = ", ".join(printable(node.name, 40) for node in inputs)
         raise UsageError(f"the model takes {len(inputs)} inputs: give them in one .npz, under the names {names}")
+    if rows_are is not None and suffix != ".csv":
+        raise UsageError(f"--rows-are tells what the rows of a .csv are; a {suffix} has the shape of its array")
     return suffix
 
 
@@ -175,70 +166,6 @@ def npz_members(archive: zipfile.ZipFile, shown: str) -> dict[str, tuple[zipfile
     return members
 
 
-def parse_csv(data: bytes, shown: str) -> Array:
-    """The numbers of a CSV file, (rows, columns) float64.
-
-    Raises:
-        InvalidFileError: not text, no rows, a cell that is no number, or rows of different lengths.
-    """
-    try:
-        lines = data.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise InvalidFileError(f"{shown}: not a CSV file: it is not UTF-8 text", "E_ARRAY_FILE") from None
-    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    if numbered and not any(_is_number(cell) for cell in numbered[0][1].split(",")):
-        del numbered[0]
-    if not numbered:
-        raise InvalidFileError(f"{shown}: has no rows of numbers", "E_ARRAY_FILE")
-    columns = numbered[0][1].count(",") + 1
-    rows = np.empty((len(numbered), columns))
-    for row, (number, line) in zip(rows, numbered, strict=True):
-        cells = line.split(",")
-        if len(cells) != columns:
-            raise InvalidFileError(f"{shown}, line {number}: {len(cells)} values, not {columns}", "E_ARRAY_FILE")
-        try:
-            row[:] = [float(cell) for cell in cells]
-        except ValueError:
-            odd = next(cell for cell in cells if not _is_number(cell))
-            raise InvalidFileError(
-                f"{shown}, line {number}: '{printable(odd.strip(), 40)}' is not a number", "E_ARRAY_FILE"
-            ) from None
-    return rows
-
-
-def shape_rows(rows: Array, node: Input) -> Array:
-    """Rows of a CSV in the shape of an input: (rows, time · features) → (rows, time, features).
-
-    Raises:
-        InputError: the number of columns does not fit, or an input of whole numbers gets others.
-    """
-    wanted = node.shape[1:]
-    columns = rows.shape[1]
-    known = math.prod(size for size in wanted if size is not None)
-    unknown = wanted.count(None)
-    if unknown > 1 or known == 0:
-        raise InputError(f"input '{node.name}': rows cannot be laid out as {shape_text(node.shape)}; give a .npy")
-    if (columns % known if unknown else columns != known) != 0:
-        some = f"{'a multiple of ' if unknown else ''}{known}"
-        raise InputError(
-            f"input '{node.name}': a row needs {some} values for the shape {shape_text(node.shape)}, got {columns}"
-        )
-    if node.dtype not in FLOATS:
-        whole = rows.astype(np.int64) if np.isfinite(rows).all() and np.abs(rows).max() < 2**53 else None
-        if whole is None or not np.array_equal(whole, rows):
-            raise InputError(f"input '{node.name}': takes {node.dtype}, but not all values are whole numbers")
-        rows = whole
-    return rows.reshape(len(rows), *(columns // known if size is None else size for size in wanted))
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
 def first_line(error: Exception) -> str:
     """The first line of a library's message, printable."""
     lines = str(error).splitlines()
@@ -250,7 +177,7 @@ def first_line(error: Exception) -> str:
 
 def check_number(count: int, path: Path) -> None:
     """Raises UsageError where a file of this kind cannot hold `count` arrays."""
-    suffix = check_suffix(path)
+    suffix = check_suffix(path, ARRAYS)
     if count != 1 and suffix != ".npz":
         raise UsageError(f"the model has {count} outputs, which a {suffix} cannot hold: let the output be an .npz")
 
@@ -276,11 +203,3 @@ def npz_member(name: str) -> zipfile.ZipInfo:
     if "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
         raise InvalidFileError(f"'{printable(name)}' cannot be the name of an array in an .npz", "E_NPZ_NAME")
     return zipfile.ZipInfo(f"{name}.npy")
-
-
-def csv_text(array: Array) -> str:
-    """An array as CSV, one row per sequence, each value with the digits that tell it from its neighbours."""
-    numbers = array.astype(np.uint8) if array.dtype.kind == "b" else array
-    rows = numbers.reshape(*(numbers.shape[:1] or (1,)), math.prod(numbers.shape[1:]))
-    blocks = (rows[start : start + 1000].astype(np.str_) for start in range(0, len(rows), 1000))
-    return "".join(f"{','.join(row)}\n" for block in blocks for row in block.tolist())

@@ -106,7 +106,7 @@ Rows: TypeAlias = HeldRows | FileRows
 
 
 @contextmanager
-def open_inputs(path: Path, inputs: list[Input]) -> Iterator[dict[str, Rows]]:
+def open_inputs(path: Path, inputs: list[Input], rows_are: str | None = None) -> Iterator[dict[str, Rows]]:
     """The arrays of a file by the names of the inputs they are for; see `array_files.read_inputs`.
 
     A `.csv`, and an array in Fortran order, whose rows lie scattered over the file, are held in memory.
@@ -116,10 +116,10 @@ def open_inputs(path: Path, inputs: list[Input]) -> Iterator[dict[str, Rows]]:
         LimitError: what has to be held in memory, or what a compressed member claims, is over the limit.
         InvalidFileError, UsageError, InputError: see `array_files.read_inputs`.
     """
-    suffix, shown = check_kind(path, inputs), printable(path.name, 80)
+    suffix, shown = check_kind(path, inputs, rows_are), printable(path.name, 80)
     names = tuple(node.name for node in inputs)
     if suffix == ".csv":
-        yield by_name(names, {names[0]: HeldRows(np.asarray(read_inputs(path, inputs)))})
+        yield by_name(names, {names[0]: HeldRows(np.asarray(read_inputs(path, inputs, rows_are)))})
         return
     descriptor, before = open_regular(path)
     with open(descriptor, "rb") as file, ExitStack() as opened:

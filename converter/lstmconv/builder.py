@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from lstmconv_runtime.graph import FLOATS, Array, GraphError, Node, Type, Value
-from lstmconv_runtime.nodes import Cast, Constant
+from lstmconv_runtime.graph import DTYPES, FLOATS, Array, DtypeError, GraphError, Node, Type, Value
+from lstmconv_runtime.nodes import Cast, Constant, Input
 
 from .config import Config
-from .errors import InvalidFileError, UnsupportedError, printable
+from .errors import Hint, InvalidFileError, UnsupportedError, printable
 from .semantics import Semantics
 from .weights import LayerWeights, check_finite
 
@@ -23,6 +23,14 @@ class Tensor(NamedTuple):
     mask: Value | None = None
 
 
+@dataclass(frozen=True)
+class StoredArray:
+    """An array written into the config."""
+
+    value: Any
+    dtype: str
+
+
 @dataclass
 class Builder:
     """The graph as it grows.
@@ -32,6 +40,7 @@ class Builder:
         warnings: what the user should know about the conversion.
         unmasked: values whose mask a layer has taken off for all that run later, as MultiHeadAttention does.
         obstacles: where a list is given, what is unsupported is put there, and a stand-in takes the layer's place.
+        fixed: values that no input reaches: constants, and what is computed from them alone.
         ran: of every Functional model, by the prefix of its layers' names, how its calls ran (`functional.Ran`).
     """
 
@@ -44,6 +53,7 @@ class Builder:
     warnings: list[str] = field(default_factory=list)
     unmasked: set[Value] = field(default_factory=set)
     obstacles: list[UnsupportedError] | None = None
+    fixed: set[Value] = field(default_factory=set)
     ran: dict[str, list[Any]] = field(default_factory=dict)
 
     def free_name(self, wanted: str) -> str:
@@ -59,14 +69,19 @@ class Builder:
         """Appends a node; returns its first output.
 
         Raises:
+            UnsupportedError: it does not compute in the dtype of what it reads.
             InvalidFileError: the values it reads do not fit it.
         """
         try:
             made = node.infer(self.types)
+        except DtypeError as error:
+            raise UnsupportedError(f"{where}: {error}", "E_UNSUPPORTED_DTYPE") from None
         except GraphError as error:
             raise InvalidFileError(f"{where}: {error}", "E_GRAPH") from None
         self.types.update(zip(node.makes(), made, strict=True))
         self.nodes.append(node)
+        if not isinstance(node, Input) and self.fixed.issuperset(node.reads()):
+            self.fixed.update(node.makes())
         if arrays:
             given = dict(arrays)
             if not self.allow_nonfinite:
@@ -91,10 +106,51 @@ class Builder:
         return self.add(where, Cast(name=self.free_name(f"{value.replace(':', '.')}.{dtype}"), x=value, dtype=dtype))
 
     def constant(self, where: str, name: str, array: Any, dtype: str) -> Value:
-        """A Constant node."""
-        stored = np.asarray(array, dtype="float32" if dtype in ("float16", "bfloat16") else dtype)
+        """A Constant node.
+
+        Raises:
+            InvalidFileError: a number is beyond the dtype or its whole numbers, or it is no array of numbers.
+        """
+        kept = "float32" if dtype in ("float16", "bfloat16") else dtype
+        try:
+            given = np.asarray(array)
+        except ValueError:  # lists of different lengths
+            given = np.asarray(None)
+        if given.dtype.kind not in "biuf":
+            raise InvalidFileError(f"{where}: {printable(array, 60)} is not an array of {dtype}", "E_CONFIG_TYPE")
+        with np.errstate(over="ignore", invalid="ignore"):
+            stored = given.astype(kept)
+        lost = np.isfinite(given) & ~np.isfinite(stored) if dtype in FLOATS else stored != given
+        if lost.any():
+            raise InvalidFileError(
+                f"{where}: {printable(given[lost].flat[0].item(), 60)} is not a number of {dtype}", "E_CONFIG_TYPE"
+            )
         node = Constant(name=self.free_name(name), shape=stored.shape, dtype=dtype)
         return self.add(where, node, {"value": stored})
+
+    def stored_array(self, where: str, name: str, array: StoredArray, dtype: str) -> Value:
+        """A Constant node of an array of the config, cast to `dtype`.
+
+        Raises:
+            UnsupportedError: of a dtype that the graph has not.
+            InvalidFileError: not an array of that dtype.
+        """
+        if array.dtype not in DTYPES:
+            raise UnsupportedError(
+                f"{where}: an array of dtype '{printable(array.dtype)}' is not supported", "E_UNSUPPORTED_DTYPE"
+            )
+        held = "float64" if array.dtype in FLOATS else array.dtype
+        try:
+            numbers = np.asarray(array.value)
+            if numbers.size and numbers.dtype.kind not in "biuf":
+                raise ValueError
+            numbers = np.array(array.value, dtype=held)
+        except (TypeError, ValueError, OverflowError):
+            raise InvalidFileError(
+                f"{where}: {printable(array.value)} is not an array of {array.dtype}", "E_CONFIG_TYPE"
+            ) from None
+        with np.errstate(over="ignore"):
+            return self.constant(where, f"{name}.constant", numbers, dtype)
 
 
 @dataclass
@@ -121,8 +177,8 @@ class Layer:
     def where(self) -> str:
         return self.config.where
 
-    def unsupported(self, why: str, code: str = "E_UNSUPPORTED_OPTION") -> UnsupportedError:
-        return UnsupportedError(f"{self.where}: {printable(why, 400)}", code)
+    def unsupported(self, why: str, code: str = "E_UNSUPPORTED_OPTION", hint: Hint | None = None) -> UnsupportedError:
+        return UnsupportedError(f"{self.where}: {printable(why, 400)}", code, hint)
 
     def name_for(self, part: str = "") -> str:
         """A free node name for this layer's result, or for a part of it."""
@@ -134,6 +190,11 @@ class Layer:
 
     def add(self, node: Node, arrays: Mapping[str, Array] | None = None) -> Value:
         return self.build.add(self.where, node, arrays)
+
+    def constant(self, array: StoredArray, cast: bool) -> Tensor:
+        """An array of a call; with `cast`, floats in the dtype this layer computes in, as Keras casts them."""
+        dtype = self.dtype if cast and array.dtype in FLOATS else array.dtype
+        return Tensor(self.build.stored_array(self.where, self.name, array, dtype))
 
     def cast(self, tensor: Tensor) -> Tensor:
         """A float tensor in the dtype this layer computes in, as Keras casts it."""

@@ -17,6 +17,11 @@ def is_keras_file(data: bytes) -> bool:
     return data.startswith((b"PK\3\4", SIGNATURE))
 
 
+def is_bundle(data: bytes) -> bool:
+    """True for what was written as a bundle, damaged or not: its metadata stand first, under our name."""
+    return data[8:9] == b"{" and b'"lstmconv"' in data[:4096]
+
+
 def load_bundle(path: Path) -> Model:
     """The model of a bundle, read once from a regular file.
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from .errors import printable
+from .progress import Working
 from .standard_streams import print_note, print_result
 
 EXIT_CODES = """\b
@@ -37,6 +38,10 @@ app = typer.Typer(
 )
 
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output file.")]
+Deterministic = Annotated[
+    bool,
+    typer.Option("--deterministic", help="Take layers called with training=True as at inference, without dropout."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 # readable=False: whether a file can be read shows when it is read, with exit code 6.
 BundleFile = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle, NAME.safetensors.", readable=False)]
@@ -45,8 +50,7 @@ InputFile = Annotated[
     Path,
     typer.Argument(
         metavar="INPUT",
-        help="A .npy, .npz (one array per input, by its name) or .csv file (a row per sequence: its time steps in "
-        "order, the features of each step side by side).",
+        help="A .npy, .npz (one array per input, by its name) or .csv file (see --rows-are).",
         readable=False,
     ),
 ]
@@ -56,6 +60,23 @@ class Weights(StrEnum):
     """What weights can be stored as, beside what they are."""
 
     FLOAT16 = "float16"
+
+
+class RowsAre(StrEnum):
+    """What the rows of a .csv are."""
+
+    STEPS = "steps"
+    SEQUENCES = "sequences"
+
+
+CsvRows = Annotated[
+    RowsAre | None,
+    typer.Option(
+        "--rows-are",
+        help="What a row of a .csv is: one of the time steps of the one sequence in the file, or a whole sequence (its "
+        "time steps in order, the features of each side by side). Needed where it could be either.",
+    ),
+]
 
 
 def _json_text(value: dict[str, Any]) -> str:
@@ -111,10 +132,7 @@ def export(
     allow_nonfinite: Annotated[
         bool, typer.Option("--allow-nonfinite", help="Accept NaN and infinity among the weights.")
     ] = False,
-    deterministic: Annotated[
-        bool,
-        typer.Option("--deterministic", help="Take layers called with training=True as at inference, without dropout."),
-    ] = False,
+    deterministic: Deterministic = False,
     weights: Annotated[
         Weights | None,
         typer.Option(
@@ -135,14 +153,15 @@ def export(
       lstmconv export weights-of-2017.h5 --config architecture.json
       lstmconv export sine.keras -o small.safetensors --weights float16
     """
-    from . import conversion, inspection, output_paths
+    from . import conversion, inspection, output_paths, suffixes
 
     out = out or output_paths.bundle_path(model)
-    output_paths.check_output(out, force, model, *([config] if config else []))
-    made = conversion.export(
-        model, out, config=config, force=force, allow_nonfinite=allow_nonfinite, deterministic=deterministic,
-        weights=None if weights is None else weights.value,
-    )  # fmt: skip
+    output_paths.check_output(out, suffixes.BUNDLE, force, model, *([config] if config else []))
+    with Working("converting"):
+        made = conversion.export(
+            model, out, config=config, force=force, allow_nonfinite=allow_nonfinite, deterministic=deterministic,
+            weights=None if weights is None else weights.value,
+        )  # fmt: skip
     for warning in made.warnings:
         print_note("warning", warning)
     report = inspection.export_report(made, out)
@@ -165,14 +184,16 @@ def inspect(
     """
     from . import inspection
 
-    found = inspection.inspect_file(file)
+    with Working("reading"):
+        found = inspection.inspect_file(file)
     for warning in found["warnings"]:
         print_note("warning", warning)
     print_result(_json_text(found) if as_json else inspection.inspection_text(found))
 
 
 @app.command(
-    epilog="Exit codes: 0 done, 2 usage or an input that does not fit, 4 invalid, 5 over a limit, 6 input or output."
+    epilog="Exit codes: 0 done, 2 usage or an input that does not fit, 3 a newer bundle, 4 invalid, 5 over a limit, "
+    "6 input or output."
 )
 def run(
     bundle: BundleFile,
@@ -181,6 +202,7 @@ def run(
         Path | None,
         typer.Option("-o", "--out", metavar="OUT", help="A .npy, .npz or .csv file; by default CSV is printed."),
     ] = None,
+    rows_are: CsvRows = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
@@ -193,7 +215,13 @@ def run(
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option("--threads", metavar="N", min=1, help="How many threads share the rows of a batch."),
+        typer.Option(
+            "--threads",
+            metavar="N",
+            min=1,
+            help="How many threads may share the rows of a batch; by default one, because NumPy's matrix products use "
+            "all processors by themselves. More can pay where OPENBLAS_NUM_THREADS=1 keeps those to one.",
+        ),
     ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
     force: Force = False,
@@ -207,23 +235,27 @@ def run(
     Example:
       lstmconv run sine.safetensors windows.npy -o predictions.npy
       lstmconv run sine.safetensors windows.csv
-      lstmconv run sine.safetensors a-year.npy -o a-year-predicted.npy --batch-size 1000 --threads 2
+      lstmconv run sensor.safetensors readings.csv --rows-are steps
+      lstmconv run sine.safetensors a-year.npy -o a-year-predicted.npy --batch-size 1000
     """
     import sys
 
-    from . import array_files, array_rows, bundle_file, growing_files, output_paths, prediction, progress
+    from . import array_files, array_rows, bundle_file, growing_files, output_paths, prediction, progress, suffixes
 
     if out is not None:
-        array_files.check_suffix(out)
-        output_paths.check_output(out, force, bundle, input_file)
+        output_paths.check_output(out, suffixes.ARRAYS, force, bundle, input_file)
     model = bundle_file.load_bundle(bundle)
     names = model.output_names
     if out is not None:
         array_files.check_number(len(names), out)
-    with array_rows.open_inputs(input_file, prediction.inputs_of(model)) as given:
+    with array_rows.open_inputs(input_file, prediction.inputs_of(model), rows_are) as given:
         rows = prediction.check_rows(model, given)
         at_once = batch_size or prediction.rows_at_once(model, given, rows)
-        opened = growing_files.growing_file(out, names, rows, force) if out else growing_files.standard_output(names)
+        opened = (
+            growing_files.growing_file(out, names, rows, force, rows_are)
+            if out
+            else growing_files.standard_output(names, rows_are)
+        )
         # Rows printed on the terminal would run into the line of the progress, and show it themselves.
         shown = not quiet and (out is not None or not (sys.stdout and sys.stdout.isatty()))
         with opened as output, progress.Progress(rows, shown) as bar:
@@ -236,7 +268,8 @@ def run(
 
 
 @app.command(
-    epilog="Exit codes: 0 done, 2 usage or an input that does not fit, 4 invalid, 5 over a limit, 6 input or output."
+    epilog="Exit codes: 0 done, 2 usage or an input that does not fit, 3 a newer bundle, 4 invalid, 5 over a limit, "
+    "6 input or output."
 )
 def trace(
     bundle: BundleFile,
@@ -249,6 +282,7 @@ def trace(
         typer.Option("--plot", metavar="PICTURE", help="Draw each gate as a heat map: a .png, .svg or .pdf file."),
     ] = None,
     row: Annotated[int, typer.Option("--row", help="Which sequence of the input to draw, counted from 0.")] = 0,
+    rows_are: CsvRows = None,
     force: Force = False,
 ) -> None:
     """Record every gate at every time step.
@@ -259,21 +293,21 @@ def trace(
     Example:
       lstmconv trace sine.safetensors windows.npy -o trace.npz --plot gates.png
     """
-    from . import array_files, bundle_file, gate_plot, output_paths, prediction, trace_files
+    from . import array_files, bundle_file, gate_plot, output_paths, prediction, suffixes, trace_files
 
-    array_files.check_suffix(out, (".npz",))
-    output_paths.check_output(out, force, bundle, input_file)
+    output_paths.check_output(out, suffixes.TRACE, force, bundle, input_file)
     if plot is not None:
-        array_files.check_suffix(plot, gate_plot.SUFFIXES)
-        output_paths.check_output(plot, force, bundle, input_file, out)
+        output_paths.check_output(plot, gate_plot.SUFFIXES, force, bundle, input_file, out)
         gate_plot.require_matplotlib()
     model = bundle_file.load_bundle(bundle)
-    traced = model.trace(array_files.read_inputs(input_file, prediction.inputs_of(model)))
-    trace_files.write_trace(traced, out, plot, row, force)
+    with Working("tracing"):
+        traced = model.trace(array_files.read_inputs(input_file, prediction.inputs_of(model), rows_are))
+        trace_files.write_trace(traced, out, plot, row, force)
 
 
 @app.command(
-    epilog="Exit codes: 0 the probes hold, 1 they do not, 2 usage, 3 unsupported, 4 invalid, 6 input or output."
+    epilog="Exit codes: 0 the probes hold, 1 they do not, 2 usage, 3 a newer bundle, 4 invalid, 5 over a limit, "
+    "6 input or output."
 )
 def verify(bundle: BundleFile, as_json: Json = False) -> None:
     """Check a bundle by its own probes.
@@ -286,7 +320,8 @@ def verify(bundle: BundleFile, as_json: Json = False) -> None:
     """
     from . import bundle_file, probe_report
 
-    report = {"bundle": str(bundle), **probe_report.probe_report(bundle_file.load_bundle(bundle))}
+    with Working("verifying"):
+        report = {"bundle": str(bundle), **probe_report.probe_report(bundle_file.load_bundle(bundle))}
     print_result(_json_text(report) if as_json else probe_report.probe_report_text(report, printable(str(bundle))))
     if not report["ok"]:
         raise typer.Exit(1)
@@ -302,10 +337,11 @@ def parity(
         typer.Option(
             "--input",
             metavar="INPUT",
-            help="A .npy file, or an .npz with an array per input; by default random.",
+            help="A .npy, .npz or .csv file, as for run; by default random numbers.",
             readable=False,
         ),
     ] = None,
+    rows_are: CsvRows = None,
     as_json: Json = False,
 ) -> None:
     """Compare Keras, the runtime, onnxruntime.
@@ -318,9 +354,10 @@ def parity(
     """
     from .parity import command
 
-    raise typer.Exit(command.run(model, input_file, as_json))
+    raise typer.Exit(command.run(model, input_file, as_json, rows_are))
 
 
+AnyFile = Annotated[Path, typer.Argument(metavar="FILE", help="A Keras file of any age, or a bundle.", readable=False)]
 OldFile = Annotated[Path, typer.Argument(metavar="FILE", help="A Keras file of any age.", readable=False)]
 Architecture = Annotated[
     Path | None,
@@ -342,6 +379,7 @@ def upgrade(
     ] = None,
     config: Architecture = None,
     force: Force = False,
+    deterministic: Deterministic = False,
     as_json: Json = False,
 ) -> None:
     """Write an old Keras file as one that today's Keras opens.
@@ -353,33 +391,57 @@ def upgrade(
     Example:
       lstmconv upgrade old.h5 -o new.keras
     """
-    from . import output_paths, upgrading
+    from . import output_paths, suffixes, upgrading
 
     out = out or output_paths.archive_path(old)
-    output_paths.check_output(out, force, old, *([config] if config else []))
-    made = upgrading.upgrade(old, out, config=config, force=force)
+    output_paths.check_output(out, suffixes.ARCHIVE, force, old, *([config] if config else []))
+    with Working("upgrading"):
+        made = upgrading.upgrade(old, out, config=config, force=force, deterministic=deterministic)
     for warning in made.warnings:
         print_note("warning", warning)
     report = upgrading.upgrade_report(made, out)
     print_result(_json_text(report) if as_json else upgrading.upgrade_text(report))
 
 
-@app.command(epilog="Exit codes: 0 the file can be converted, 1 it cannot, 2 usage, 3, 4, 5, 6 as for export.")
-def doctor(file: OldFile, config: Architecture = None, as_json: Json = False) -> None:
+def _print_layers(wanted: bool) -> None:
+    if wanted:
+        from .layers import HANDLERS
+
+        print_result("\n".join(sorted(HANDLERS)))
+        raise typer.Exit
+
+
+@app.command(
+    epilog="Exit codes: 0 the file can be converted, or is a bundle whose probes hold; 1 it cannot, or they do not; "
+    "2, 3, 4, 5, 6 as for export."
+)
+def doctor(
+    file: AnyFile,
+    config: Architecture = None,
+    as_json: Json = False,
+    layers: Annotated[
+        bool,
+        typer.Option(
+            "--layers", callback=_print_layers, is_eager=True, help="Print the layers that are converted, and exit."
+        ),
+    ] = False,
+) -> None:
     """Tell what a Keras file is, and what can be done with it.
 
     What wrote it and what is inside; whether it can be converted and what stands in the way; what today's Keras would
-    do with it, and whether `lstmconv upgrade` brings it back. Keras is not needed.
+    do with it, and whether `lstmconv upgrade` brings it back. Keras is not needed. Of a bundle: whether it is whole.
 
     \b
     Example:
       lstmconv doctor old.h5
+      lstmconv doctor weights-of-2017.h5 --config architecture.json
     """
     from . import doctor as doctors
 
-    found = doctors.examine(file, config)
+    with Working("examining"):
+        found = doctors.examine(file, config)
     print_result(_json_text(found) if as_json else doctors.report_text(found))
-    if not found["convertible"]:
+    if not found["verified" if found["kind"] == "bundle" else "convertible"]:
         raise typer.Exit(1)
 
 

@@ -8,22 +8,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from lstmconv_runtime import BundleError, Model, VersionError
+from lstmconv_runtime.difference import difference
 from lstmconv_runtime.graph import Array, Graph
 
 from .builder import Builder
-from .conversion import architecture_of, convert, understand, version_of
-from .dialects import todays_config, untranslated
+from .bundle_file import is_bundle
+from .conversion import architecture_of, convert, todays_form, understand, version_of
+from .dialects import untranslated
 from .errors import LstmconvError, UnsupportedError, printable
 from .graph import convert_config
 from .keras_archive_writer import KERAS_VERSION as VERSION
-from .keras_file import KerasFile, parse_keras_file, read_architecture
+from .keras_file import KerasFile, keras_file_of, read_architecture, read_keras_file
+from .keras_file.folder import is_model_folder
 from .keras_file.read_bytes import read_bytes
 from .legacy_weights import Ledger, LegacyPlace
 from .modern_config import activation_name
-from .probes import float64_oracle, make_probes
+from .probe_report import probe_report
+from .probes import NoProbeError, float64_oracle, make_probes
 from .semantics import Semantics, semantics_of, version_tuple
-from .todays_keras import layers_inside, refusal
+from .todays_keras import layers_inside, meaning, refusal
 from .upgrading import planned
 
 TOLERANCE = 1e-5  # of the output's scale
@@ -31,12 +35,11 @@ TOLERANCE = 1e-5  # of the output's scale
 ADVICE = {
     "E_UNSUPPORTED_LAYER": "rebuild the model without this layer, or compute its step outside the model",
     "E_CUSTOM_OBJECT": "its code is not in the file: rebuild the model from layers of Keras itself",
-    "E_NEEDS_CONFIG": "write model.to_json() to a file where the code still runs, and give it with --config",
     "E_UNSUPPORTED_OPERATION": "rebuild the model with a layer of Keras, such as Rescaling, in place of this function",
+    "E_TRAINING": "where dropout is not meant at prediction, give export and upgrade the option --deterministic",
     "E_UNSUPPORTED_OPTION": "rebuild the model without this option",
     "E_UNSUPPORTED_ACTIVATION": "rebuild the layer with an activation of the list",
     "E_UNSUPPORTED_DTYPE": "save the model in float32",
-    "E_WEIGHT_NONFINITE": "convert with --allow-nonfinite, if the model is meant to hold NaN or infinity",
 }
 DAMAGED = "get the file once more from where it came from: it is not as Keras wrote it"
 
@@ -44,13 +47,20 @@ DAMAGED = "get the file once more from where it came from: it is not as Keras wr
 def examine(path: str | os.PathLike[str], config: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     """The report on a file.
 
-    Keys: file, bytes, container, keras_version, written_by, layers, convertible, obstacles, today, upgrade, warnings.
+    Keys: kind ("keras"), file, bytes, container, keras_version, written_by, layers, convertible, obstacles, today,
+    upgrade, warnings; of a bundle: kind ("bundle"), file, bytes, format, digest, source, probes, verified.
 
     Raises:
         LstmconvError: the file cannot be read as a Keras file at all.
+        BundleError: a bundle that is damaged.
     """
-    file = parse_keras_file(read_bytes(path), Path(path).name)
-    return report(file, Path(path), None if config is None else read_architecture(config))
+    architecture = None if config is None else read_architecture(config)
+    if is_model_folder(path):
+        return report(read_keras_file(path), Path(path), architecture)
+    data = read_bytes(path)
+    if is_bundle(data):
+        return bundle_report(data, Path(path))
+    return report(keras_file_of(path, data), Path(path), architecture)
 
 
 def report(file: KerasFile, path: Path, architecture: Any = None) -> dict[str, Any]:
@@ -59,10 +69,34 @@ def report(file: KerasFile, path: Path, architecture: Any = None) -> dict[str, A
     version, guessed = version_of(file, config)
     found = obstacles(file, architecture)
     return {
-        "file": str(path), "bytes": file.size, "container": file.container, "keras_version": version,
+        "kind": "keras", "file": str(path), "bytes": file.size, "container": file.container, "keras_version": version,
         "written_by": written_by(version), "layers": _layers(config), "convertible": not found, "obstacles": found,
         "today": forecast(file, architecture), "upgrade": _upgrade(file, architecture),
         "warnings": [*file.warnings, *guessed],
+    }  # fmt: skip
+
+
+def bundle_report(data: bytes, path: Path) -> dict[str, Any]:
+    """The report on a bundle of our own: whether it is whole, and whether its probes hold.
+
+    Raises:
+        BundleError: it is damaged, or of a format that this version does not know.
+    """
+    try:
+        model = Model(data)
+        probes = probe_report(model)
+    except VersionError as error:
+        raise VersionError(f"{printable(path.name, 80)}: is a bundle of lstmconv: {error}", error.code) from None
+    except BundleError as error:
+        raise BundleError(
+            f"{printable(path.name, 80)}: is a bundle of lstmconv, and damaged: {error}; get it once more, or export "
+            "it again from the Keras file",
+            error.code,
+        ) from None
+    return {
+        "kind": "bundle", "file": str(path), "bytes": len(data), "format": model.bundle.format_version,
+        "digest": model.bundle.digest, "source": model.bundle.source, "probes": len(probes["probes"]),
+        "verified": probes["ok"],
     }  # fmt: skip
 
 
@@ -99,14 +133,15 @@ def obstacles(file: KerasFile, architecture: Any = None) -> list[dict[str, str]]
         found = [first, *_further(file, architecture)]
     else:
         return []
-    unique = {str(error): error for error in found}
-    return [
-        {"message": message, "code": error.code, "advice": ADVICE.get(error.code, _general(error))}
-        for message, error in unique.items()
-    ]
+    unique = {error.reason: error for error in found}
+    return [{"message": message, "code": error.code, "advice": _advice(error)} for message, error in unique.items()]
 
 
-def _general(error: LstmconvError) -> str:
+def _advice(error: LstmconvError) -> str:
+    if error.code in ADVICE:
+        return ADVICE[error.code]
+    if error.hint is not None:
+        return error.hint.in_shell()
     return "rebuild the model without it" if isinstance(error, UnsupportedError) else DAMAGED
 
 
@@ -120,9 +155,9 @@ def _further(file: KerasFile, architecture: Any) -> list[LstmconvError]:
             refused = untranslated(config, version)
             if refused:
                 return refused
-            config = todays_config(config, version)
+        config = todays_form(file, config, semantics)
         build = Builder(semantics, allow_nonfinite=True, obstacles=[])
-        convert_config(config, LegacyPlace(Ledger()), build)
+        convert_config(config, LegacyPlace(Ledger(file.size)), build)
     except LstmconvError:
         pass  # the stand-ins fit no further; what was found before counts
     else:
@@ -136,44 +171,47 @@ def _further(file: KerasFile, architecture: Any) -> list[LstmconvError]:
 def forecast(file: KerasFile, architecture: Any = None) -> dict[str, Any]:
     """What Keras 3.15.1 does with a file.
 
-    Keys: keras, verdict ("agrees", "differs", "refuses", "unknown"), words (of a refusal), difference, reasons.
+    Keys: keras, verdict ("agrees", "differs", "refuses", "unknown"), words (of a refusal), meaning (of these words, in
+    plain English), difference, reasons.
     """
     config = architecture_of(file, architecture)
     version, _ = version_of(file, config)
-    made: dict[str, Any] = {"keras": VERSION, "verdict": "agrees", "words": None, "difference": None, "reasons": []}
+    made: dict[str, Any] = {
+        "keras": VERSION, "verdict": "agrees", "words": None, "meaning": None, "difference": None, "reasons": []
+    }  # fmt: skip
     try:
-        words = refusal(file.container, config, version)
+        words = refusal(file, config, version)
     except (AttributeError, KeyError, TypeError):  # a config that is not of the form of its age
         words = "the config"
     if words is not None:
-        return {**made, "verdict": "refuses", "words": words}
+        return {**made, "verdict": "refuses", "words": words, "meaning": meaning(words)}
     try:
         known = understand(file, architecture)
         old = Builder(known.semantics, allow_nonfinite=True)
         graph = convert_config(known.config, known.weights, old)
         today = replace(semantics_of(VERSION), modern=known.semantics.modern)
         now = convert_config(known.config, known.weights, Builder(today, allow_nonfinite=True))
+        made["difference"] = apart(graph, now)
+    except NoProbeError as error:
+        return {**made, "verdict": "unknown", "reasons": [str(error)]}
     except LstmconvError:
         return {**made, "verdict": "unknown", "reasons": ["the file cannot be converted, so nothing is computed here"]}
-    difference = apart(graph, now)
-    made["difference"] = difference
-    if difference > TOLERANCE:
+    if made["difference"] > TOLERANCE:
         made |= {"verdict": "differs", "reasons": _reasons(config, known, graph, today)}
     return made
 
 
 def apart(old: Graph, new: Graph) -> float:
-    """The largest difference of two graphs on probes, relative to the output's scale."""
+    """The largest difference of two graphs on probes, relative to the output's scale.
+
+    Raises:
+        NoProbeError: no probe was found.
+    """
     oracle, worst = float64_oracle(new), 0.0
-    for probe in make_probes(old, "doctor", float64_oracle(old)):
+    for probe in make_probes(old, "doctor"):
         given: Mapping[str, Array] = dict(zip(new.inputs, (probe.inputs[name] for name in old.inputs), strict=True))
         for a, b in zip(probe.outputs, oracle(given), strict=True):
-            if a.shape != b.shape or not np.array_equal(np.isfinite(a), np.isfinite(b)):
-                return float("inf")
-            finite = np.isfinite(a)
-            if finite.any():
-                scale = max(float(np.abs(a[finite]).max()), 1e-6)
-                worst = max(worst, float(np.abs(a[finite].astype("float64") - b[finite]).max()) / scale)
+            worst = max(worst, difference(b, a).relative)
     return worst
 
 
@@ -196,12 +234,19 @@ def _reasons(config: Any, known: Any, graph: Graph, today: Semantics) -> list[st
 
 
 def _upgrade(file: KerasFile, architecture: Any) -> dict[str, Any]:
-    """Whether `lstmconv upgrade` brings the model back."""
-    try:
-        plan = planned(file, architecture)
-    except LstmconvError as error:
-        return {"possible": False, "why_not": str(error), "notes": []}
-    return {"possible": True, "why_not": None, "notes": list(plan.upgrade.notes)}
+    """Whether `lstmconv upgrade` brings the model back, and whether only with --deterministic."""
+    refused: LstmconvError
+    for deterministic in (False, True):
+        try:
+            plan = planned(file, architecture, deterministic)
+        except LstmconvError as error:
+            refused = error
+            if error.code != "E_TRAINING":
+                break
+        else:
+            notes = list(plan.upgrade.notes)
+            return {"possible": True, "deterministic": deterministic, "why_not": None, "notes": notes}
+    return {"possible": False, "deterministic": False, "why_not": refused.in_shell(), "notes": []}
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------
@@ -209,6 +254,25 @@ def _upgrade(file: KerasFile, architecture: Any) -> dict[str, Any]:
 
 def report_text(found: dict[str, Any]) -> str:
     """The page for people, in ASCII."""
+    return _bundle_text(found) if found["kind"] == "bundle" else _keras_text(found)
+
+
+def _bundle_text(found: dict[str, Any]) -> str:
+    source = found["source"]
+    origin = " ".join(str(source[key]) for key in ("framework", "version") if key in source)
+    lines = [f"{printable(found['file'])}: a bundle of lstmconv, format {found['format']}, {found['bytes']:,} bytes"]
+    lines.append(f"It is whole: its digest holds. Made from {printable(origin or 'no known source')}.")
+    if found["verified"]:
+        lines.append(f"Its {found['probes']} probes hold on this machine.")
+    elif found["probes"]:
+        lines.append("Its probes do NOT hold on this machine: lstmconv verify shows by how much.")
+    else:
+        lines.append("It has no probes, so whether it computes what it should cannot be checked.")
+    lines.append("There is nothing to convert: lstmconv run and lstmconv_runtime.load take it as it is.")
+    return "\n".join(lines)
+
+
+def _keras_text(found: dict[str, Any]) -> str:
     lines = [f"{printable(found['file'])}: {found['container']}, {found['bytes']:,} bytes"]
     lines.append(f"Written by {printable(found['written_by'])}.")
     lines += [f"Note: {printable(text, 400)}" for text in found["warnings"]]
@@ -225,20 +289,31 @@ def report_text(found: dict[str, Any]) -> str:
         lines += [f"  - {item['message']} [{item['code']}]", f"    What can be done: {item['advice']}."]
     lines += ["", f"What would today's Keras ({VERSION}) do with it?", f"  {today_line(found['today'])}"]
     lines += [f"  - {reason}" for reason in found["today"]["reasons"]]
-    if found["today"]["verdict"] == "refuses" or found["today"]["verdict"] == "differs":
-        lines += ["", "Can it be brought back?"]
-        if found["upgrade"]["possible"]:
-            lines.append("  Yes: lstmconv upgrade writes the same model as a .keras file that today's Keras opens.")
-            lines += [f"  - {note}" for note in found["upgrade"]["notes"]]
-        else:
-            lines.append(f"  No: {found['upgrade']['why_not']}")
+    if found["today"]["words"]:
+        lines += [f"    {found['today']['words']}", f"  That is to say: {found['today']['meaning']}."]
+    if found["today"]["verdict"] in ("refuses", "differs"):
+        lines += ["", "Can it be brought back?", *_way_back(found)]
     return "\n".join(lines)
+
+
+def _way_back(found: dict[str, Any]) -> list[str]:
+    upgrade = found["upgrade"]
+    if upgrade["possible"]:
+        how = (
+            "without its dropout: lstmconv upgrade --deterministic" if upgrade["deterministic"] else "lstmconv upgrade"
+        )
+        line = f"  Yes{',' if upgrade['deterministic'] else ':'} {how} writes "
+        line += f"the {'' if upgrade['deterministic'] else 'same '}model as a .keras file that today's Keras opens."
+        return [line, *(f"  - {note}" for note in upgrade["notes"])]
+    if upgrade["why_not"] in [item["message"] for item in found["obstacles"]]:
+        return ["  No, while that stands in the way which keeps it from being converted."]
+    return [f"  No: {upgrade['why_not']}"]
 
 
 def today_line(today: dict[str, Any]) -> str:
     """The dict of `forecast` as a line."""
     if today["verdict"] == "refuses":
-        return f"Keras {VERSION} refuses it: {today['words']}"
+        return f"Keras {VERSION} refuses it, in these words:"
     if today["verdict"] == "differs":
         return f"Keras {VERSION} opens it and computes something else (up to {today['difference']:.1g} of the scale)"
     if today["verdict"] == "agrees":

@@ -8,30 +8,66 @@
     ├── MissingPackageError          2  an optional package is needed for this command
     └── UsageError                   2  the arguments do not fit together
 
-Each carries `code`, a stable word such as ``E_UNSUPPORTED_LAYER`` that programs may match on, and `exit_code`.
+Each carries `code`, a stable word such as ``E_UNSUPPORTED_LAYER`` that programs may match on, and `exit_code`. Where an
+argument would help, `hint` names it: in `str(error)` as Python writes it, force=True; the commands say --force.
 The errors of the runtime (bad bundle, bad input array) are `lstmconv_runtime.Error` and its children.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 
 def printable(text: object, limit: int = 200) -> str:
     """Text from an untrusted file, made safe to print: ASCII escapes, at most `limit` characters."""
     shown = ascii(text)[1:-1] if isinstance(text, str) else ascii(text)
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+
+
+class Hint(NamedTuple):
+    """What a caller can do about an error with one argument.
+
+    Attributes:
+        text: with {} where the argument stands.
+        argument: its name in Python; the option of the commands is called alike.
+        value: what to give it; True is a flag, None leaves it open.
+    """
+
+    text: str
+    argument: str
+    value: str | bool | None = True
+
+    def in_python(self) -> str:
+        """As a caller of the library writes it: force=True, config="architecture.json"."""
+        shown = f'"{self.value}"' if isinstance(self.value, str) else str(self.value)
+        return self.text.format(self.argument if self.value is None else f"{self.argument}={shown}")
+
+    def in_shell(self) -> str:
+        """As a user of the commands writes it: --force, --config architecture.json."""
+        option = f"--{self.argument.replace('_', '-')}"
+        return self.text.format(f"{option} {self.value}" if isinstance(self.value, str) else option)
 
 
 class LstmconvError(Exception):
-    """Base of all errors of the converter; `str(error)` is one line."""
+    """Base of all errors of the converter; `str(error)` is one line.
+
+    Attributes:
+        reason: what is wrong, without the hint.
+        hint: the argument that would help, if one does.
+    """
 
     exit_code: ClassVar[int] = 70
     default_code: ClassVar[str] = "E_BUG"
 
-    def __init__(self, message: str, code: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, code: str | None = None, hint: Hint | None = None) -> None:
+        super().__init__(message if hint is None else f"{message}; {hint.in_python()}")
+        self.reason = message
         self.code = code or self.default_code
+        self.hint = hint
+
+    def in_shell(self) -> str:
+        """The message in the words of the commands."""
+        return self.reason if self.hint is None else f"{self.reason}; {self.hint.in_shell()}"
 
 
 class UnsupportedError(LstmconvError):

@@ -13,7 +13,7 @@ Every mask is a chain of comparisons in the graph of the old model; here it beco
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from lstmconv_runtime.nodes import Cast, Concatenate, Constant, Elementwise, Exp
 from .builder import Builder, Tensor
 from .dialects.inbound_nodes import tensor as reference_to
 from .errors import UnsupportedError, printable
+from .form import flat_entries, todays
 from .functional import Reference
 from .graph import convert_config
 from .keras_archive_writer import KERAS_VERSION
@@ -34,7 +35,7 @@ NUMPY, CORE = "keras.src.ops.numpy", "keras.src.ops.core"
 RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN")
 MASK_USERS = (
     *RECURRENT, "Bidirectional", "TimeDistributed", "GlobalAveragePooling1D", "ConvLSTM1D", "ConvLSTM2D",
-    "BatchNormalization", "Softmax", "Sequential", "Functional",
+    "ConvLSTM3D", "BatchNormalization", "Softmax", "Sequential", "Functional",
 )  # fmt: skip
 CHOOSY = ("Multiply", "Maximum", "Minimum")  # merges that Keras 3 computes otherwise where masks are
 MERGES = {"concat": "Concatenate", "sum": "Add", "ave": "Average"}
@@ -43,7 +44,7 @@ OPERATIONS = {
 }  # fmt: skip
 
 
-def functional_form(item: dict[str, Any]) -> dict[str, Any]:
+def functional_form(item: Mapping[str, Any]) -> dict[str, Any]:
     """A model in today's form with every Sequential in it as a Functional chain, whose calls can be given masks."""
     config = item["config"]
     layers = [functional_form(layer) if "layers" in layer.get("config", {}) else layer for layer in config["layers"]]
@@ -80,7 +81,7 @@ def write_masks_out(config: dict[str, Any], maker: Modern, restructured: bool) -
     for page in pages if restructured else ():
         page.restructure()
     build = Builder(semantics_of(KERAS_VERSION), allow_nonfinite=True)
-    convert_config(config, PlainWeights(maker.arrays), build)
+    convert_config(todays(config), PlainWeights(maker.arrays), build)
     for page in pages:
         page.give_masks(build)
 
@@ -117,7 +118,9 @@ class _Page:
     # --- reading the old run ------------------------------------------------------------------------------------------
 
     def tensor(self, ref: Any) -> Tensor | None:
-        """The old tensor of a reference of the archive."""
+        """The old tensor of a reference of the archive; None for an array."""
+        if not _is_reference(ref):
+            return None
         place = tuple(ref["config"]["keras_history"])
         name, index, position = self.aliases.get(place, place)
         for (layer, call), tensors in self.runs[0].results.items() if self.runs else ():
@@ -179,12 +182,12 @@ class _Page:
     def _merge_operation(self, item: dict[str, Any]) -> list[dict[str, Any]]:
         """a · b · c as operations; the last has the layer's name."""
         name, made = item["name"], []
-        count = max(len(_flat(call["args"])) for call in item["inbound_nodes"])
+        count = max(len(_parts(call["args"])) for call in item["inbound_nodes"])
         for step in range(1, count):
             own = name if step == count - 1 else f"{name}_{step}"
             calls = []
             for index, call in enumerate(item["inbound_nodes"]):
-                parts = _flat(call["args"])
+                parts = _parts(call["args"])
                 left = parts[0] if step == 1 else _moved(parts[0], (f"{name}_{step - 1}", index, 0))
                 calls.append({"args": [left, parts[step]], "kwargs": {}})
             made.append(_operation(NUMPY, item["class_name"], own, {}, calls))
@@ -201,7 +204,7 @@ class _Page:
             for call in item["inbound_nodes"]:
                 kwargs = dict(call["kwargs"])
                 if "initial_state" in kwargs:
-                    states = _flat(kwargs["initial_state"])
+                    states = _parts(kwargs["initial_state"])
                     half = len(states) // 2
                     kwargs["initial_state"] = states[:half] if direction == "forward" else states[half:]
                 calls.append({"args": call["args"], "kwargs": kwargs})
@@ -318,9 +321,7 @@ class _Page:
             for call in item.get("inbound_nodes", []):
                 for ref in (*_flat(call["args"]), *_flat(list(call["kwargs"].values()))):
                     ref["config"]["keras_history"] = changed(tuple(ref["config"]["keras_history"]))
-        outputs = self.config["output_layers"]
-        entries = list(outputs.values()) if type(outputs) is dict else outputs
-        for entry in entries:
+        for entry in flat_entries(self.config["output_layers"]):
             entry[:] = changed(tuple(entry))
 
     # --- masks as arguments -------------------------------------------------------------------------------------------
@@ -335,6 +336,8 @@ class _Page:
             if item["class_name"] not in MASK_USERS:
                 continue
             for call in item["inbound_nodes"]:
+                if not _is_reference(call["kwargs"].get("mask")) and call["kwargs"].get("mask") is not None:
+                    continue  # an array, which is the same in both
                 wanted = self.old_mask(call)
                 first = _first(call)
                 taken = None
@@ -418,15 +421,24 @@ def _operation(
     }  # fmt: skip
 
 
+def _is_reference(value: Any) -> bool:
+    return type(value) is dict and value.get("class_name") == "__keras_tensor__"
+
+
+def _parts(value: Any) -> list[Any]:
+    """The references and arrays in the arguments of a call."""
+    return [part for item in value for part in _parts(item)] if type(value) is list else [value]
+
+
 def _flat(value: Any) -> list[dict[str, Any]]:
     """The references in the arguments of a call."""
-    if type(value) is list:
-        return [ref for item in value for ref in _flat(item)]
-    return [value] if type(value) is dict and value.get("class_name") == "__keras_tensor__" else []
+    return [part for part in _parts(value) if _is_reference(part)]
 
 
 def _first(call: dict[str, Any]) -> dict[str, Any] | None:
-    return next(iter(_flat(call["args"])), None)
+    """The first argument of a call, where it is a reference."""
+    first = next(iter(_parts(call["args"])), None)
+    return first if _is_reference(first) else None
 
 
 def _moved(ref: dict[str, Any], to: tuple[Any, ...], shape: list[Any] | None = None) -> dict[str, Any]:

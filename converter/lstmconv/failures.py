@@ -27,7 +27,7 @@ def failure_of(error: Exception) -> Failure:
     """How a command ends in which `error` was not caught."""
     code = getattr(error, "code", None)
     if isinstance(error, LstmconvError):
-        return Failure(70 if code == "E_BUG" else error.exit_code, f"{error} [{code}]")
+        return Failure(70 if code == "E_BUG" else error.exit_code, f"{error.in_shell()} [{code}]")
     for kind, exit_code in ((VersionError, 3), (BundleError, 4), (InputError, 2), (StreamError, 3)):
         if isinstance(error, kind):
             return Failure(exit_code, f"{error} [{code}]")

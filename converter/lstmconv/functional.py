@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from .builder import Tensor
+from .builder import StoredArray, Tensor
 from .calls import Call, flatten
 from .errors import InvalidFileError, UnsupportedError, printable
+from .form import Serialised, is_reference, name_of
 
 Reference: TypeAlias = tuple[str, int, int]  # layer, which call of it, which tensor of that call
 MAX_CALLS = 10_000
@@ -30,24 +31,19 @@ def reference(where: str, item: Any) -> Reference:
     Raises:
         UnsupportedError: something else stands there.
     """
-    if type(item) is list and len(item) >= 3 and type(item[0]) is str and type(item[1]) is type(item[2]) is int:
+    if is_reference(item):
         return item[0], item[1], item[2]
     raise UnsupportedError(
         f"{where}: {printable(item)} is not a reference to a layer, a node and a tensor", "E_UNSUPPORTED_STRUCTURE"
     )
 
 
-def pending_calls(where: str, layers: list[dict[str, Any]]) -> list[Pending]:
+def pending_calls(where: str, layers: list[Serialised]) -> list[Pending]:
     """Every call that the config of a Functional model lists."""
     calls: list[Pending] = []
     for item in layers:
-        nodes = item.get("inbound_nodes", [])
-        if type(nodes) is not list:
-            raise InvalidFileError(f"{where}: inbound_nodes is not a list", "E_CONFIG_TYPE")
-        for index, node in enumerate(nodes):
-            if type(node) is not dict or type(node.get("args")) is not list or type(node.get("kwargs")) is not dict:
-                raise InvalidFileError(f"{where}: a call of '{printable(item.get('name'))}' is malformed", "E_GRAPH")
-            calls.append(Pending(str(item.get("name")), index, node["args"], node["kwargs"]))
+        for index, node in enumerate(item.get("inbound_nodes", [])):
+            calls.append(Pending(name_of(item), index, node["args"], node["kwargs"]))
         if len(calls) > MAX_CALLS:
             raise InvalidFileError(f"{where}: more than {MAX_CALLS} calls", "E_LIMIT_LAYERS")
     return calls
@@ -56,8 +52,7 @@ def pending_calls(where: str, layers: list[dict[str, Any]]) -> list[Pending]:
 def tensor_reference(where: str, item: Any) -> Reference | None:
     """The reference inside a serialised Keras tensor; None if the item is something else."""
     if type(item) is dict and item.get("class_name") == "__keras_tensor__":
-        config = item.get("config")
-        return reference(where, config.get("keras_history") if type(config) is dict else None)
+        return reference(where, item["config"]["keras_history"])
     return None
 
 
@@ -164,7 +159,7 @@ def run_order(wanted: Mapping[tuple[str, int], list[Reference]], outputs: list[R
 
 def run_calls(
     where: str,
-    layers: list[dict[str, Any]],
+    layers: list[Serialised],
     outputs: list[Reference],
     given: Mapping[str, Tensor],
     nested: Mapping[str, Numbers],
@@ -245,11 +240,3 @@ def decode(where: str, item: Any, resolve: Callable[[Reference], Tensor]) -> Any
     raise UnsupportedError(
         f"{where}: an argument of class '{printable(kind)}' is not supported", "E_UNSUPPORTED_STRUCTURE"
     )
-
-
-@dataclass(frozen=True)
-class StoredArray:
-    """An array written into the config."""
-
-    value: Any
-    dtype: str

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, cast
 
-from lstmconv_runtime.graph import DTYPES, FLOATS, Graph, Node, Shape, Value
+from lstmconv_runtime.graph import DTYPES, FLOATS, Graph, Node, Value
 from lstmconv_runtime.nodes import Input
 
-from .builder import Builder, Layer, Tensor
-from .calls import Call, flatten, leaves, map_tensors
+from .builder import Builder, Layer, StoredArray, Tensor
+from .calls import Call, flatten, is_given, leaves, map_tensors
 from .config import Config
-from .errors import InvalidFileError, LimitError, UnsupportedError, printable
+from .errors import Hint, InvalidFileError, UnsupportedError, printable
+from .form import ModelConfig, Serialised, flat_entries, is_reference, map_entries, name_of
 from .functional import Numbers, Reference, reference, run_calls
-from .layers import HANDLERS, KEEPS_DTYPE, handle
-from .layers.operations import OPERATIONS
+from .keras_classes import is_of_keras
+from .layers import ADVICE, HANDLERS, KEEPS_DTYPE, OPERATIONS, handle
+from .layers.quantised import INT8_LAYERS
 from .weights import LayerWeights, NoWeights
 
-MAX_LAYERS = 1000
-MAX_NESTING = 20
 MODELS = ("Sequential", "Functional", "Model")
 LAYER_MODULES = (None, "keras.layers", "keras", "keras.models", "keras.src.models.functional", "keras.src.models.model",
                  "keras.src.models.sequential", "keras.src.engine.functional")  # fmt: skip
@@ -32,7 +32,7 @@ class KerasModel:
     where: str
     prefix: str  # of the names its layers get in the graph
     class_name: str
-    config: dict[str, Any]
+    config: ModelConfig
     weights: LayerWeights
     build: Builder
     depth: int = 0
@@ -40,14 +40,15 @@ class KerasModel:
     inner: dict[str, KerasModel] = field(default_factory=dict)
 
 
-def convert_config(config: Any, weights: LayerWeights, build: Builder) -> Graph:
-    """The graph of a model config in today's form.
+def convert_config(config: Serialised, weights: LayerWeights, build: Builder) -> Graph:
+    """The graph of a model config in today's form (`form.todays`).
 
     Raises:
         UnsupportedError: a layer, option or structure that is not supported; names it.
         InvalidFileError: the config contradicts itself or the weights.
     """
     model = open_model(config, weights, build, prefix="", depth=0)
+    _refuse_nested_outputs(model)
     inputs = model_inputs(model)
     tensors: dict[str, Tensor] = {}
     for name, layer_config, key in inputs:
@@ -80,46 +81,33 @@ def prune(graph: Graph) -> Graph:
     )  # fmt: skip
 
 
-def described(where: str, item: Any) -> tuple[str, dict[str, Any], Any]:
+def described(where: str, item: Serialised) -> tuple[str, dict[str, Any], str | None]:
     """class_name, config and module of a serialised object.
 
     Raises:
         UnsupportedError: a custom object.
-        InvalidFileError: not a serialised object.
     """
-    if type(item) is not dict or type(item.get("class_name")) is not str:
-        raise InvalidFileError(f"{where}: a layer has no class_name", "E_CONFIG_TYPE")
     name, module, registered = item["class_name"], item.get("module"), item.get("registered_name")
     if registered not in (None, name):
         raise UnsupportedError(
-            f"{where}: class '{printable(name)}' is registered as '{printable(registered)}': a custom class",
+            f"{where}: class '{printable(name, 60)}' is registered as '{printable(registered, 60)}': a custom class",
             "E_CUSTOM_OBJECT",
         )
-    return name, item.get("config"), module  # type: ignore[return-value]
+    return name, item["config"], module
 
 
-def open_model(item: Any, weights: LayerWeights, build: Builder, prefix: str, depth: int) -> KerasModel:
+def open_model(item: Serialised, weights: LayerWeights, build: Builder, prefix: str, depth: int) -> KerasModel:
     """A serialised Sequential or Functional model, its layers not yet called."""
     where = f"model '{printable(prefix.rstrip('.'))}'" if prefix else "the model"
     name, config, module = described(where, item)
     if name not in MODELS or module not in LAYER_MODULES:
         raise UnsupportedError(
-            f"{where}: class '{printable(name)}' is not Sequential or Functional; the forward pass of a subclassed "
+            f"{where}: class '{printable(name, 60)}' is not Sequential or Functional; the forward pass of a subclassed "
             "model is Python code, which is not in the file",
             "E_UNSUPPORTED_LAYER",
         )
-    if type(config) is not dict or type(config.get("layers")) is not list:
-        raise InvalidFileError(f"{where}: its config has no list of layers", "E_CONFIG_TYPE")
-    if not all(type(layer) is dict for layer in config["layers"]):
-        raise InvalidFileError(f"{where}: a layer is not an object", "E_CONFIG_TYPE")
-    if len(config["layers"]) > MAX_LAYERS:
-        raise LimitError(f"{where}: {len(config['layers'])} layers, the limit is {MAX_LAYERS}", "E_LIMIT_LAYERS")
-    if depth > MAX_NESTING:
-        raise LimitError(f"{where}: models nested deeper than {MAX_NESTING}", "E_LIMIT_DEPTH")
-    if "layers" not in config or (name != "Sequential" and "output_layers" not in config):
-        raise InvalidFileError(f"{where}: its config has no output_layers", "E_CONFIG_TYPE")
     kind = "Sequential" if name == "Sequential" else "Functional"
-    model = KerasModel(where, prefix, kind, config, weights, build, depth)
+    model = KerasModel(where, prefix, kind, cast(ModelConfig, config), weights, build, depth)
     _open_layers(model)
     return model
 
@@ -127,19 +115,11 @@ def open_model(item: Any, weights: LayerWeights, build: Builder, prefix: str, de
 def _open_layers(model: KerasModel) -> None:
     """Makes the Layer objects, each with the place of its weights."""
     items = [item for item in model.config["layers"] if not is_operation(item)]
-    names = []
     for item in items:
-        name = _name(item)
-        class_name, _, _ = described(f"layer '{printable(name)}'" if name else model.where, item)
-        if not name or len(name) > 1000:
-            raise InvalidFileError(
-                f"{model.where}: a layer of class '{printable(class_name)}' has no name", "E_CONFIG_TYPE"
-            )
-        if name in names:
-            raise InvalidFileError(f"{model.where}: two layers have the name '{printable(name)}'", "E_GRAPH")
-        names.append(name)
+        described(f"layer '{printable(name_of(item))}'", item)
     places = model.weights.members("layers", items)
-    for name, item, place in zip(names, items, places, strict=True):
+    for item, place in zip(items, places, strict=True):
+        name = name_of(item)
         layer_name = f"{model.prefix}{name}"
         if item["class_name"] in MODELS:
             model.inner[name] = open_model(item, place, model.build, f"{layer_name}.", model.depth + 1)
@@ -147,13 +127,12 @@ def _open_layers(model: KerasModel) -> None:
             model.layers[name] = open_layer(item, layer_name, place, model.build)
 
 
-def is_operation(item: dict[str, Any]) -> bool:
+def is_operation(item: Serialised) -> bool:
     """True for a `keras.ops` function that the functional graph holds beside its layers."""
-    module = item.get("module")
-    return type(module) is str and module.startswith("keras.src.ops")
+    return (item.get("module") or "").startswith("keras.src.ops")
 
 
-def open_layer(item: Any, name: str, weights: LayerWeights, build: Builder) -> Layer:
+def open_layer(item: Serialised, name: str, weights: LayerWeights, build: Builder) -> Layer:
     """A serialised layer.
 
     Raises:
@@ -165,29 +144,42 @@ def open_layer(item: Any, name: str, weights: LayerWeights, build: Builder) -> L
         if build.obstacles is None:
             raise
         build.obstacles.append(error)
-        class_name = str(item.get("class_name"))
-        return Layer(name, class_name, Config("", {}), weights, build, "float32", parts={"stand-in": True})
+        return Layer(name, item["class_name"], Config("", {}), weights, build, "float32", parts={"stand-in": True})
 
 
-def _open_layer(item: Any, name: str, weights: LayerWeights, build: Builder) -> Layer:
+def _open_layer(item: Serialised, name: str, weights: LayerWeights, build: Builder) -> Layer:
     class_name, values, module = described(f"layer '{printable(name)}'", item)
-    where = f"layer '{printable(name)}' ({printable(class_name)})"
-    if class_name not in HANDLERS or module not in LAYER_MODULES:
-        reason = "is not supported" if module in LAYER_MODULES else f"of module '{printable(module)}' is not supported"
+    where = f"layer '{printable(name)}' ({printable(class_name, 60)})"
+    if module not in LAYER_MODULES or not is_of_keras(class_name):
+        origin = f" of module '{printable(module, 60)}'" if module is not None else ""
         raise UnsupportedError(
-            f"{where}: this class {reason}; supported are {', '.join(sorted(HANDLERS))}", "E_UNSUPPORTED_LAYER"
+            f"{where}: a custom class{origin}, not one of Keras's own: what it computes is code, which is not in the "
+            "file",
+            "E_CUSTOM_OBJECT",
+        )
+    if class_name in ADVICE:
+        raise UnsupportedError(f"{where}: this class is not supported, as {ADVICE[class_name]}", "E_UNSUPPORTED_LAYER")
+    if class_name not in HANDLERS:
+        raise UnsupportedError(
+            f"{where}: this layer of Keras is not supported; `lstmconv doctor --layers` lists those that are",
+            "E_UNSUPPORTED_LAYER",
         )
     config = Config(where, values)
-    return Layer(name, class_name, config, weights, build, compute_dtype(config))
+    return Layer(name, class_name, config, weights, build, compute_dtype(config, class_name in INT8_LAYERS))
 
 
-def compute_dtype(config: Config) -> str:
+def compute_dtype(config: Config, int8: bool = False) -> str:
     """The dtype a layer computes in, from its dtype policy.
+
+    Args:
+        int8: the layer may be quantised to int8; then the dtype is that of its inputs and outputs.
 
     Raises:
         UnsupportedError: quantised, or not floating point.
     """
     policy = config.raw("dtype", "float32")
+    if type(policy) is dict and int8:
+        policy = _int8_source(policy)
     if type(policy) is dict:
         inner = policy.get("config")
         if policy.get("class_name") not in ("DTypePolicy", "Policy") or type(inner) is not dict:
@@ -205,12 +197,21 @@ def compute_dtype(config: Config) -> str:
     return str(policy)
 
 
+def _int8_source(policy: dict[str, Any]) -> Any:
+    """The policy that a QuantizedDTypePolicy of int8 was made from; others as they are."""
+    inner = policy.get("config")
+    if policy.get("class_name") != "QuantizedDTypePolicy" or type(inner) is not dict:
+        return policy
+    mode, source = inner.get("mode"), inner.get("source_name")
+    if "name" in inner:  # as Keras before 3.4 wrote it: int8_from_float32
+        mode, _, source = str(inner["name"]).partition("_from_")
+    return source if mode == "int8" and type(source) is str else policy
+
+
 def _add_input(build: Builder, values: dict[str, Any], name: str) -> Value:
     """The Input node of an InputLayer."""
     config = Config(f"input '{printable(name)}'", values)
-    shape = config.raw("batch_shape", config.raw("batch_input_shape"))
-    if type(shape) is not list or not all(n is None or (type(n) is int and n >= 0) for n in shape):
-        raise InvalidFileError(f"{config.where}: its shape {printable(shape)} is not a list of sizes", "E_CONFIG_TYPE")
+    shape: list[int | None] = config.raw("batch_shape") or config.raw("batch_input_shape")
     config.only("sparse", False)
     config.only("ragged", False)
     config.only("optional", False)
@@ -220,34 +221,30 @@ def _add_input(build: Builder, values: dict[str, Any], name: str) -> Value:
     if dtype not in DTYPES:
         raise UnsupportedError(f"{config.where}: dtype '{printable(dtype)}' is not supported", "E_UNSUPPORTED_DTYPE")
     config.done()
-    return build.add(config.where, Input(name=build.free_name(name), shape=_sizes(shape), dtype=dtype))
-
-
-def _sizes(shape: list[int | None]) -> Shape:
-    return tuple(shape)
+    return build.add(config.where, Input(name=build.free_name(name), shape=tuple(shape), dtype=dtype))
 
 
 def model_inputs(model: KerasModel) -> list[tuple[str, dict[str, Any], str | None]]:
     """Name of each input layer in the file, its config, and the key it is passed under, in the model's order."""
-    by_name = {_name(item): item for item in model.config["layers"]}
+    by_name = {name_of(item): item for item in model.config["layers"]}
     if model.class_name == "Sequential":
-        first = model.config["layers"][0] if model.config["layers"] else {}
-        if first.get("class_name") == "InputLayer":
-            return [(_name(first), first["config"], None)]
-        values = first.get("config")
-        if type(values) is not dict:
-            raise InvalidFileError(f"{model.where}: its first layer has no config", "E_CONFIG_TYPE")
+        if not model.config["layers"]:
+            raise InvalidFileError(f"{model.where}: it has no layers", "E_GRAPH")
+        first = model.config["layers"][0]
+        if first["class_name"] == "InputLayer":
+            return [(name_of(first), first["config"], None)]
+        values = first["config"]
         shape = values.get("batch_input_shape", values.get("batch_shape")) or model.config.get("build_input_shape")
         if shape is None:
             raise InvalidFileError(f"{model.where}: it was never built, so it has no input shape", "E_GRAPH")
-        name = f"{_name(first)}_input" if model.depth == 0 else "input"
-        dtype = "int32" if first.get("class_name") == "Embedding" and "batch_input_shape" in values else "float32"
+        name = f"{name_of(first)}_input" if model.depth == 0 else "input"
+        dtype = "int32" if first["class_name"] == "Embedding" and "batch_input_shape" in values else "float32"
         return [(name, {"batch_shape": shape, "dtype": dtype, "name": name}, None)]
     entries, _ = _entries(model, "input_layers")
     inputs = []
     for key, (name, _, _) in entries:
         item = by_name.get(name)
-        if item is None or item.get("class_name") != "InputLayer":
+        if item is None or item["class_name"] != "InputLayer":
             raise UnsupportedError(
                 f"{model.where}: its input '{printable(name)}' is not an Input layer", "E_UNSUPPORTED_STRUCTURE"
             )
@@ -255,22 +252,36 @@ def model_inputs(model: KerasModel) -> list[tuple[str, dict[str, Any], str | Non
     return inputs
 
 
-def _name(item: dict[str, Any]) -> str:
-    config = item.get("config")
-    name = item.get("name") or (config.get("name") if type(config) is dict else None)
-    return name if type(name) is str else ""
+def _entries(
+    model: KerasModel, key: Literal["input_layers", "output_layers"]
+) -> tuple[list[tuple[str | None, Reference]], bool]:
+    """input_layers or output_layers as (dict key, reference) in Keras's order; whether it was a dict of them.
 
-
-def _entries(model: KerasModel, key: str) -> tuple[list[tuple[str | None, Reference]], bool]:
-    """input_layers or output_layers as (dict key, reference) in Keras's order; whether it was a dict."""
-    value = model.config.get(key)
-    if type(value) is dict:
+    Structures that are nested deeper are flattened as Keras flattens them, without keys.
+    """
+    value = model.config[key]
+    if isinstance(value, dict) and all(is_reference(item) for item in value.values()):
         return [(k, reference(model.where, value[k])) for k in sorted(value)], True
-    if type(value) is not list:
-        raise InvalidFileError(f"{model.where}: {key} is not a list", "E_CONFIG_TYPE")
-    if value and type(value[0]) is str:
-        value = [value]
-    return [(None, reference(model.where, item)) for item in value], False
+    return [(None, reference(model.where, item)) for item in flat_entries(value)], False
+
+
+def _refuse_nested_outputs(model: KerasModel) -> None:
+    """A bundle gives back one array, a list of them, or a dict of them, as Keras does; nothing nested deeper.
+
+    Raises:
+        UnsupportedError: names the outputs.
+    """
+    if model.class_name != "Functional":
+        return
+    value = model.config["output_layers"]
+    items = value.values() if isinstance(value, dict) else value
+    if not is_reference(value) and not all(map(is_reference, items)):
+        names = map_entries(lambda entry: entry[0], value)
+        raise UnsupportedError(
+            f"{model.where}: its outputs are nested, {printable(names)}: a bundle gives back a list or a dict of them; "
+            "rebuild the model with its outputs in one list",
+            "E_UNSUPPORTED_STRUCTURE",
+        )
 
 
 def _outputs(model: KerasModel, result: Any) -> tuple[list[Value], tuple[str, ...] | None]:
@@ -291,9 +302,9 @@ def _call_sequential(model: KerasModel, inputs: Sequence[Tensor]) -> Any:
         raise InvalidFileError(f"{model.where}: a Sequential model takes one input, got {len(inputs)}", "E_GRAPH")
     result: Any = inputs[0]
     for item in model.config["layers"]:
-        if item.get("class_name") == "InputLayer":
+        if item["class_name"] == "InputLayer":
             continue
-        result = call_layer(model, _name(item), Call([result]))
+        result = call_layer(model, name_of(item), Call([result]))
     return result
 
 
@@ -312,33 +323,83 @@ def call_nested(inner: KerasModel, call: Call) -> Any:
     Raises:
         UnsupportedError: another argument is given by hand.
     """
+    build = inner.build
+
+    def unsupported(why: str) -> UnsupportedError:
+        return UnsupportedError(f"{inner.where}: {why}", "E_UNSUPPORTED_STRUCTURE")
+
+    def tensor(leaf: Any) -> Any:
+        if not isinstance(leaf, StoredArray):
+            return leaf
+        return Tensor(build.stored_array(inner.where, inner.prefix.rstrip("."), leaf, leaf.dtype))
+
+    call = call.map(tensor)
     for key, value in call.kwargs.items():
-        if (key not in ("training", "mask") and value is not None) or (key == "training" and value is True):
-            raise UnsupportedError(
-                f"{inner.where}: called with the argument '{printable(key)}'", "E_UNSUPPORTED_STRUCTURE"
-            )
-    inputs = list(flatten(call.args))
+        if (key not in ("training", "mask") and is_given(value)) or (key == "training" and value not in (None, False)):
+            raise unsupported(f"called with the argument '{printable(key)}'")
+    inputs = _given_inputs(inner, call)
     masks = list(leaves(call.kwargs.get("mask")))
     if masks not in ([], [None]) and len(masks) != len(inputs):
-        raise UnsupportedError(f"{inner.where}: its masks do not pair up with its inputs", "E_UNSUPPORTED_STRUCTURE")
+        raise unsupported("its masks do not pair up with its inputs")
     for index, mask in enumerate(masks):
-        if isinstance(mask, Tensor):
-            value = inputs[index].value
-            inputs[index] = Tensor(value, inner.build.cast(inner.where, mask.value, "bool"))
-            inner.build.unmasked.discard(value)  # Keras puts the mask on the tensor itself
+        if mask is None:
+            continue
+        if not isinstance(mask, Tensor):
+            raise unsupported(f"a mask that is {printable(mask)}, not a tensor")
+        value = inputs[index].value
+        inputs[index] = Tensor(value, build.cast(inner.where, mask.value, "bool"))
+        build.unmasked.discard(value)  # Keras puts the mask on the tensor itself
     return call_model(inner, _as_declared(inner, inputs))
 
 
+def _given_inputs(inner: KerasModel, call: Call) -> list[Tensor]:
+    """The inputs of a call of a model, in the order of the model's own; by name or by key where they come as a dict.
+
+    Raises:
+        UnsupportedError: they are not tensors, or a dict with other keys.
+    """
+    given = call.args[0] if len(call.args) == 1 else call.args
+    if isinstance(given, dict):
+        inputs = model_inputs(inner)
+        names = [key or name for name, _, key in inputs]
+        if sorted(given) != sorted(names):
+            raise UnsupportedError(
+                f"{inner.where}: called with a dict of {printable(', '.join(sorted(given)))}, not of its inputs "
+                f"{printable(', '.join(names))}",
+                "E_UNSUPPORTED_STRUCTURE",
+            )
+        given = [given[name] for name in names]
+    found = list(leaves(given))
+    for leaf in found:
+        if not isinstance(leaf, Tensor):
+            raise UnsupportedError(
+                f"{inner.where}: called with {printable(leaf)}, which is not a tensor", "E_UNSUPPORTED_STRUCTURE"
+            )
+    return found
+
+
 def _as_declared(inner: KerasModel, inputs: list[Tensor]) -> list[Tensor]:
-    """The inputs in the dtypes of the inner model's own Input layers, as Keras 3 casts them."""
-    declared = model_inputs(inner) if inner.build.semantics.modern else []
+    """The inputs as the inner model's own Input layers declare them: in their dtypes, as Keras 3 casts them, and before
+    it those that are arrays.
+
+    Raises:
+        UnsupportedError: an input of another rank, which Keras reshapes or refuses.
+    """
+    declared = model_inputs(inner)
     if len(declared) != len(inputs):
         return inputs  # call_model says what is wrong
-    made = []
-    for tensor, (_, config, _) in zip(inputs, declared, strict=True):
-        dtype = config.get("dtype")
-        known = type(dtype) is str and dtype in DTYPES
-        value = inner.build.cast(inner.where, tensor.value, str(dtype)) if known else tensor.value
+    build, made = inner.build, []
+    for tensor, (name, config, _) in zip(inputs, declared, strict=True):
+        dtype, shape = config.get("dtype"), config.get("batch_shape", config.get("batch_input_shape"))
+        if type(shape) is list and len(shape) != len(build.shape(tensor)):
+            raise UnsupportedError(
+                f"{inner.where}: its input '{printable(name)}' has rank {len(shape)}, and is called with one of rank "
+                f"{len(build.shape(tensor))}",
+                "E_UNSUPPORTED_STRUCTURE",
+            )
+        casts = build.semantics.modern or tensor.value in build.fixed
+        known = casts and type(dtype) is str and dtype in DTYPES
+        value = build.cast(inner.where, tensor.value, str(dtype)) if known else tensor.value
         made.append(Tensor(value, tensor.mask))
     return made
 
@@ -359,13 +420,24 @@ def run_layer(layer: Layer, call: Call) -> Any:
 
 
 def _run_layer(layer: Layer, call: Call) -> Any:
-    """Inputs cast as Keras casts them, options checked afterwards."""
-    if call.kwargs.get("training") is True:
-        _check_training(layer)
-    call = Call(map_tensors(layer.build.as_masked, call.args), map_tensors(layer.build.as_masked, call.kwargs))
-    if layer.class_name not in KEEPS_DTYPE:
+    """Arrays made constants and inputs cast as Keras casts them; options and arguments checked afterwards."""
+    casts = layer.class_name not in KEEPS_DTYPE
+
+    def tensor(leaf: Any) -> Any:
+        if isinstance(leaf, StoredArray):
+            return layer.constant(leaf, casts)
+        return layer.build.as_masked(leaf) if isinstance(leaf, Tensor) else leaf
+
+    call = call.map(tensor)
+    if casts:
         call = Call([map_tensors(layer.cast, a) for a in call.args], call.kwargs)
+    training = call.option(None, "training")
+    if training not in (None, False, True):
+        raise layer.unsupported(f"called with training={printable(training)}")
+    if training:
+        _check_training(layer)
     result = handle(layer, call)
+    call.done(layer)
     layer.config.done()
     layer.calls += 1
     return result
@@ -387,21 +459,24 @@ def _check_training(layer: Layer) -> None:
         if note not in build.warnings:
             build.warnings.append(note)
     elif random or layer.parts or "layer" in config or layer.class_name == "BatchNormalization":
-        hint = "; --deterministic converts it without its dropout" if random else ""
-        raise layer.unsupported(f"called with training=True, its result depends on chance or on the batch{hint}")
+        what = "called with training=True, its result depends on chance or on the batch"
+        if random:
+            raise layer.unsupported(what, "E_TRAINING", Hint("{} converts it without its dropout", "deterministic"))
+        raise layer.unsupported(what)
 
 
-def run_operation(model: KerasModel, item: dict[str, Any], call: Call) -> Any:
+def run_operation(model: KerasModel, item: Serialised, call: Call) -> Any:
     """One call of a keras.ops function."""
-    name = f"{model.prefix}{_name(item)}"
+    name = f"{model.prefix}{name_of(item)}"
     class_name, values, module = described(f"operation '{printable(name)}'", {**item, "registered_name": None})
-    where = f"operation '{printable(name)}' ({printable(module)}.{printable(class_name)})"
+    where = f"operation '{printable(name)}' ({printable(module, 60)}.{printable(class_name, 60)})"
     key = (str(module).rpartition(".")[2], class_name)
     if key not in OPERATIONS:
         raise UnsupportedError(f"{where}: this operation is not supported", "E_UNSUPPORTED_OPERATION")
     config = Config(where, values)
     layer = Layer(name, class_name, config, NoWeights(), model.build, "float32")
     result = OPERATIONS[key](layer, call)
+    call.done(layer)
     config.done()
     return result
 
@@ -419,14 +494,20 @@ def _call_functional(model: KerasModel, inputs: Sequence[Tensor]) -> Any:
         raise InvalidFileError(f"{model.where}: takes {len(entries)} inputs, got {len(inputs)}", "E_GRAPH")
     given = {name: tensor for (_, (name, _, _)), tensor in zip(entries, inputs, strict=True)}
     items = model.config["layers"]
-    operations = {_name(item): item for item in items if is_operation(item)}
+    operations = {name_of(item): item for item in items if is_operation(item)}
 
     def run(name: str, call: Call) -> Any:
         return run_operation(model, operations[name], call) if name in operations else call_layer(model, name, call)
 
     outputs, is_dict = _entries(model, "output_layers")
-    named = [{**item, "name": _name(item)} for item in items if _name(item) not in given]
-    ran = run_calls(model.where, named, [ref for _, ref in outputs], given, first_calls(model), run)
+    ran = run_calls(
+        model.where,
+        [item for item in items if name_of(item) not in given],
+        [ref for _, ref in outputs],
+        given,
+        first_calls(model),
+        run,
+    )
     model.build.ran.setdefault(model.prefix, []).append(ran)
     if is_dict:
         return {str(key): ran.tensor(ran.outside(ref)) for key, ref in outputs}

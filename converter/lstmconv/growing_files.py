@@ -13,10 +13,12 @@ from typing import IO, BinaryIO, Protocol
 import numpy as np
 from lstmconv_runtime.graph import Array
 
-from .array_files import check_number, check_suffix, csv_text, npz_member
+from .array_files import check_number, npz_member
 from .atomic_file import publish
+from .csv_table import SEQUENCES, csv_text
 from .errors import printable
 from .standard_streams import print_result, print_text
+from .suffixes import ARRAYS, check_suffix
 
 
 class Growing(Protocol):
@@ -30,15 +32,20 @@ class Growing(Protocol):
 
 
 @contextmanager
-def growing_file(path: Path, names: Sequence[str], rows: int, force: bool) -> Iterator[Growing]:
+def growing_file(
+    path: Path, names: Sequence[str], rows: int, force: bool, rows_are: str | None = None
+) -> Iterator[Growing]:
     """A file for the outputs for `rows` rows, of the kind its suffix says; published when the block ends.
+
+    Args:
+        rows_are: what a row of a CSV is; by default a sequence.
 
     Raises:
         UsageError: several outputs, and not an `.npz`.
         InvalidFileError: a name that an `.npz` cannot have.
         FileAccessError: see `atomic_file.publish`.
     """
-    suffix = check_suffix(path)
+    suffix = check_suffix(path, ARRAYS)
     check_number(len(names), path)
     for name in names if suffix == ".npz" else ():
         npz_member(name)
@@ -49,16 +56,17 @@ def growing_file(path: Path, names: Sequence[str], rows: int, force: bool) -> It
         elif suffix == ".npy":
             made = NpyFile(file, rows)
         else:
-            made = CsvFile(file)
+            made = CsvFile(file, rows_are or SEQUENCES)
         yield made
         made.finish()
 
 
 @contextmanager
-def standard_output(names: Sequence[str]) -> Iterator[Growing]:
+def standard_output(names: Sequence[str], rows_are: str | None = None) -> Iterator[Growing]:
     """CSV on standard output, at once for a single output; several stand one after the other, each under its name."""
     with ExitStack() as opened:
-        made: Growing = CsvOnStandardOutput() if len(names) == 1 else SeveralOnStandardOutput(names, opened)
+        rows = rows_are or SEQUENCES
+        made: Growing = CsvOnStandardOutput(rows) if len(names) == 1 else SeveralOnStandardOutput(names, opened, rows)
         yield made
         made.finish()
 
@@ -118,21 +126,24 @@ class NpzFile:
 
 
 class CsvFile:
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, rows_are: str) -> None:
+        self._file, self._rows_are = file, rows_are
 
     def add(self, arrays: Mapping[str, Array], count: int) -> None:
         (array,) = arrays.values()
-        self._file.write(csv_text(array).encode())
+        self._file.write(csv_text(array, self._rows_are).encode())
 
     def finish(self) -> None:
         pass
 
 
 class CsvOnStandardOutput:
+    def __init__(self, rows_are: str) -> None:
+        self._rows_are = rows_are
+
     def add(self, arrays: Mapping[str, Array], count: int) -> None:
         (array,) = arrays.values()
-        print_result(csv_text(array))
+        print_result(csv_text(array, self._rows_are))
 
     def finish(self) -> None:
         pass
@@ -141,14 +152,15 @@ class CsvOnStandardOutput:
 class SeveralOnStandardOutput:
     """The rows of each output wait in a file of their own for those of the output before."""
 
-    def __init__(self, names: Sequence[str], opened: ExitStack) -> None:
+    def __init__(self, names: Sequence[str], opened: ExitStack, rows_are: str) -> None:
+        self._rows_are = rows_are
         self._apart: dict[str, IO[str]] = {}
         for name in names:
             self._apart[name] = opened.enter_context(tempfile.TemporaryFile("w+"))  # noqa: SIM115 (it does)
 
     def add(self, arrays: Mapping[str, Array], count: int) -> None:
         for name, array in arrays.items():
-            self._apart[name].write(csv_text(array))
+            self._apart[name].write(csv_text(array, self._rows_are))
 
     def finish(self) -> None:
         for name, apart in self._apart.items():

@@ -7,15 +7,15 @@ so they keep their dtype.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from lstmconv_runtime.difference import difference, share
 from lstmconv_runtime.graph import Array, Graph
 from lstmconv_runtime.nodes import Constant
 
-from .errors import UnsupportedError, printable
+from .errors import Hint, UnsupportedError, printable
 from .probes import float64_evaluation
 
 MOST = float(np.finfo(np.float16).max)
@@ -56,9 +56,9 @@ def _halved(name: str, array: Array) -> Array:
     overflows = np.isinf(half) & np.isfinite(array)
     if overflows.any():
         raise UnsupportedError(
-            f"the weight '{printable(name)}' holds {float(array[overflows][0]):.6g}, and float16 ends at {MOST:.0f}: "
-            "export without --weights float16",
+            f"the weight '{printable(name)}' holds {float(array[overflows][0]):.6g}, and float16 ends at {MOST:.0f}",
             "E_WEIGHT_OVERFLOW",
+            Hint("export without {}", "weights", "float16"),
         )
     return half
 
@@ -70,14 +70,6 @@ def drift_of(full: Graph, half: Graph, inputs: Iterable[Mapping[str, Array]]) ->
     evaluations = float64_evaluation(full), float64_evaluation(half)
     for given in inputs:
         for name, exact, rounded in zip(outputs, *(evaluate(given) for evaluate in evaluations), strict=True):
-            a, b = exact.astype(np.float64), rounded.astype(np.float64)
-            finite = np.isfinite(a) & np.isfinite(b)
-            same = np.array_equal(a[~finite], b[~finite], equal_nan=True)
-            difference = float(np.abs(a - b, where=finite, out=np.zeros_like(a)).max(initial=0.0)) if same else math.inf
-            worst[name] = max(worst[name], difference)
-            scales[name] = max(scales[name], float(np.abs(a[finite]).max(initial=0.0)))
-    return tuple(Drift(name, worst[name], _share(worst[name], scales[name])) for name in outputs)
-
-
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole else (math.inf if part else 0.0)
+            found = difference(rounded, exact)
+            worst[name], scales[name] = max(worst[name], found.largest), max(scales[name], found.scale)
+    return tuple(Drift(name, worst[name], share(worst[name], scales[name])) for name in outputs)

@@ -16,7 +16,8 @@ from lstmconv_runtime.nodes import Constant
 from .bundle_file import is_keras_file
 from .conversion import Conversion, convert
 from .errors import printable
-from .keras_file import parse_keras_file
+from .keras_file import KerasFile, parse_keras_file, read_keras_file
+from .keras_file.folder import is_model_folder
 from .keras_file.read_bytes import read_bytes
 from .text_table import shape_text, text_table
 
@@ -31,18 +32,12 @@ def inspect_file(path: Path) -> dict[str, Any]:
     Raises:
         LstmconvError, BundleError: the file cannot be read, or not be understood.
     """
+    if is_model_folder(path):
+        return _keras_summary(read_keras_file(path), path)
     data = read_bytes(path)
-    about = {"file": str(path), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     if is_keras_file(data) or data[8:9] != b"{":  # what is neither gets the message of the Keras reader
-        from . import doctor
-
-        file = parse_keras_file(data, path.name)
-        conversion = convert(file, allow_nonfinite=True)
-        return {
-            "kind": "keras", **about, "written_by": doctor.written_by(conversion.source["version"]),
-            "today": doctor.forecast(file), "source": conversion.source, "semantics": conversion.semantics,
-            **summary(conversion.graph), "warnings": list(conversion.warnings),
-        }  # fmt: skip
+        return _keras_summary(parse_keras_file(data, path.name), path)
+    about = {"file": str(path), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     try:
         bundle = from_bytes(data)
     except BundleError as error:
@@ -51,6 +46,18 @@ def inspect_file(path: Path) -> dict[str, Any]:
         "kind": "bundle", **about, "format": bundle.format_version, "digest": bundle.digest,
         "source": bundle.source, "semantics": bundle.semantics,
         **summary(bundle.graph), "probes": _probes(bundle), "warnings": [],
+    }  # fmt: skip
+
+
+def _keras_summary(file: KerasFile, path: Path) -> dict[str, Any]:
+    from . import doctor
+
+    conversion = convert(file, allow_nonfinite=True)
+    return {
+        "kind": "keras", "file": str(path), "bytes": file.size, "sha256": file.sha256,
+        "written_by": doctor.written_by(conversion.source["version"]), "today": doctor.forecast(file),
+        "source": conversion.source, "semantics": conversion.semantics, **summary(conversion.graph),
+        "warnings": list(conversion.warnings),
     }  # fmt: skip
 
 
@@ -119,6 +126,7 @@ def inspection_text(found: dict[str, Any]) -> str:
         from . import doctor
 
         facts += [("written by", found["written_by"]), ("today", doctor.today_line(found["today"]))]
+        facts += [("", f"{found['today'][key]}") for key in ("words", "meaning") if found["today"][key]]
         facts += [("", reason) for reason in found["today"]["reasons"]]
     facts += [("digest", found["digest"])] if "digest" in found else []
     facts += [("input", _value(item)) for item in found["inputs"]]

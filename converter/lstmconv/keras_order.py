@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+from .form import flat_entries
+
 Call: TypeAlias = tuple[str, int]  # layer, number of the call
 
 
@@ -42,7 +44,7 @@ def layer_order(config: dict[str, Any]) -> list[str]:
         for number, call in enumerate(layer["inbound_nodes"])
     }
     nested = {layer["name"] for layer in config["layers"] if layer["class_name"] == "Functional"}
-    outputs = [(name, number - (name in nested)) for name, number, _ in _entries(config["output_layers"])]
+    outputs = [(name, number - (name in nested)) for name, number, _ in flat_entries(config["output_layers"])]
     finished: list[Call] = []
     indices: dict[str, int] = {}
     seen: set[Call] = set()
@@ -63,17 +65,10 @@ def layer_order(config: dict[str, Any]) -> list[str]:
         depths[call] = of_layer[call[0]] = depth
         for read in reads.get(call, []):
             depths[read] = max(depth + 1, depths.get(read, 0))
-    for name, _, _ in _entries(config["input_layers"]):
+    for name, _, _ in flat_entries(config["input_layers"]):
         if name not in of_layer:  # an input that no output depends on
             of_layer[name], indices[name] = 0, -1
     return sorted(of_layer, key=lambda name: (-of_layer[name], indices[name]))
-
-
-def _entries(value: Any) -> list[Any]:
-    """The triples of input_layers or output_layers, flat."""
-    if isinstance(value, dict):
-        return [value[key] for key in sorted(value)]
-    return list(value)
 
 
 def _references(value: Any) -> list[Call]:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from math import prod
 
 import numpy as np
 from lstmconv_runtime.graph import Array
 
 from .errors import InvalidFileError, printable
+from .form import Serialised, name_of
 from .gates import KERAS1_LSTM
 from .keras_file import LegacyWeights
-from .replacing import REPLACES
-from .weights import DealtWeights, LayerWeights, Spec, named
+from .weights import DealtWeights, LayerWeights, Spec, named, without_copies
+
+# What packed datasets may unfold to (`keras_file.hdf5`), in numbers of a byte.
+SPARE, MOST_NUMBERS_A_BYTE = 16 * 2**20, 8
 
 Key = tuple[int, ...]  # place in the tree of layers, in the order of the file
 
@@ -35,10 +38,29 @@ class Request:
 
 @dataclass
 class Ledger:
-    """What has been asked for, and, on the second pass, what is handed out."""
+    """What has been asked for, and, on the second pass, what is handed out.
 
+    Attributes:
+        file_size: bytes of the file, which bound how much can be asked for before anything is allocated.
+        parts: the attributes of each place that parts were asked for of, in the order of the first pass: a handler asks
+            for them in the order of the file.
+    """
+
+    file_size: int
+    asked: int = 0
+    parts: dict[Key, list[str]] = field(default_factory=dict)
     requests: dict[Key, Request] = field(default_factory=dict)
     arrays: dict[Key, list[Array]] | None = None
+
+    def ask(self, where: str, specs: Sequence[Spec]) -> None:
+        """Counts the numbers of these arrays.
+
+        Raises:
+            InvalidFileError: they are more than the file can hold, packed ones included.
+        """
+        self.asked += sum(prod(spec.shape) for spec in specs)
+        if self.asked > SPARE + MOST_NUMBERS_A_BYTE * self.file_size:
+            raise InvalidFileError(f"{where}: its config implies more weights than the file can hold", "E_WEIGHT_SHAPE")
 
 
 class LegacyPlace:
@@ -54,24 +76,28 @@ class LegacyPlace:
         self._replaces = replaces
 
     def child(self, attribute: str) -> LegacyPlace:
-        order = 1 if attribute == "backward_layer" else 0
-        return LegacyPlace(self._ledger, (*self._key, order), self._layer, self._frozen, self._replaces)
+        parts = self._ledger.parts.setdefault(self._key, [])
+        if attribute not in parts:
+            parts.append(attribute)
+        return LegacyPlace(
+            self._ledger, (*self._key, parts.index(attribute)), self._layer, self._frozen, self._replaces
+        )
 
-    def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
+    def members(self, attribute: str, items: Sequence[Serialised]) -> list[LayerWeights]:
         places: list[LayerWeights] = []
         for index, item in enumerate(items):
-            config = item.get("config")
-            config = config if type(config) is dict else {}
-            layer = self._layer or str(item.get("name") or config.get("name"))
-            frozen = self._frozen or config.get("trainable") is False
-            replaces = self._replaces or REPLACES in item
+            layer = self._layer or name_of(item)
+            frozen = self._frozen or item["config"].get("trainable") is False
+            replaces = self._replaces or "replaces" in item
             places.append(LegacyPlace(self._ledger, (*self._key, index), layer, frozen, replaces))
         return places
 
     def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
+        specs = without_copies(specs)
         if not specs:
             return {}
         if self._ledger.arrays is None:
+            self._ledger.ask(where, specs)
             self._ledger.requests[self._key] = Request(where, self._layer, list(specs), self._frozen, self._replaces)
             return {spec.name: np.broadcast_to(np.float32(0), spec.shape) for spec in specs}
         return named(where, specs, self._ledger.arrays.get(self._key, []))

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from lstmconv_runtime.graph import Array
+from lstmconv_runtime.graph import FLOATS, Array
 
 from .builder import Builder, Tensor
 from .config import Config
 from .errors import UnsupportedError, printable
+from .form import Serialised, is_reference, map_entries, name_of
 from .functional import Reference, tensor_reference
 from .gates import KERAS_GRU, KERAS_LSTM
 from .graph import MODELS, compute_dtype, is_operation
@@ -94,7 +95,29 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "MultiHeadAttention": (
         "num_heads", "key_dim", "value_dim", "dropout", "use_bias", "output_shape", "attention_axes",
     ),
+    "Conv3D": ("filters", "groups", *_CONV),
+    "Conv1DTranspose": ("filters", "output_padding", *_CONV),
+    "Conv2DTranspose": ("filters", "output_padding", *_CONV),
+    "Conv3DTranspose": ("filters", "output_padding", *_CONV),
+    "ConvLSTM3D": _CONV_LSTM,
+    "MaxPooling3D": _POOL,
+    "AveragePooling3D": _POOL,
+    "GlobalMaxPooling3D": ("data_format", "keepdims"),
+    "GlobalAveragePooling3D": ("data_format", "keepdims"),
+    "ZeroPadding3D": ("padding", "data_format"),
+    "Cropping2D": ("cropping", "data_format"),
+    "Cropping3D": ("cropping", "data_format"),
+    "UpSampling2D": ("size", "data_format", "interpolation"),
+    "UpSampling3D": ("size", "data_format"),
+    "SpatialDropout3D": ("rate", "data_format"),
     **dict.fromkeys(("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"), ()),
+    "EinsumDense": ("equation", "output_shape", "activation", "bias_axes"),
+    "GroupQueryAttention": (
+        "head_dim", "num_query_heads", "num_key_value_heads", "dropout", "use_bias", "use_gate",
+    ),
+    "RMSNormalization": ("axis", "epsilon"),
+    "CategoryEncoding": ("num_tokens", "output_mode"),
+    "IntegerLookup": ("mask_token", "oov_token", "num_oov_indices", "vocabulary", "max_tokens", "output_mode"),
 }  # fmt: skip
 
 # Arguments of operations that Keras 3 takes when they are made, by class: the rest of a call are tensors.
@@ -105,11 +128,27 @@ OPERATION_OPTIONS: dict[str, tuple[str, ...]] = {
     "Transpose": ("axes",),
     "Swapaxes": ("axis1", "axis2"),
     "Cast": ("dtype",),
+    **dict.fromkeys(("Std", "Var", "Argmax", "Argmin", "Logsumexp"), ("axis", "keepdims")),
+    "Cumsum": ("axis", "dtype"),
+    "Norm": ("ord", "axis", "keepdims"),
+    "Normalize": ("axis", "order", "epsilon"),
+    "Round": ("decimals",),
+    "Clip": ("x_min", "x_max"),
+    "Tile": ("repeats",),
+    "Repeat": ("repeats", "axis"),
+    "Pad": ("pad_width", "mode"),
+    "Split": ("indices_or_sections", "axis"),
+    "Unstack": ("num", "axis"),
+    "Take": ("axis",),
+    "LeakyRelu": ("negative_slope",),
+    "Gelu": ("approximate",),
 }
+# How many arguments of a call come before those, where it is more than one.
+OPERATION_INPUTS = {"Take": 2}
 
 # Which gates an activation acts on, by class and option: those of these kernels are multiplied for hard_sigmoid.
 _GATES = {"LSTM": KERAS_LSTM, "GRU": KERAS_GRU, "SimpleRNN": ("h",)}
-_DENSE = ("Dense", "Conv1D", "Conv2D")
+_DENSE = ("Dense", "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
 HARD_SIGMOID_SCALE = 1.2  # = 0.2 / (1/6): Keras 3 has relu6(x + 3) / 6, older ones clip(0.2 x + 0.5, 0, 1)
 PLACEWISE = "a hard_sigmoid that acts on something else than a product with weights"
 
@@ -125,8 +164,8 @@ class Recorded:
     def child(self, attribute: str) -> Recorded:
         return Recorded(self._inner.child(attribute), self._arrays, (*self._path, attribute))
 
-    def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
-        names = [str(n) if attribute == "cells" else layer_name(item) for n, item in enumerate(items)]
+    def members(self, attribute: str, items: Sequence[Serialised]) -> list[LayerWeights]:
+        names = [str(n) if attribute == "cells" else name_of(item) for n, item in enumerate(items)]
         places = self._inner.members(attribute, items)
         return [
             Recorded(place, self._arrays, (*self._path, attribute, name))
@@ -136,7 +175,7 @@ class Recorded:
     def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
         arrays = self._inner.take(where, specs)
         if specs:
-            self._arrays[self._path] = [arrays[spec.name] for spec in specs]
+            self._arrays[self._path] = [arrays[spec.name] for spec in specs if spec.name in arrays]
         return arrays
 
 
@@ -182,7 +221,7 @@ class Modern:
 
         inner = {"name": name, "trainable": trainable, "layers": layers}
         for key in ("input_layers", "output_layers"):
-            inner[key] = _map_entries(config[key], place)
+            inner[key] = map_entries(place, [config[key]] if is_reference(config[key]) else config[key])
         return {
             "module": "keras.src.models.functional", "class_name": "Functional", "config": inner,
             "registered_name": "Functional",
@@ -210,8 +249,9 @@ class Modern:
             }
             for call in item.get("inbound_nodes", [])
         ]
-        if is_operation(item):
+        if is_operation(cast(Serialised, item)):
             return [_operation(item, calls)]
+        calls = [{**call, "args": _arrays_in_place(item, call["args"])} for call in calls]
         made = self._layer(item, prefix, path)
         if not self._acts_alone(item):
             return [{**made, "inbound_nodes": calls}]
@@ -313,7 +353,7 @@ class Modern:
         activations = [activation_name(config.get(key)) for key in ("recurrent_activation", "activation")]
         if "hard_sigmoid" not in activations or class_name == "Activation":
             return
-        kind = class_name.removesuffix("Cell").replace("ConvLSTM1D", "LSTM").replace("ConvLSTM2D", "LSTM")
+        kind = "LSTM" if class_name.startswith("ConvLSTM") else class_name.removesuffix("Cell")
         if kind in _GATES:
             inner, outer = (activation == "hard_sigmoid" for activation in activations)
             if outer and kind == "LSTM":
@@ -390,37 +430,90 @@ def _input_layer(name: str, config: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _map_entries(value: Any, place: Any) -> Any:
-    """input_layers or output_layers: a triple, a list of them, or a dict."""
-    if type(value) is dict:
-        return {key: place(item) for key, item in value.items()}
-    if value and type(value[0]) is str:
-        value = [value]
-    return [place(item) for item in value]
-
-
 def _operation(item: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str, Any]:
     """An operation: what it is made with goes into its config, as Keras 3 has it."""
     name, class_name = layer_name(item), item["class_name"]
     config = {**item["config"], "name": legal(name)}
-    options = OPERATION_OPTIONS.get(class_name, ())
+    options, inputs = OPERATION_OPTIONS.get(class_name, ()), OPERATION_INPUTS.get(class_name, 1)
+    plain = class_name in ("GetItem", "Take")
     made = []
     for call in calls:
         args = call["args"]
-        if options and len(args) > 1:
-            config |= {key: value for key, value in zip(options, args[1:], strict=False) if value is not None}
-            args = args[:1]
+        if options and len(args) > inputs:
+            config |= {key: value for key, value in zip(options, args[inputs:], strict=False) if value is not None}
+            args = args[:inputs]
         config |= {key: value for key, value in call["kwargs"].items() if key in options}
         kwargs = {key: value for key, value in call["kwargs"].items() if key not in options}
-        made.append({"args": [_constant(arg) for arg in args] if class_name != "GetItem" else args, "kwargs": kwargs})
+        if not plain:
+            args = [_constant(arg, _float_dtype(args)) for arg in args]
+        made.append({"args": args, "kwargs": kwargs})
     return {
         "module": item["module"], "class_name": class_name, "config": config, "registered_name": class_name,
         "name": legal(name), "inbound_nodes": made,
     }  # fmt: skip
 
 
-def _constant(value: Any) -> Any:
-    """A list of numbers as the array that Keras 3 takes in its place."""
+COMMUTATIVE = ("Add", "Multiply", "Average", "Maximum", "Minimum")
+
+
+def _arrays_in_place(item: dict[str, Any], args: list[Any]) -> list[Any]:
+    """The arguments of a layer or model, the arrays among them where Keras 3 takes them.
+
+    Its merge layers and models must have a tensor of the graph first, and models take arrays as tensors alone.
+
+    Raises:
+        UnsupportedError: an array comes first, and its order counts.
+    """
+    class_name, inputs = item["class_name"], args[0] if len(args) == 1 else None
+    if class_name in MODELS:
+        args = [_as_tensors(arg) for arg in args]
+        first = next(iter(_leaves(args)), None)
+    elif class_name in (*COMMUTATIVE, "Subtract", "Concatenate", "Dot") and type(inputs) is list and inputs:
+        first = inputs[0]
+    else:
+        return args
+    if not _is_array(first):
+        return args
+    if class_name in COMMUTATIVE and type(inputs) is list:
+        return [sorted(inputs, key=_is_array)]
+    raise UnsupportedError(
+        f"layer '{printable(layer_name(item))}' ({printable(class_name)}): Keras 3 takes no array as its first input",
+        "E_NO_EQUIVALENT",
+    )
+
+
+def _is_array(value: Any) -> bool:
+    return type(value) is dict and value.get("class_name") in ("__numpy__", "__tensor__")
+
+
+def _leaves(value: Any) -> list[Any]:
+    return [leaf for item in value for leaf in _leaves(item)] if type(value) is list else [value]
+
+
+def _as_tensors(value: Any) -> Any:
+    if type(value) is list:
+        return [_as_tensors(item) for item in value]
+    return {**value, "class_name": "__tensor__"} if _is_array(value) else value
+
+
+def _float_dtype(args: Any) -> str | None:
+    """The floating point dtype of the tensors among the arguments of an operation; None where there is not just one."""
+    if type(args) is list:
+        found = {dtype for arg in args if (dtype := _float_dtype(arg)) is not None}
+        return found.pop() if len(found) == 1 else None
+    if type(args) is dict and args.get("class_name") == "__keras_tensor__":
+        dtype = args["config"]["dtype"]
+        return str(dtype) if dtype in FLOATS else None
+    return None
+
+
+def _constant(value: Any, dtype: str | None) -> Any:
+    """Numbers as the array that Keras 3 takes in their place, in the dtype of the tensors they meet, as before it."""
+    if type(value) is dict and value.get("class_name") == "__numpy__" and dtype is not None:
+        config = value["config"]
+        return {**value, "config": {**config, "dtype": dtype}} if config["dtype"] in FLOATS else value
     if type(value) is list and value and all(type(number) in (int, float, list) for number in value):
         return {"class_name": "__numpy__", "config": {"value": value, "dtype": "float32"}}
+    if type(value) is list:
+        return [_constant(item, dtype) for item in value]
     return value

@@ -64,12 +64,11 @@ def rows_at_once(model: Model, given: Mapping[str, Rows], rows: int) -> int:
     the graph), at least 1 and at most MOST_ROWS. An axis that the graph leaves open counts as the longest open axis of
     the inputs.
 
-    So all values of a batch take at most BATCH_BYTES, unless those of a single row take more. A model that is made for
-    a fixed number of rows, or has an output that does not grow with them, gets all at once.
+    So all values of a batch take at most BATCH_BYTES, unless those of a single row take more. A model whose rows
+    cannot be computed in parts gets all at once.
     """
     types = model.program.types
-    fixed = any(types[name].shape[0] is not None for name in given)
-    if fixed or not model.splits(rows):
+    if not model.splits:
         return rows
     sizes = (pair for name, array in given.items() for pair in zip(types[name].shape[1:], array.shape[1:], strict=True))
     longest = max((size for wanted, size in sizes if wanted is None), default=1)

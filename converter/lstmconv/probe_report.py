@@ -12,7 +12,9 @@ from .text_table import text_table
 
 
 def probe_report(model: Model) -> dict[str, Any]:
-    """Runs the probes. Keys: ok, digest, probes (each oracle, max_abs, allowed, ok; an unbounded difference is None).
+    """Runs the probes. Keys: ok, digest, probes (each oracle, output, max_abs, allowed, ok, reason).
+
+    `max_abs` and `allowed` are those of the output that came out worst; an unbounded difference is None.
 
     A bundle without probes proves nothing, so it is not ok.
 
@@ -26,13 +28,15 @@ def probe_report(model: Model) -> dict[str, Any]:
     probes = [
         {
             "oracle": probe.oracle,
+            "output": probe.output,
             "max_abs": probe.max_abs if math.isfinite(probe.max_abs) else None,
             "allowed": probe.allowed,
             "ok": probe.ok,
+            "reason": probe.reason,
         }
         for probe in verification.probes
     ]
-    return {"ok": verification.ok and bool(probes), "digest": model.bundle.digest, "probes": probes}
+    return {"ok": verification.ok, "digest": model.bundle.digest, "probes": probes}
 
 
 def probe_report_text(report: dict[str, Any], shown_name: str) -> str:
@@ -49,4 +53,7 @@ def probe_report_text(report: dict[str, Any], shown_name: str) -> str:
     result = (
         f"NOT VERIFIED: {failed} of {len(probes)} probes do not hold" if failed else f"all {len(probes)} probes hold"
     )
-    return "\n".join([*text_table(rows), f"{shown_name}: {result}"])
+    reasons = [
+        f"probe {index}: {printable(probe['reason'], 300)}" for index, probe in enumerate(probes) if probe["reason"]
+    ]
+    return "\n".join([*text_table(rows), *reasons, f"{shown_name}: {result}"])

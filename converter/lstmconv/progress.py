@@ -1,11 +1,14 @@
-"""A line on the terminal that says how far a long computation is."""
+"""A line on the terminal that says how far a long computation is, or that it is still going on."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 
 from .standard_streams import print_diagnostics
@@ -13,6 +16,45 @@ from .standard_streams import print_diagnostics
 PATIENCE = 2.0  # seconds before the line appears: most work is done by then
 INTERVAL = 0.1  # seconds between two drawings
 BAR = 20  # characters
+
+
+class Working:
+    """What is being done, and for how long, on standard error while the block runs; nothing of it stays.
+
+    For work that cannot say how far it is. Like `Progress` it shows nothing for PATIENCE seconds, nor where standard
+    error is no terminal. It has a descriptor of its own, for libraries are kept quiet by taking standard error away.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._done = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Working:
+        if sys.stderr is not None and sys.stderr.isatty():
+            self._terminal = os.dup(sys.stderr.fileno())
+            self._thread = threading.Thread(target=self._show, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._done.set()
+        if self._thread is not None:
+            self._thread.join()
+            os.close(self._terminal)
+
+    def _show(self) -> None:
+        started, wait, drawn = time.monotonic(), PATIENCE, False
+        while not self._done.wait(wait):
+            width = shutil.get_terminal_size().columns - 1
+            self._write(f"\r{f'{self._what}  {clock_time(time.monotonic() - started)}'[:width]}\x1b[K")
+            wait, drawn = 1.0, True
+        if drawn:
+            self._write("\r\x1b[K")
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):
+            os.write(self._terminal, text.encode())
 
 
 class Progress:

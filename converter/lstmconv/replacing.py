@@ -15,7 +15,6 @@ from .errors import UsageError, printable
 
 MODELS = ("Sequential", "Functional", "Model")
 WRAPPED = ("layer", "backward_layer", "cell")  # keys of a wrapper's config that hold a layer
-REPLACES = "replaces"  # key of an item: the class that stands in the file
 
 
 def with_replacements(config: Any, given: Mapping[str, Any], supported: Collection[str]) -> Any:
@@ -55,7 +54,9 @@ def _as_json(name: str, layer: Any) -> dict[str, Any]:
 
 def replacements(config: Any) -> dict[str, str]:
     """What was replaced in a config: by name, "Lambda by Activation"."""
-    return {name: f"{item[REPLACES]} by {item['class_name']}" for name, item in _items(config, "") if REPLACES in item}
+    return {
+        name: f"{item['replaces']} by {item['class_name']}" for name, item in _items(config, "") if "replaces" in item
+    }
 
 
 def _layers(item: Any) -> list[Any]:
@@ -109,4 +110,4 @@ def _layer(item: Any, prefix: str, given: Mapping[str, Any], supported: Collecti
         raise UsageError(f"layer '{printable(name)}' is of the class {printable(old)}, which is converted as it is")
     kept = {key: item[key] for key in ("name", "inbound_nodes") if key in item}
     config = {**new["config"], "name": _own_name(item)}
-    return {"class_name": new["class_name"], "config": config, **kept, REPLACES: old}
+    return {"class_name": new["class_name"], "config": config, **kept, "replaces": old}

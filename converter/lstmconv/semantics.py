@@ -27,6 +27,8 @@ class Semantics:
         masked_output_is_state: a masked step puts out the first state; since Keras 2.3 it repeats the last output,
             which starts as zeros. The two differ after an initial state that is given, and in a stack of cells.
         initial_state_keeps_mask: an RNN given its initial state still takes the mask of its input; not in Keras 3.
+        resizes_from_centres: UpSampling2D interpolates between the centres of places, as TensorFlow 2 does; what an
+            older Keras does is refused.
     """
 
     keras_version: str
@@ -38,6 +40,12 @@ class Semantics:
     initial_state_keeps_mask: bool
     bidirectional_zeroes_masked: bool
     masked_output_is_state: bool
+    resizes_from_centres: bool
+
+    @property
+    def adds_as_bias(self) -> bool:
+        """Whether `ops.add` takes an array with one axis larger than 1 for a bias: see `compose.as_added`."""
+        return version_tuple(self.keras_version) >= (3, 7)
 
     def recorded(self) -> dict[str, str]:
         """As the bundle keeps it."""
@@ -67,4 +75,5 @@ def semantics_of(keras_version: str) -> Semantics:
         initial_state_keeps_mask=not modern,
         bidirectional_zeroes_masked=in_tensorflow,
         masked_output_is_state=not in_tensorflow and version < (2, 3),
+        resizes_from_centres=version >= (2, 4),
     )

@@ -9,39 +9,56 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from .dialects.keras2 import UNGROUPED
 from .dialects.tf_operations import is_tf_operation
 from .errors import printable
+from .keras_classes import OTHERS_OF_KERAS_3
+from .keras_file import ArchiveWeights, KerasFile, LegacyWeights
 from .layers import HANDLERS
 from .modern_config import OPTIONS, layer_name
 from .semantics import version_tuple
 
 MODELS = ("Sequential", "Functional", "Model")
 RECURRENT = ("LSTM", "GRU", "SimpleRNN")
+STRICT = (*RECURRENT, "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")  # layers that name the arguments they do not take
+# layers that are quoted whole with an argument they do not take
+DESERIALISED = ("PReLU", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", *UNGROUPED)
 CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells")
 WRAPPERS = ("Bidirectional", "TimeDistributed")
-# Layers that look at the rank of their input.
-RANKED = (*RECURRENT, "RNN", "Bidirectional", "Conv1D", "ConvLSTM1D", "ConvLSTM2D", "MaxPooling1D")
-# Other layers of Keras 3 that this package does not convert.
-OTHER_LAYERS = frozenset({
-    "InputLayer", "Lambda", "Conv3D", "Conv2DTranspose", "Conv1DTranspose", "ZeroPadding3D", "Cropping2D",
-    "UpSampling2D", "MaxPooling3D", "AveragePooling3D", "GlobalMaxPooling3D", "GlobalAveragePooling3D",
-    "SpatialDropout3D", "ConvLSTM3D", "GroupQueryAttention", "EinsumDense", "Identity", "Hashing", "Discretization",
-})  # fmt: skip
+# Layers that look at the rank of their input, by the words of their refusal.
+RANKED = {
+    **dict.fromkeys(
+        (
+            *STRICT, "RNN", "Bidirectional", "Cropping1D", "Cropping2D", "Cropping3D", "UpSampling1D", "UpSampling2D",
+            "UpSampling3D", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D",
+            *(f"{kind}Pooling{space}D" for kind in ("Max", "Average", "GlobalMax", "GlobalAverage") for space in "123"),
+        ),
+        "Input 0 with name 'None' of layer '{name}' is incompatible with the layer",
+    ),
+    **dict.fromkeys(
+        ("Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"),
+        "Kernel shape must have the same length as input",
+    ),
+    **dict.fromkeys(
+        ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), "Exception encountered when calling {cls}.call()"
+    ),
+}  # fmt: skip
 BUILT_IN = frozenset({
     "L1", "L2", "L1L2", "OrthogonalRegularizer", "MaxNorm", "NonNeg", "UnitNorm", "MinMaxNorm", "Zeros", "Ones",
     "Constant", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", "Orthogonal", "Identity",
     "GlorotUniform", "GlorotNormal", "HeNormal", "HeUniform", "LecunNormal", "LecunUniform",
 })  # fmt: skip
+NOT_FOUND = "objects could not be loaded. Example error message for object"
 ROLES = ("_regularizer", "_constraint", "_initializer")
 
 
-def refusal(container: str, config: Any, version: str) -> str | None:
+def refusal(file: KerasFile, config: Any, version: str) -> str | None:
     """The words with which Keras 3.15.1 refuses a file; None where it opens it.
 
     Args:
-        container: as `KerasFile` names it. Files of weights alone are loaded after `model_from_json` of the config.
-        config: as it stands in the file.
+        config: as it stands in the file, or beside it: files of weights alone are loaded after `model_from_json` of it.
     """
+    container = file.container
     modern = version_tuple(version) >= (3,)
     if modern:
         found = _modern(config, in_h5=container == "legacy-h5")
@@ -53,11 +70,78 @@ def refusal(container: str, config: Any, version: str) -> str | None:
             if listed
             else f"Could not locate class '{name}'"
         )
-    elif container == "keras-zip":
-        found = _tf_archive(config)
+    elif container in ("keras-zip", "keras-folder"):
+        found = _tf_archive(config) or (NOT_FOUND if _elsewhere(file.weights) else None)
     else:
         found = _legacy(config, version_tuple(version), "tf" in version)
-    return None if found is None else printable(found, 300)
+    return None if found is None else printable(found, 2000)
+
+
+# How the words of Keras begin, and what they mean.
+MEANINGS = (
+    (
+        "pop expected at most 1 argument",
+        "the file keeps its layers as a list, as Sequential models did until 2018; today's loader looks for a dict",
+    ),
+    (
+        "Expected 'config' to be a dict",
+        "the architecture keeps its layers as a list, as Sequential models did until 2018; today's loader looks for a "
+        "dict",
+    ),
+    (
+        "Could not locate class",
+        "the file does not say which module a class is from, as today's files do, or it is a class of somebody's own",
+    ),
+    (
+        "Could not deserialize class",
+        "the file names a module of the Keras inside TensorFlow 2, which is no longer there",
+    ),
+    ("Unrecognized keyword arguments", "a layer has options that today's Keras no longer takes: those in braces"),
+    (
+        "<class 'keras.src.models.sequential.Sequential'> could not be deserialized",
+        "a layer has options that today's Keras no longer takes, or is of a class it does not have",
+    ),
+    (
+        "Unknown layer",
+        "today's Keras has no layer of this class: it is somebody's own, or from an older Keras; the code of such a "
+        "class is not in the file",
+    ),
+    (
+        "Requested the deserialization of a `Lambda` layer",
+        "a layer is Python code, which Keras does not run from a file unless it is told that the file is trusted",
+    ),
+    (
+        "Cannot deserialize object",
+        "a regularizer, constraint or initializer is somebody's own, whose code is not in it",
+    ),
+    (
+        "Could not interpret",
+        "a regularizer, constraint or initializer is somebody's own, whose code is not in the file",
+    ),
+    (
+        "Error when deserializing class",
+        "a layer has options that today's Keras no longer takes, or a regularizer, constraint or initializer of "
+        "somebody's own",
+    ),
+    ("Could not deserialize", "a wrapped layer is of a class that today's Keras does not have"),
+    (
+        "Input 0 with name 'None'",
+        "the file gives the input's shape in a way that today's Keras does not read, and the first layer needs it",
+    ),
+    (
+        'Layer "',
+        "the states that a recurrent layer starts from are written as more inputs, which today's Keras does not read",
+    ),
+    ("Invalid Functional model configuration", "a model inside the model is called more than once"),
+    ("the config", "what the file says of its layers is not of the form that its Keras wrote"),
+)
+
+
+def meaning(words: str) -> str:
+    """The words of `refusal` in plain English."""
+    if "missing 1 required positional argument" in words:
+        return "the file calls an option of a layer by the name it had in Keras 1"
+    return next((text for start, text in MEANINGS if words.startswith(start)), "it cannot read this form of file")
 
 
 def layers_inside(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -77,7 +161,7 @@ def layers_inside(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _known(class_name: Any) -> bool:
-    return class_name in HANDLERS or class_name in OTHER_LAYERS
+    return class_name in HANDLERS or class_name in OTHERS_OF_KERAS_3
 
 
 # --- Keras 3 ----------------------------------------------------------------------------------------------------------
@@ -123,11 +207,25 @@ def _tf_archive(config: Any) -> str | None:
             if extra:
                 return f"Unrecognized keyword arguments passed to {inner['class_name']}: {extra}"
         extra = _extra(name, values, kept=())
-        if name in RECURRENT and extra:
+        if name in STRICT and extra:
             return f"Unrecognized keyword arguments passed to {name}: {extra}"
         if extra or not _known(name):
             return "<class 'keras.src.models.sequential.Sequential'> could not be deserialized properly"
     return None
+
+
+def _elsewhere(weights: ArchiveWeights | LegacyWeights, path: str = "layers") -> bool:
+    """Whether weights of an archive are not where Keras 3 looks: at layers/lstm, layers/lstm_1 and so on."""
+    if not isinstance(weights, ArchiveWeights) or weights.windows_paths:
+        return isinstance(weights, ArchiveWeights)
+    numbers: dict[str, set[int]] = {}
+    for name in weights.groups(path):
+        stem, _, number = name.rpartition("_")
+        counted = number.isascii() and number.isdecimal()
+        numbers.setdefault(stem if counted else name, set()).add(int(number[:9]) if counted else 0)
+        if weights.has(f"{path}/{name}/layers") and _elsewhere(weights, f"{path}/{name}/layers"):
+            return True
+    return any(found != set(range(len(found))) for found in numbers.values())
 
 
 def _extra(class_name: Any, values: dict[str, Any], kept: tuple[str, ...]) -> dict[str, Any]:
@@ -152,8 +250,9 @@ def _legacy(config: Any, version: tuple[int, ...], in_tensorflow: bool) -> str |
     before_tensorflow = version < (2, 4) and not in_tensorflow
     for item in values.get("layers", ()):
         found = _legacy_layer(item, version, in_tensorflow)
-        if found is None and sequential and before_tensorflow and item.get("class_name") in RANKED:
-            found = f"Input 0 with name 'None' of layer '{layer_name(item)}' is incompatible with the layer"
+        ranked = RANKED.get(str(item.get("class_name")))
+        if found is None and sequential and before_tensorflow and ranked is not None:
+            found = ranked.format(name=layer_name(item), cls=item["class_name"])
         if found is not None:
             return found
     for item in values.get("layers", ()):
@@ -180,13 +279,17 @@ def _legacy_layer(item: dict[str, Any], version: tuple[int, ...], in_tensorflow:
         if key.endswith(ROLES) and type(value) is dict and value.get("class_name") not in BUILT_IN:
             role = key.rpartition("_")[2]
             words = f"Could not interpret {role} identifier: {{'class_name': '{value.get('class_name')}'"
-            return words if name in RECURRENT else f"Error when deserializing class '{name}' … {words}"
+            return words if name in RECURRENT else f"{_not_made(name)} ... {words}"
     extra = _extra(name, values, kept=("batch_input_shape", "input_dtype", "input_dim", "input_shape"))
-    if name in RECURRENT and extra:
+    if name in STRICT and extra:
         return f"Unrecognized keyword arguments passed to {name}: {extra}"
-    if name == "PReLU" and extra:
-        return f"Error when deserializing class '{name}'"
+    if name in DESERIALISED and extra:
+        return _not_made(name)
     return None
+
+
+def _not_made(name: Any) -> str:
+    return f"Error when deserializing class '{name}'"
 
 
 def _wrapped(inner: dict[str, Any]) -> str | None:

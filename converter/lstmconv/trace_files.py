@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from lstmconv_runtime import Gates
 from lstmconv_runtime.graph import Array
 
 from .array_files import write_npz
-from .atomic_file import publish
+from .atomic_file import publish_all
 
 
 def traced_arrays(trace: Mapping[str, Any]) -> dict[str, Array]:
@@ -28,14 +27,14 @@ def traced_arrays(trace: Mapping[str, Any]) -> dict[str, Array]:
 def write_trace(trace: Mapping[str, Any], out: Path, plot: Path | None, row: int, force: bool) -> None:
     """Publishes the arrays of a trace as an `.npz` and, where `plot` is given, the gates of one sequence as a picture.
 
-    Neither is there unless both could be written.
+    Neither takes its place before both are on the disk.
 
     Raises:
         LstmconvError: see `gate_plot.gate_figure` and `atomic_file.publish`.
     """
-    with ExitStack() as files:
-        write_npz(traced_arrays(trace), files.enter_context(publish(out, force)))
+    with publish_all([out, *([plot] if plot is not None else [])], force) as files:
+        write_npz(traced_arrays(trace), files[0])
         if plot is not None:
             from .gate_plot import gate_figure, save_figure  # needs matplotlib
 
-            save_figure(gate_figure(trace, row), files.enter_context(publish(plot, force)), plot.suffix.lower())
+            save_figure(gate_figure(trace, row), files[1], plot.suffix.lower())

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from lstmconv_runtime.difference import difference
 from lstmconv_runtime.graph import Array, Graph
 
+from . import form
 from .atomic_file import publish_bytes
 from .builder import Builder
 from .conversion import Understood, convert, refuse_unread, understand
@@ -24,6 +25,7 @@ from .keras_order import ordered
 from .modern_config import Modern, Recorded
 from .probes import float64_oracle, make_probes
 from .semantics import semantics_of
+from .suffixes import ARCHIVE, check_suffix
 from .weights import PlainWeights
 
 TOLERANCE = 1e-4  # of the output's scale, in float64: a different formula is far beyond it, the rounding of 1.2·w below
@@ -52,6 +54,7 @@ def upgrade(
     *,
     config: str | os.PathLike[str] | None = None,
     force: bool = False,
+    deterministic: bool = False,
 ) -> Upgrade:
     """Writes the model of an old Keras file as a `.keras` archive for today's Keras.
 
@@ -60,13 +63,15 @@ def upgrade(
     Args:
         config: for files of weights alone, the path of the architecture that `model.to_json()` gave.
         force: replace an existing file.
+        deterministic: take layers that are called with training=True as at inference, without their dropout.
 
     Raises:
         LstmconvError: nothing has been written; the message says why.
     """
+    check_suffix(new, ARCHIVE)
     require_h5py()
     architecture = None if config is None else read_architecture(config)
-    made, data = upgraded(read_keras_file(old), architecture)
+    made, data = upgraded(read_keras_file(old), architecture, deterministic)
     publish_bytes(data, Path(new), force)
     return made
 
@@ -81,48 +86,50 @@ class Plan:
     upgrade: Upgrade
 
 
-def upgraded(file: KerasFile, architecture: Any = None) -> tuple[Upgrade, bytes]:
+def upgraded(file: KerasFile, architecture: Any = None, deterministic: bool = False) -> tuple[Upgrade, bytes]:
     """The archive's bytes, read back and compared with the old model.
 
     Raises:
         UnsupportedError: Keras 3 has nothing that computes the same; names it.
     """
-    plan = planned(file, architecture)
+    plan = planned(file, architecture, deterministic)
     data = archive_bytes(plan.config, plan.arrays)
     _compared(plan.graph, convert(parse_keras_file(data, "the archive"), allow_nonfinite=True).graph)
     return plan.upgrade, data
 
 
-def planned(file: KerasFile, architecture: Any = None) -> Plan:
+def planned(file: KerasFile, architecture: Any = None, deterministic: bool = False) -> Plan:
     """The archive of a model, compared with the old model; h5py is not needed for this.
 
     Raises:
         UnsupportedError: Keras 3 has nothing that computes the same; names it.
     """
-    known = understand(file, architecture)
+    known = understand(file, architecture, deterministic)
     try:
-        return _attempt(file, known, explicit=False)
+        return _attempt(file, known, explicit=False, deterministic=deterministic)
     except UnsupportedError as error:
         if error.code != "E_NO_EQUIVALENT" or known.semantics.modern:
             raise
-    return _attempt(file, known, explicit=True)
+    return _attempt(file, known, explicit=True, deterministic=deterministic)
 
 
-def _attempt(file: KerasFile, known: Understood, explicit: bool) -> Plan:
+def _attempt(file: KerasFile, known: Understood, explicit: bool, deterministic: bool) -> Plan:
     """The archive, with the masks as Keras 3 makes them by itself, or with those of the old Keras written out.
 
     In Functional models masks are always written out, as Keras 3 itself does: they decide on the order of the layers.
     """
-    build = Builder(known.semantics, allow_nonfinite=True)
+    build = Builder(known.semantics, allow_nonfinite=True, deterministic=deterministic)
     arrays: dict[tuple[str, ...], list[Array]] = {}
-    config = functional_form(known.config) if explicit else known.config
+    config = form.todays(functional_form(known.config)) if explicit else known.config
     graph = convert_config(config, Recorded(known.weights, arrays), build)
     refuse_unread(file)
     maker = Modern(build, arrays)
     made = maker.model(config)
     write_masks_out(made, maker, explicit)
     made = ordered(made)
-    new = convert_config(made, PlainWeights(maker.arrays), Builder(semantics_of(KERAS_VERSION), allow_nonfinite=True))
+    new = convert_config(
+        form.todays(made), PlainWeights(maker.arrays), Builder(semantics_of(KERAS_VERSION), allow_nonfinite=True)
+    )
     warnings = (*known.warnings, *build.warnings)
     done = Upgrade(known.semantics.keras_version, _compared(graph, new), tuple(maker.notes), warnings)
     return Plan(made, maker.arrays, graph, done)
@@ -137,27 +144,18 @@ def _compared(old: Graph, new: Graph) -> float:
     names = dict(zip(new.inputs, old.inputs, strict=True))
     oracle = float64_oracle(new)
     worst = 0.0
-    for probe in make_probes(old, "upgrade", float64_oracle(old)):
+    for probe in make_probes(old, "upgrade"):
         inputs: Mapping[str, Array] = {name: probe.inputs[names[name]] for name in new.inputs}
         for before, after, output in zip(probe.outputs, oracle(inputs), old.outputs, strict=True):
-            difference = _difference(before, after)
-            if not difference <= TOLERANCE:
+            found = difference(after, before).relative
+            if not found <= TOLERANCE:
                 raise UnsupportedError(
                     f"output '{printable(output)}': Keras {KERAS_VERSION} would compute it otherwise (by "
-                    f"{difference:.2g} of its scale), and no equivalent is known",
+                    f"{found:.2g} of its scale), and no equivalent is known",
                     "E_NO_EQUIVALENT",
                 )
-            worst = max(worst, difference)
+            worst = max(worst, found)
     return worst
-
-
-def _difference(before: Array, after: Array) -> float:
-    """Relative to the scale; infinite where shapes or places without a number differ."""
-    if before.shape != after.shape or not np.array_equal(np.isfinite(before), np.isfinite(after)):
-        return float("inf")
-    finite = np.isfinite(before)
-    a, b = before[finite].astype("float64"), after[finite].astype("float64")
-    return float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-6)) if a.size else 0.0
 
 
 def upgrade_report(made: Upgrade, out: Path) -> dict[str, Any]:

@@ -7,25 +7,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from lstmconv_runtime.graph import Array
 
-from .errors import InvalidFileError, UnsupportedError
+from .errors import Hint, InvalidFileError, UnsupportedError
+from .form import Serialised
 from .keras_file import ArchiveWeights
-from .replacing import REPLACES
 
 MAX_PARAMETERS = 2**31
 
 
 class Spec(NamedTuple):
-    """One array a layer must have; `kinds` are the kinds of its dtype, as NumPy abbreviates them."""
+    """One array a layer must have; `kinds` are the kinds of its dtype, as NumPy abbreviates them.
+
+    A `copy` is one that an archive holds a second time, as a part of the layer around; no other kind of file does.
+    """
 
     name: str
     shape: tuple[int, ...]
     trainable: bool = True
     kinds: str = "f"
+    copy: bool = False
 
 
 class LayerWeights(Protocol):
@@ -34,7 +38,7 @@ class LayerWeights(Protocol):
     def child(self, attribute: str) -> LayerWeights:
         """The part of the layer held in one attribute, such as "cell"."""
 
-    def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
+    def members(self, attribute: str, items: Sequence[Serialised]) -> list[LayerWeights]:
         """The parts held in a list, such as the "layers" of a nested model; `items` are their serialised forms."""
 
     def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
@@ -45,8 +49,13 @@ class LayerWeights(Protocol):
         """
 
 
+# Classes that Keras saves under another name than the one its own code gives them.
+RENAMED = {"GroupQueryAttention": "GroupedQueryAttention"}
+
+
 def snake_case(name: str) -> str:
     """Keras's file name for a class: LSTM → lstm, LSTMCell → lstm_cell, Conv1D → conv1d."""
+    name = RENAMED.get(name, name)
     name = re.sub(r"\W+", "", name)
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
@@ -62,12 +71,12 @@ class PathWeights:
     def child(self, attribute: str) -> PathWeights:
         return PathWeights(self._archive, f"{self._path}/{attribute}" if self._path else attribute)
 
-    def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
+    def members(self, attribute: str, items: Sequence[Serialised]) -> list[LayerWeights]:
         inside = self.child(attribute)
-        classes = [snake_case(str(item.get(REPLACES, item.get("class_name")))) for item in items]
+        classes = [snake_case(item.get("replaces", item["class_name"])) for item in items]
         stored = {name: inside._numbered(name, classes.count(name)) for name in set(classes)}
         places = [inside.child(stored[name][classes[:index].count(name)]) for index, name in enumerate(classes)]
-        return [place._dealt() if REPLACES in item else place for place, item in zip(places, items, strict=True)]
+        return [place._dealt() if "replaces" in item else place for place, item in zip(places, items, strict=True)]
 
     def _dealt(self) -> DealtWeights:
         return DealtWeights(self._archive.below(self._path), self._archive.array_at)
@@ -109,7 +118,7 @@ class DealtWeights:
     def child(self, attribute: str) -> DealtWeights:
         return self
 
-    def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
+    def members(self, attribute: str, items: Sequence[Serialised]) -> list[LayerWeights]:
         return [self for _ in items]
 
     def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
@@ -154,11 +163,12 @@ class PlainWeights:
     def child(self, attribute: str) -> PlainWeights:
         return PlainWeights(self._arrays, (*self._path, attribute))
 
-    def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
+    def members(self, attribute: str, items: Sequence[Serialised]) -> list[LayerWeights]:
         names = [str(n) if attribute == "cells" else str(item["config"]["name"]) for n, item in enumerate(items)]
         return [PlainWeights(self._arrays, (*self._path, attribute, name)) for name in names]
 
     def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
+        specs = without_copies(specs)
         return named(where, specs, self._arrays.get(self._path, [])) if specs else {}
 
 
@@ -168,11 +178,33 @@ class NoWeights:
     def child(self, attribute: str) -> NoWeights:
         return self
 
-    def members(self, attribute: str, items: Sequence[dict[str, Any]]) -> list[LayerWeights]:
+    def members(self, attribute: str, items: Sequence[Serialised]) -> list[LayerWeights]:
         return [self for _ in items]
 
     def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
         return named(where, specs, [])
+
+
+class Noted:
+    """LayerWeights that keeps in mind what was asked for last."""
+
+    def __init__(self, inner: LayerWeights) -> None:
+        self._inner = inner
+        self.specs: tuple[Spec, ...] = ()
+
+    def child(self, attribute: str) -> LayerWeights:
+        return self._inner.child(attribute)
+
+    def members(self, attribute: str, items: Sequence[Serialised]) -> list[LayerWeights]:
+        return self._inner.members(attribute, items)
+
+    def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
+        self.specs = tuple(specs)
+        return self._inner.take(where, specs)
+
+
+def without_copies(specs: Sequence[Spec]) -> list[Spec]:
+    return [spec for spec in specs if not spec.copy]
 
 
 def _only_seeds(extra: Sequence[Array]) -> bool:
@@ -182,6 +214,11 @@ def _only_seeds(extra: Sequence[Array]) -> bool:
 
 def named(where: str, specs: Sequence[Spec], arrays: Sequence[Array]) -> dict[str, Array]:
     """Arrays in Keras's order, checked against what the config implies."""
+    floats = all(spec.kinds == "f" for spec in specs)
+    if floats and any(array.dtype.kind == "i" for array in arrays):
+        raise UnsupportedError(
+            f"{where}: its arrays are quantised, and its config does not say how", "E_UNSUPPORTED_DTYPE"
+        )
     if len(arrays) != len(specs):
         wanted = ", ".join(f"{spec.name} {spec.shape}" for spec in specs)
         raise InvalidFileError(
@@ -210,5 +247,7 @@ def check_finite(where: str, arrays: dict[str, Array]) -> None:
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise InvalidFileError(
-                f"{where}: {name} holds NaN or infinity (--allow-nonfinite keeps them)", "E_WEIGHT_NONFINITE"
+                f"{where}: {name} holds NaN or infinity",
+                "E_WEIGHT_NONFINITE",
+                Hint("{} keeps them", "allow_nonfinite"),
             )

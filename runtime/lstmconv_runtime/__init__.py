@@ -9,15 +9,18 @@ stream = model.stream()       # stream.step(x_t), stream.state, stream.reset()
 model.verify().ok             # the bundle's own probes
 """
 
-from .errors import BundleError, Error, InputError, StreamError, VersionError
-from .model import Gates, Model, Verification, load
+from .errors import BundleError, Error, FileError, InputError, NoFileError, StreamError, VersionError
+from .model import Gates, Model, load
+from .verifying import Verification
 
 __all__ = [
     "BundleError",
     "Error",
+    "FileError",
     "Gates",
     "InputError",
     "Model",
+    "NoFileError",
     "StreamError",
     "Verification",
     "VersionError",

@@ -8,7 +8,7 @@ N05  another major version, a newer minor one with something unknown, or one old
 N06  a node, field, activation or constant is unknown, missing, or of the wrong kind             E_BUNDLE_GRAPH
 N07  the graph does not type-check: order, names, inputs, outputs, ranks, sizes, dtypes          E_BUNDLE_GRAPH
 N08  a tensor is missing, left over, or of another shape or dtype than the graph says            E_BUNDLE_CONTRACT
-N09  a probe does not fit the inputs and outputs of the graph                                    E_BUNDLE_CONTRACT
+N09  a probe, or what it allows, does not fit the inputs and outputs of the graph                E_BUNDLE_CONTRACT
 N10  the digest does not match                                                                   E_BUNDLE_DIGEST
 """
 
@@ -26,10 +26,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from .errors import BundleError, VersionError
-from .graph import FLOATS, Activation, Array, Graph, GraphError, Type, Value, infer_types, same_size
+from .errors import BundleError, InputError, VersionError
+from .graph import FLOATS, Array, Graph, GraphError, Type, Value, infer_types, same_size
 from .graph_json import canonical, graph_from_json, graph_to_json, object_with, refuse, strings
-from .nodes import Activate, Constant, Input
+from .nodes import GRU, LSTM, Constant, ConvLSTM, Input, SimpleRNN
 
 __all__ = ["FORMAT_VERSION", "Bundle", "Probe", "canonical", "digest", "from_bytes", "graph_to_json", "to_bytes"]
 
@@ -39,6 +39,10 @@ MAX_RANK = 16
 MAX_ELEMENTS = 2**31  # of a value, per row of the batch
 MAX_PROBES = 100
 PROBE = "$probe"  # prefix of the tensors of probes; no node name starts with $
+OTHER_FILES = {  # by their first bytes, with which no bundle begins
+    b"PK\3\4": "a zip archive, as .keras files are",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file, as .h5 models are",
+}
 TENSOR_DTYPES = {
     "F16": "float16", "F32": "float32", "F64": "float64", "BOOL": "bool",
     "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64", "U8": "uint8", "U16": "uint16", "U32": "uint32",
@@ -53,11 +57,14 @@ class Probe:
         oracle: who computed the outputs, for example "keras 3.15.1".
         inputs: arrays by input name.
         outputs: arrays in the order of Graph.outputs.
+        allowed: for each output the largest difference and the largest root mean square of differences that are
+            rounding, or None where the rule of `verifying` says so; empty where it does for all.
     """
 
     oracle: str
     inputs: dict[str, Array]
     outputs: tuple[Array, ...]
+    allowed: tuple[tuple[float, float] | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,20 +95,37 @@ def to_bytes(bundle: Bundle) -> bytes:
             tensors[f"{PROBE}{index}/input/{name}"] = _plain(array)
         for position, array in enumerate(probe.outputs):
             tensors[f"{PROBE}{index}/output/{position}"] = _plain(array)
-    metadata = {
-        "format": ".".join(map(str, needed_version(bundle.graph))),
+    metadata: dict[str, Any] = {
+        "format": ".".join(map(str, needed_version(bundle.graph, infer_types(bundle.graph), bundle.probes))),
         "source": bundle.source,
         "semantics": bundle.semantics,
         "graph": graph_to_json(bundle.graph),
         "probes": [probe.oracle for probe in bundle.probes],
     }
+    if any(map(_has_allowance, bundle.probes)):
+        metadata["rounding"] = [list(probe.allowed) or [None] * len(probe.outputs) for probe in bundle.probes]
     metadata["digest"] = digest(metadata, tensors)
     return save_tensors(tensors, {"lstmconv": canonical(metadata)})
 
 
-def needed_version(graph: Graph) -> tuple[int, int]:
-    """The lowest version of the format that has everything in a bundle of this graph."""
-    return max((node.since() for node in graph.nodes), default=(1, 0))
+def needed_version(graph: Graph, types: Mapping[Value, Type], probes: tuple[Probe, ...] = ()) -> tuple[int, int]:
+    """The lowest version of the format that has everything in a bundle of this graph and these probes."""
+    newer = any(map(_has_allowance, probes)) or _has_state_for_all_rows(graph, types)
+    return max(((1, 1) if newer else (1, 0), *(node.since() for node in graph.nodes)))
+
+
+def _has_state_for_all_rows(graph: Graph, types: Mapping[Value, Type]) -> bool:
+    """Whether an initial state of one row stands for all rows, which version 1.0 did not have."""
+    return any(
+        state is not None and types[state].shape[0] == 1 and types[node.x].shape[0] != 1
+        for node in graph.nodes
+        if isinstance(node, LSTM | GRU | SimpleRNN | ConvLSTM)
+        for state in node.states
+    )
+
+
+def _has_allowance(probe: Probe) -> bool:
+    return any(pair is not None for pair in probe.allowed)
 
 
 def _plain(array: Array) -> Array:
@@ -115,6 +139,8 @@ def from_bytes(data: bytes) -> Bundle:
         BundleError: it breaks one of the rules above; the code says which kind.
         VersionError: it needs a newer runtime.
     """
+    if not isinstance(data, bytes):
+        raise InputError(f"a bundle is bytes, not {type(data).__name__}; `load` takes paths", "E_ARGUMENT")
     header = _check_container(data)
     metadata = _metadata(header)
     newer = _check_version(metadata)
@@ -146,12 +172,12 @@ def _read(data: bytes, metadata: dict[str, Any]) -> Bundle:
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         refuse(f"the settings of a node contradict each other: {error}")
     _check_graph(graph, types)
-    needed = needed_version(graph)
+    probes = _probes(metadata, {name: array for name, array in tensors.items() if name.startswith("$")})
+    needed = needed_version(graph, types, probes)
     if tuple(map(int, metadata["format"].split("."))) < needed:
         raise VersionError(
             f"the bundle says format {metadata['format']} and holds what came with {'.'.join(map(str, needed))}"
         )
-    probes = _probes(metadata, {name: array for name, array in tensors.items() if name.startswith("$")})
     for probe in probes:
         _check_probe(probe, graph, types)
     if digest(_without(metadata, "digest"), tensors) != metadata["digest"]:
@@ -201,8 +227,11 @@ def _strict_json(text: bytes | str, what: str) -> Any:
 def _check_container(data: bytes) -> dict[str, Any]:
     """N01, N02: the header, after checking that the tensors fill the file without gap, overlap or rest."""
     format_ = "E_BUNDLE_FORMAT"
+    looks_like = next((what for start, what in OTHER_FILES.items() if data.startswith(start)), None)
+    if looks_like is not None:
+        refuse(f"this is {looks_like}, not a bundle; `lstmconv export` makes the bundle of a Keras model", format_)
     if len(data) < 10:
-        refuse("not a safetensors file: too short", format_)
+        refuse(f"not a safetensors file: {len(data)} bytes are too short for one", format_)
     length = int.from_bytes(data[:8], "little")
     if length > MAX_HEADER or 8 + length > len(data) or data[8:9] != b"{":
         refuse("not a safetensors file: bad header length", format_)
@@ -275,7 +304,8 @@ def _check_version(metadata: dict[str, Any]) -> bool:
 
 def _check_fields(metadata: dict[str, Any]) -> None:
     code = "E_BUNDLE_FORMAT"
-    object_with(metadata, "metadata", {"format", "source", "semantics", "graph", "probes", "digest"}, code)
+    optional = {"rounding"} & set(metadata)
+    object_with(metadata, "metadata", {"format", "source", "semantics", "graph", "probes", "digest", *optional}, code)
     for name in ("source", "semantics"):
         entry = metadata[name]
         if type(entry) is not dict or not all(type(value) is str for value in entry.values()):
@@ -298,19 +328,6 @@ def _check_graph(graph: Graph, types: Mapping[Value, Type]) -> None:
     for value, (shape, _) in types.items():
         if any(n is not None and n < 0 for n in shape) or prod(n for n in shape[1:] if n is not None) > MAX_ELEMENTS:
             refuse(f"the value {value!r:.100} has the shape {shape}")
-    for node in graph.nodes:
-        for name in node.FIELDS:
-            activation = getattr(node, name)
-            if isinstance(activation, Activation):
-                _check_axis(node.name, activation, types[node.makes()[0]].rank, isinstance(node, Activate))
-
-
-def _check_axis(name: str, activation: Activation, rank: int, alone: bool) -> None:
-    axis = dict(activation.constants).get("axis")
-    if axis is not None and not -rank <= axis < rank:
-        refuse(f"node {name!r:.100}: {activation.name} over axis {axis:g} of rank {rank}")
-    if activation.name == "glu" and not alone:
-        refuse(f"node {name!r:.100}: glu, which halves an axis, is a node of its own")
 
 
 def _check_contract(graph: Graph) -> None:
@@ -360,17 +377,37 @@ def _probes(metadata: dict[str, Any], tensors: dict[str, Array]) -> tuple[Probe,
         else:
             outputs[int(found[1])][int(found[3])] = array
     probes = []
-    for oracle, given, made in zip(oracles, inputs, outputs, strict=True):
+    for oracle, given, made, allowed in zip(oracles, inputs, outputs, _allowed(metadata, len(oracles)), strict=True):
         if sorted(made) != list(range(len(made))):
             refuse("the outputs of a probe are not numbered from 0", code)
-        probes.append(Probe(oracle, given, tuple(made[place] for place in range(len(made)))))
+        probes.append(Probe(oracle, given, tuple(made[place] for place in range(len(made))), allowed))
     return tuple(probes)
+
+
+def _allowed(metadata: dict[str, Any], count: int) -> list[tuple[tuple[float, float] | None, ...]]:
+    """N09: for each probe its allowances; there is one at least, or the field is left out."""
+    code = "E_BUNDLE_CONTRACT"
+    if "rounding" not in metadata:
+        return [()] * count
+    rows = metadata["rounding"]
+    if type(rows) is not list or len(rows) != count or not all(type(row) is list for row in rows):
+        refuse("the allowances are not a list for each probe", code)
+    pairs = [pair for row in rows for pair in row if pair is not None]
+    if not pairs or not all(type(pair) is list and len(pair) == 2 and all(map(_bound, pair)) for pair in pairs):
+        refuse("an allowance is not two numbers of at least 0, or there is none", code)
+    return [tuple(None if pair is None else (float(pair[0]), float(pair[1])) for pair in row) for row in rows]
+
+
+def _bound(number: Any) -> bool:
+    return type(number) is float and number >= 0  # JSON has no infinity and no NaN
 
 
 def _check_probe(probe: Probe, graph: Graph, types: Mapping[Value, Type]) -> None:
     code = "E_BUNDLE_CONTRACT"
     if set(probe.inputs) != set(graph.inputs) or len(probe.outputs) != len(graph.outputs):
         refuse("a probe does not have the inputs and outputs of the graph", code)
+    if probe.allowed and len(probe.allowed) != len(graph.outputs):
+        refuse("a probe does not have an allowance or null for each output", code)
     pairs = [*probe.inputs.items(), *zip(graph.outputs, probe.outputs, strict=True)]
     for name, array in pairs:
         shape, dtype = types[name]

@@ -1,4 +1,4 @@
-"""Convolution and pooling over one or two axes of space, channels last."""
+"""Convolution, its transpose, and pooling over one to three axes of space, channels last."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from .errors import InputError
 from .graph import Array
-from .windows import output_size, padding_amounts
+from .windows import output_size, padding_amounts, transposed_size
 
 
 def pad_space(
@@ -65,7 +65,7 @@ def convolve(
     terms = (part @ W[tap] if groups == 1 else _grouped_product(part, W[tap], groups) for tap, part in taps)
     y: Array = next(terms)
     for term in terms:
-        y = y + term
+        y += term
     return y
 
 
@@ -79,12 +79,52 @@ def _grouped_product(x: Array, W: Array, groups: int) -> Array:
     return np.asarray(np.einsum("...gi,igo->...go", xs, Ws)).reshape(*x.shape[:-1], filters)
 
 
+def convolve_transposed(
+    x: Array,
+    W: Array,
+    strides: tuple[int, ...],
+    dilation: tuple[int, ...],
+    crops: tuple[tuple[int, int], ...],
+) -> Array:
+    """Transposed convolution of x (B, *space, channels) with W (*kernel, channels, filters): (B, *places, filters).
+
+    y[q · stride + k · dilation − before] = Σ over places q and taps k of x[q] @ W[k]
+
+    Raises:
+        InputError: nothing is left once it is cropped.
+    """
+    size, space = W.shape[:-2], x.shape[1:-1]
+    places = [transposed_size(*of_axis) or 0 for of_axis in zip(space, size, strides, dilation, crops, strict=True)]
+    if min(space) < 1 or min(places) < 1:
+        raise InputError(f"a transposed convolution leaves nothing of an input of {space}", "E_NO_STEPS")
+    y = np.zeros((x.shape[0], *places, W.shape[-1]), x.dtype)
+    for tap in product(*(range(k) for k in size)):
+        cuts = [
+            _landing(n, t * d - before, s, out)
+            for n, t, d, s, (before, _), out in zip(space, tap, dilation, strides, crops, places, strict=True)
+        ]
+        from_x, into_y = zip(*cuts, strict=True)
+        part = x[(slice(None), *from_x)]
+        if part.size:
+            y[(slice(None), *into_y)] += part @ W[tap]
+    return y
+
+
+def _landing(n: int, offset: int, stride: int, places: int) -> tuple[slice, slice]:
+    """The places q < n that land on a place offset + q · stride of 0 … places − 1, and where they land."""
+    first = max(0, -(offset // stride)) if offset < 0 else 0
+    count = max(0, min(n, -((offset - places) // stride)) - first)
+    start = offset + first * stride
+    return slice(first, first + count), slice(start, start + (count - 1) * stride + 1 if count else start, stride)
+
+
 def pool(x: Array, op: str, size: tuple[int, ...], strides: tuple[int, ...], padding: str) -> Array:
     """Maximum or mean over windows of x (B, *space, channels); padded places do not count."""
     ones = (1,) * len(size)
     if op == "max":
         padded = pad_space(x, size, strides, ones, padding, -np.inf)
-        return reduce(np.maximum, (part for _, part in _taps(padded, size, strides, ones)))
+        first, *others = (part for _, part in _taps(padded, size, strides, ones))
+        return reduce(lambda y, part: np.maximum(y, part, out=y), others, first.copy())
     padded = pad_space(x, size, strides, ones, padding)
     parts = [part for _, part in _taps(padded, size, strides, ones)]
     places = pad_space(np.ones((1, *x.shape[1:-1], 1), x.dtype), size, strides, ones, padding)

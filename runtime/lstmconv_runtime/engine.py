@@ -1,8 +1,24 @@
-"""Runs a graph. `prepare` turns every node into a function once, at load; `run` calls them one after the other."""
+"""Runs a graph. `prepare` turns every node into a function once, at load; `run` calls them one after the other.
+
+Two rules hold for whatever the package is called for.
+
+**Ownership.** What the caller gets is the caller's alone; what the caller gave is neither written into nor kept. A node
+may pass on the array it reads, or a view of it, but never writes into one. And what somebody holds beyond the run (the
+caller an input, the program a weight, a stream its state) enters the graph as a view of it. So an array that owns its
+memory was made in this run and is nobody else's: `own` gives it out as it is, and of any other one a copy. Nothing is
+copied that need not be, and no list of nodes that pass arrays on has to be kept true.
+
+**The caller's error state.** Saturated gates overflow on purpose, and NaN and infinity are the answers Keras gives too,
+so nothing here may depend on np.seterr, or on whether warnings are errors. Each public call enters
+`np.errstate(all="ignore")` once, as does each thread it starts: that state belongs to the thread (in NumPy 2 to its
+context), so nothing global is touched. It costs half a microsecond a call, what clipping the gates of two LSTMs would
+for a single step. Warnings that are not of this state (the mean of nothing) have to be avoided, because Python's
+filters of warnings belong to the whole process.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -10,11 +26,13 @@ import numpy as np
 
 from . import recurrence
 from .errors import InputError
-from .graph import Array, Graph, Node, Type, Value, infer_types
+from .graph import FLOATS, Array, Graph, Node, Shape, Type, Value, infer_types
 from .layers import LAYERS
 from .nodes import GRU, LSTM, Cast, Constant, ConvLSTM, Input, SimpleRNN
+from .number_range import out_of_range
 from .precision import compute_dtype, round_to, rounder
 from .states import Recurrent, State
+from .windows import output_size
 
 RECURRENT = (LSTM, GRU, SimpleRNN, ConvLSTM)
 Values: TypeAlias = Mapping[Value, Array]
@@ -54,6 +72,9 @@ class Program:
 def prepare(graph: Graph, precision: str | None = None) -> Program:
     """Checks the graph and lays its arrays out for running.
 
+    The arrays of the graph are neither changed nor copied where they can be used as they are: what is written into them
+    later may or may not change the results.
+
     Args:
         precision: "float64" lifts every float.
 
@@ -61,7 +82,8 @@ def prepare(graph: Graph, precision: str | None = None) -> Program:
         GraphError: the graph breaks a rule.
     """
     types = infer_types(graph)
-    prepared = {node.name: _arrays(graph, node, types, precision) for node in graph.nodes}
+    with np.errstate(all="ignore"):
+        prepared = {node.name: _arrays(graph, node, types, precision) for node in graph.nodes}
     program = Program(graph, types, precision, prepared, ())
     steps: list[Step] = []
     needed = {*graph.outputs, *graph.inputs}
@@ -83,13 +105,27 @@ def _arrays(graph: Graph, node: Node, types: Mapping[Value, Type], precision: st
 
 
 def _read_only(array: Array, dtype: np.dtype[np.generic]) -> Array:
-    array = array.astype(dtype, copy=False)
-    array.flags.writeable = False
-    return array
+    view = array.astype(dtype, copy=False).view()
+    view.flags.writeable = False
+    return view
+
+
+def own(values: Values, names: Iterable[Value]) -> list[Array]:
+    """Some values of a run, as arrays that are nobody else's: see above."""
+    owned: list[Array] = []
+    for name in names:
+        array = values[name]
+        alone = array.base is None
+        for other in owned:  # one and the same array may be asked for under several names
+            alone = alone and array is not other
+        owned.append(array if alone else array.copy())
+    return owned
 
 
 def run(program: Program, inputs: Values, gates: GateTrace | None = None, keep: bool = True) -> dict[Value, Array]:
     """The values of the graph, for arrays already checked and cast to the types of the Input nodes.
+
+    The values are of the graph: they may share memory with each other, with the inputs and with the weights.
 
     Args:
         gates: filled with the gates of each recurrent node, time-aligned with the node's input.
@@ -98,14 +134,20 @@ def run(program: Program, inputs: Values, gates: GateTrace | None = None, keep: 
     Raises:
         InputError: sizes that the graph leaves open do not fit each other; names the node.
     """
+    with np.errstate(all="ignore"):
+        return run_quiet(program, inputs, gates, keep)
+
+
+def run_quiet(
+    program: Program, inputs: Values, gates: GateTrace | None = None, keep: bool = True
+) -> dict[Value, Array]:
+    """`run` for callers that have silenced NumPy's error state themselves."""
     values: dict[Value, Array] = dict(inputs)
     for node, makes, execute, last_reads in program.steps:
         try:
             made = execute(values, gates)
-        except InputError:
-            raise
         except (ValueError, IndexError) as error:  # sizes that only the arrays themselves have
-            raise InputError(f"node '{node.name}' ({type(node).__name__}): {error}") from None
+            raise misfit(node, error) from None
         if len(makes) == 1:
             values[makes[0]] = made[0]
         else:
@@ -114,6 +156,13 @@ def run(program: Program, inputs: Values, gates: GateTrace | None = None, keep: 
             for value in last_reads:
                 del values[value]
     return values
+
+
+def misfit(node: Node, error: Exception) -> InputError:
+    """What NumPy raised in a node, where it is not an error of ours already."""
+    if isinstance(error, InputError):
+        return error
+    return InputError(f"node '{node.name}' ({type(node).__name__}): {error}")
 
 
 # --- nodes → functions ------------------------------------------------------------------------------------------------
@@ -143,24 +192,75 @@ def _constant(program: Program, node: Node) -> Execute:
 
 def _cast(program: Program, node: Node) -> Execute:
     assert isinstance(node, Cast)
-    dtype = program.dtype(node.name)
-    return lambda values, gates: (cast(values[node.x], dtype),)
+    dtype, source = program.dtype(node.name), node.x
+    if program.types[source].dtype not in FLOATS or dtype.kind not in "iu":
+        return lambda values, gates: (cast(values[source], dtype),)
+
+    def execute(values: Values, gates: GateTrace | None) -> tuple[Array, ...]:
+        odd = out_of_range(values[source], dtype)
+        if odd is not None:
+            raise InputError(f"node '{node.name}' (Cast): {dtype} cannot hold {odd}", "E_CAST_OVERFLOW")
+        return (cast(values[source], dtype),)
+
+    return execute
 
 
 def cast(x: Array, dtype: np.dtype[np.generic]) -> Array:
-    """x as dtype: NumPy's rules, which agree with Keras: floats to integers are cut, to bool is x ≠ 0."""
+    """x as dtype: NumPy's rules, which agree with Keras for floats that are within the range of an integer dtype."""
     if x.dtype == dtype:
         return x
     with np.errstate(invalid="ignore", over="ignore"):
         return x.astype(dtype)
 
 
-def initial_state(program: Program, node: Recurrent, values: Mapping[Value, Array], batch: int) -> State:
-    """The state before the first step: what the graph gives, zeros where it gives nothing."""
-    space = tuple(size or 0 for size in program.types[f"{node.name}:h"].shape[1:-1])
+def initial_state(program: Program, node: Recurrent, values: Values, batch: int, space: tuple[int, ...]) -> State:
+    """The state before the first step: what the graph gives, zeros where it gives nothing.
+
+    Args:
+        space: the space of the states: of a convolution see `state_space`, else ().
+
+    Raises:
+        InputError: a state that the graph gives has another shape.
+    """
     zero = recurrence.zero_state(node, batch, space, program.dtype(node.name))
-    states = tuple(z if name is None else values[name] for z, name in zip(zero.states, node.states, strict=True))
+    states = tuple(
+        z if name is None else _state_of_rows(node, name, values[name], z.shape)
+        for z, name in zip(zero.states, node.states, strict=True)
+    )
     return State(states, zero.output)
+
+
+def _state_of_rows(node: Recurrent, name: Value, state: Array, shape: tuple[int, ...]) -> Array:
+    """A state for every row: one for all of them stands for each."""
+    if state.shape == shape:
+        return state
+    if state.shape != (1, *shape[1:]):
+        raise InputError(
+            f"node '{node.name}' ({type(node).__name__}): the state '{name}' has the shape {state.shape}, not {shape}"
+        )
+    return np.broadcast_to(state, shape)
+
+
+def state_space(node: Recurrent, space: Shape) -> Shape:
+    """The space of the states of a ConvLSTM whose input has this space; of other nodes it is ()."""
+    if not isinstance(node, ConvLSTM):
+        return ()
+    places = zip(space, node.kernel_size, node.strides, node.dilation, strict=True)
+    return tuple(output_size(n, k, s, d, node.padding) for n, k, s, d in places)
+
+
+def state_of_input(program: Program, node: Recurrent, values: Values, x: Array) -> State:
+    """`initial_state` for the input x (B, T, …), whose space the graph may leave open.
+
+    Raises:
+        InputError: as there, or the window is wider than x.
+    """
+    space = tuple(size or 0 for size in state_space(node, x.shape[2:-1]))
+    if any(size < 1 for size in space):
+        raise InputError(
+            f"node '{node.name}' ({type(node).__name__}): its window does not fit {x.shape[2:-1]}", "E_NO_STEPS"
+        )
+    return initial_state(program, node, values, len(x), space)
 
 
 def recurrent_inputs(node: Recurrent, values: Values) -> tuple[Array, Array | None]:
@@ -187,7 +287,7 @@ def _recurrent(program: Program, node: Node) -> Execute:
         if node.go_backwards:
             x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
         fresh = from_zeros and gates is None
-        state = None if fresh else initial_state(program, node, values, x.shape[0])
+        state = None if fresh else state_of_input(program, node, values, x)
         result = recurrence.run(node, p, x, mask, state, sequence=node.return_sequences, gates=gates is not None)
         if gates is not None and result.gates is not None:
             gates[node.name] = {k: g[:, ::-1] if node.go_backwards else g for k, g in result.gates.items()}

@@ -3,15 +3,23 @@
     Error
     ├── BundleError          the bytes are not a valid bundle (code says which rule of FORMAT.md they break)
     │   └── VersionError     the bundle is of a format this runtime does not know
-    ├── InputError           an input array does not fit the model (also a ValueError)
-    └── StreamError          the model cannot be run step by step; names the layer that needs the future
+    ├── InputError           an array or another argument does not fit the model (also a ValueError)
+    ├── StreamError          the model cannot be run step by step; names the layer that needs the future
+    └── FileError            the file cannot be read (also an OSError)
+        └── NoFileError      there is no such file (also a FileNotFoundError)
 
-Each carries `code`, a stable word such as ``E_BUNDLE_DIGEST`` that programs may match on.
+Whatever fails in a call of the runtime raises one of them, but for running out of memory. Each carries `code`, a stable
+word such as ``E_BUNDLE_DIGEST`` that programs may match on.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
+
+
+def one_line(text: str, limit: int = 800) -> str:
+    """Text as one printable line of bounded length, whatever the names and values in it are."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:limit])
 
 
 class Error(Exception):
@@ -20,7 +28,7 @@ class Error(Exception):
     default_code: ClassVar[str] = "E_RUNTIME"
 
     def __init__(self, message: str, code: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(one_line(message))
         self.code = code or self.default_code
 
 
@@ -37,7 +45,7 @@ class VersionError(BundleError):
 
 
 class InputError(Error, ValueError):
-    """An input array does not fit the model."""
+    """An array or another argument does not fit the model; `E_ARGUMENT` where it is not an array."""
 
     default_code = "E_INPUT"
 
@@ -46,3 +54,25 @@ class StreamError(Error):
     """The model cannot be run step by step."""
 
     default_code = "E_STREAM"
+
+
+class FileError(Error, OSError):
+    """The file cannot be read; `filename` and `errno` are those of the system's error."""
+
+    default_code = "E_FILE"
+
+    def __init__(self, message: str, code: str | None = None, cause: OSError | None = None) -> None:
+        super().__init__(message, code)
+        if cause is not None:
+            self.errno, self.strerror, self.filename = cause.errno, cause.strerror, cause.filename
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        cause = None if self.errno is None else OSError(self.errno, self.strerror, self.filename)
+        return type(self), (str(self), self.code, cause)
+
+
+class NoFileError(FileError, FileNotFoundError):
+    """There is no such file."""

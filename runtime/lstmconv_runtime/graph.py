@@ -32,6 +32,10 @@ class GraphError(Exception):
     """A node does not fit the values it reads."""
 
 
+class DtypeError(GraphError):
+    """A node does not compute in the dtype of what it reads."""
+
+
 class Type(NamedTuple):
     """Shape and dtype of a value."""
 
@@ -137,7 +141,7 @@ def infer_types(graph: Graph) -> dict[Value, Type]:
         try:
             outputs = node.infer(types)
         except GraphError as error:
-            raise GraphError(f"node '{node.name}' ({type(node).__name__}): {error}") from None
+            raise type(error)(f"node '{node.name}' ({type(node).__name__}): {error}") from None
         for value, made in zip(node.makes(), outputs, strict=True):
             if value in types:
                 raise GraphError(f"the name '{value}' is used twice")
@@ -155,6 +159,12 @@ def need(condition: bool, message: str) -> None:
     """Raises GraphError(message) unless the condition holds."""
     if not condition:
         raise GraphError(message)
+
+
+def need_dtype(condition: bool, message: str) -> None:
+    """Raises DtypeError(message) unless the condition holds."""
+    if not condition:
+        raise DtypeError(message)
 
 
 def same_size(a: int | None, b: int | None) -> bool:

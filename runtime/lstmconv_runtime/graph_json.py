@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from .activations import ACTIVATIONS
-from .errors import BundleError
+from .errors import BundleError, one_line
 from .graph import Activation, Array, Graph, Node
 from .nodes import NODES
 
@@ -26,8 +26,7 @@ NULLABLE_CONSTANTS = frozenset({"max_value"})
 
 def refuse(message: str, code: str = "E_BUNDLE_GRAPH") -> NoReturn:
     """Raises BundleError with a message that is one printable line of bounded length, whatever the file put in it."""
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message[:300])
-    raise BundleError(line, code)
+    raise BundleError(one_line(message, 300), code)
 
 
 def canonical(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from .engine import Program, cast
 from .errors import InputError
 from .graph import Array
+from .number_range import not_truth, not_whole, out_of_range, overflown
 from .precision import round_to, rounder
 
 
@@ -28,8 +30,10 @@ class InputCheck:
     def whole(self, value: Any) -> Array:
         """The input as an array.
 
+        Floats are rounded to the input's dtype; whole numbers and bool are taken only as what they are.
+
         Raises:
-            InputError: rank, size or dtype does not fit, or a number is too large for the dtype.
+            InputError: rank, size or dtype does not fit, or the dtype cannot hold a number.
         """
         return self._check(value, self.shape)
 
@@ -54,24 +58,79 @@ class InputCheck:
         if dtype.kind not in "biuf":
             return InputError(f"input '{self.name}': dtype {dtype} is not a number")
         listed = ", ".join("any" if n is None else str(n) for n in wanted)
-        return InputError(f"input '{self.name}': needs the shape ({listed}), got {shape}")
+        hint = "; x[None] gives a single one its batch axis" if fits(wanted[1:], shape) else ""
+        return InputError(f"input '{self.name}': needs the shape ({listed}), got {shape}{hint}")
 
     def _check(self, value: Any, wanted: tuple[int | None, ...]) -> Array:
-        array = value if type(value) is np.ndarray else np.asarray(value)
+        array = value if type(value) is np.ndarray else as_array(f"input '{self.name}'", value)
         if self._taken == (wanted, array.shape, array.dtype):
             return array
         if array.dtype.kind not in "biuf" or not fits(wanted, array.shape):
             raise self._misfit(wanted, array.shape, array.dtype)
-        if array.dtype == self.dtype:
-            made = array
-            if self._rounding is None:
-                self._taken = (wanted, array.shape, array.dtype)
-        else:
-            made = cast(array, self.dtype)
-            narrower = made.dtype.kind == array.dtype.kind == "f" and made.dtype.itemsize < array.dtype.itemsize
-            if narrower and (np.isinf(made) & np.isfinite(array)).any():
-                raise InputError(f"input '{self.name}': a value is too large for {self.dtype}", "E_INPUT_OVERFLOW")
-        return made if self._rounding is None else round_to(made, self._rounding)
+        if array.dtype == self.dtype and self._rounding is None:
+            self._taken = (wanted, array.shape, array.dtype)
+            return array
+        return as_dtype(f"input '{self.name}'", array, self.dtype, self._rounding)
+
+
+def as_array(where: str, value: Any) -> Array:
+    """What a caller gave as an array.
+
+    Raises:
+        InputError: it is none; or it is masked, and what it hides would be taken for numbers.
+    """
+    if _is_masked(value):
+        raise InputError(f"{where}: is a masked array; give it filled(…) with the number that the model masks")
+    try:
+        return np.asarray(value)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever the object's own __array__ raises
+        if "inhomogeneous" in str(error):
+            raise InputError(f"{where}: is ragged: lists of one level have different lengths") from None
+        raise InputError(f"{where}: {type(value).__name__} is not an array of numbers: {first_line(error)}") from None
+
+
+def _is_masked(value: Any) -> bool:
+    """Whether a value is or holds a masked array; NumPy imports its module when the first is made."""
+    masked = sys.modules.get("numpy.ma")
+    if masked is None:
+        return False
+    if isinstance(value, list | tuple):
+        return any(map(_is_masked, value))
+    return isinstance(value, masked.MaskedArray)
+
+
+def as_dtype(where: str, array: Array, dtype: np.dtype[Any], rounding: str | None = None) -> Array:
+    """Numbers as a dtype that can hold them: floats rounded, to `rounding` where that is given, all others exact.
+
+    Raises:
+        InputError: a number is out of range, or has a fraction where the dtype has none.
+    """
+    name = rounding or dtype.name
+    if dtype.kind in "iu" and array.dtype.kind != "b":
+        fraction = not_whole(array)
+        if fraction is not None:
+            raise InputError(f"{where}: {name} cannot hold {fraction}, which is not a whole number", "E_INPUT_FRACTION")
+        odd = out_of_range(array, dtype)
+    elif dtype.kind == "b":
+        odd = not_truth(array)
+    else:
+        odd = None
+    if odd is None:
+        made = cast(array, dtype)
+        made = made if rounding is None else round_to(made, rounding)
+        if dtype.kind != "f":
+            return made
+        odd = overflown(array, made)
+    if odd is not None:
+        raise InputError(f"{where}: {name} cannot hold {odd}", "E_INPUT_OVERFLOW")
+    return made
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a foreign error's message, at most 200 characters of it."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def fits(wanted: tuple[int | None, ...], shape: tuple[int, ...]) -> bool:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 
 import numpy as np
 
 from . import nodes as n
 from .activations import function
-from .convolution import convolve, pool
+from .convolution import convolve, convolve_transposed, pool
 from .errors import InputError
 from .graph import Array, Node
+from .operations import OPERATIONS
 
 Arrays = Mapping[str, Array]
 
@@ -50,6 +52,12 @@ def _along(axis: int, rank: int, a: Array) -> Array:
     return a.reshape((-1,) + (1,) * (rank - 1 - axis))
 
 
+def mean(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
+    """The mean over some axes; NaN where they hold nothing, which np.mean warns about whatever np.errstate says."""
+    count = prod(x.shape[a] for a in axis)
+    return np.asarray(np.sum(x, axis=axis, keepdims=keepdims) / count)
+
+
 def batch_norm(node: n.BatchNorm, p: Arrays, v: Arrays) -> Array:
     """(x − mean) / √(variance + ε) * gamma + beta (Ioffe 2015)."""
     x = v[node.x]
@@ -64,9 +72,8 @@ def batch_norm(node: n.BatchNorm, p: Arrays, v: Arrays) -> Array:
 def layer_norm(node: n.LayerNorm, p: Arrays, v: Arrays) -> Array:
     """(x − mean) / √(var + ε) * gamma + beta (Ba 2016)."""
     x = v[node.x]
-    mean = x.mean(axis=node.axes, keepdims=True)
-    centred = x - mean
-    inverse = 1 / np.sqrt((centred * centred).mean(axis=node.axes, keepdims=True) + node.epsilon)
+    centred = x - mean(x, node.axes, keepdims=True)
+    inverse = 1 / np.sqrt(mean(centred * centred, node.axes, keepdims=True) + node.epsilon)
     y = (x if node.rms else centred) * inverse
     shape = [1] * x.ndim
     for axis, size in zip(node.axes, node.shape, strict=True):
@@ -81,8 +88,8 @@ def group_norm(node: n.GroupNorm, p: Arrays, v: Arrays) -> Array:
     x = np.moveaxis(v[node.x], node.axis, -1)
     grouped = x.reshape(*x.shape[:-1], node.groups, node.size // node.groups)
     axes = (*range(1, x.ndim - 1), x.ndim)
-    centred = grouped - grouped.mean(axis=axes, keepdims=True)
-    variance = (centred * centred).mean(axis=axes, keepdims=True)
+    centred = grouped - mean(grouped, axes, keepdims=True)
+    variance = mean(centred * centred, axes, keepdims=True)
     y = (centred / np.sqrt(variance + node.epsilon)).reshape(x.shape)
     if node.scale:
         y = y * p["gamma"]
@@ -94,6 +101,12 @@ def group_norm(node: n.GroupNorm, p: Arrays, v: Arrays) -> Array:
 def conv(node: n.Conv, p: Arrays, v: Arrays) -> Array:
     """act(x ⋆ W + b)."""
     y = convolve(v[node.x], p["W"], node.strides, node.padding, node.dilation, node.groups)
+    return function(node.activation)(y + p["b"] if node.use_bias else y)
+
+
+def conv_transpose(node: n.ConvTranspose, p: Arrays, v: Arrays) -> Array:
+    """act(transposed x ⋆ W + b)."""
+    y = convolve_transposed(v[node.x], p["W"], node.strides, node.dilation, node.crops())
     return function(node.activation)(y + p["b"] if node.use_bias else y)
 
 
@@ -115,12 +128,11 @@ ELEMENTWISE: dict[str, Callable[..., Array]] = {
 
 
 def elementwise(node: n.Elementwise, p: Arrays, v: Arrays) -> Array:
-    with np.errstate(all="ignore"):  # infinities and NaN are the answer Keras gives too
-        return ELEMENTWISE[node.op](*(v[arg] for arg in node.args))
+    return ELEMENTWISE[node.op](*(v[arg] for arg in node.args))
 
 
 REDUCE: dict[str, Callable[..., Array]] = {
-    "mean": np.mean, "sum": np.sum, "max": np.max, "min": np.min, "any": np.any, "all": np.all,
+    "mean": mean, "sum": np.sum, "max": np.max, "min": np.min, "any": np.any, "all": np.all,
 }  # fmt: skip
 
 
@@ -210,6 +222,7 @@ LAYERS: dict[type[Node], Callable[..., Array]] = {
     n.LayerNorm: layer_norm,
     n.GroupNorm: group_norm,
     n.Conv: conv,
+    n.ConvTranspose: conv_transpose,
     n.Pool: pooled,
     n.Elementwise: elementwise,
     n.Reduce: reduce,
@@ -227,4 +240,5 @@ LAYERS: dict[type[Node], Callable[..., Array]] = {
     n.FoldTime: fold_time,
     n.UnfoldTime: unfold_time,
     n.CausalMask: causal_mask,
+    **OPERATIONS,
 }

@@ -35,7 +35,7 @@ Step: TypeAlias = Callable[[Array, "Array | None", Array, Carried, bool], None]
 InPlace: TypeAlias = Callable[[Array, Array], object]
 
 add, subtract, multiply, divide = np.add, np.subtract, np.multiply, np.divide
-exp, tanh, copyto, minimum, matmul = np.exp, np.tanh, np.copyto, np.minimum, np.matmul
+exp, tanh, copyto, matmul = np.exp, np.tanh, np.copyto, np.matmul
 
 
 class Loop(NamedTuple):
@@ -85,14 +85,10 @@ def gate_scale(activation: Activation) -> float:
     return -1.0 if activation.name == "sigmoid" else 1.0
 
 
-def gate(activation: Activation, dtype: np.dtype[np.generic], guarded: bool) -> Callable[[Array], object]:
-    """σ in place, on values already multiplied by `gate_scale`.
-
-    Args:
-        guarded: as for `divisor`.
-    """
+def gate(activation: Activation, dtype: np.dtype[np.generic]) -> Callable[[Array], object]:
+    """σ in place, on values already multiplied by `gate_scale`."""
     if activation.name == "sigmoid":
-        denominator, one = divisor(dtype, guarded), np.ones((), dtype)
+        denominator, one = divisor(dtype), np.ones((), dtype)
 
         def sigmoid(z: Array) -> None:
             denominator(z)
@@ -103,18 +99,14 @@ def gate(activation: Activation, dtype: np.dtype[np.generic], guarded: bool) -> 
     return lambda z: act(z, z)
 
 
-def divisor(dtype: np.dtype[np.generic], guarded: bool) -> Callable[[Array], object]:
+def divisor(dtype: np.dtype[np.generic]) -> Callable[[Array], object]:
     """1 + e^z in place: what a value is divided by to be weighed by σ(−z).
 
-    Args:
-        guarded: keep e^z from overflowing, which is harmless (x / ∞ is 0) and yet a warning of NumPy's. For a single
-            step that is cheaper than np.errstate; loops go without and use np.errstate once.
+    e^z may overflow, which is harmless: x / ∞ is 0.
     """
-    one, most = np.ones((), dtype), np.full((), 80, dtype)
+    one = np.ones((), dtype)
 
     def denominator(z: Array) -> None:
-        if guarded:
-            minimum(z, most, out=z)  # by position it is deprecated
         exp(z, z)
         add(z, one, z)
 
@@ -126,7 +118,7 @@ def product_with(M: Array) -> Callable[[Array, Array], object]:
     return M.dot if M.flags.forc else lambda a, out: matmul(M, a, out)
 
 
-def lstm(node: LSTM, M: Array, batch: int, guarded: bool) -> Loop:
+def lstm(node: LSTM, M: Array, batch: int) -> Loop:
     """c' = f * c + i * c~;  h' = o * act(c').  M (4u, K), gates in the order i, f, o, c."""
     u, dtype = node.units, M.dtype
     z, pair, weighed = (_buffer(count * u, batch, dtype) for count in (4, 2, 2))
@@ -137,7 +129,7 @@ def lstm(node: LSTM, M: Array, batch: int, guarded: bool) -> Loop:
     act = into(node.activation, dtype)
     divided = node.recurrent_activation.name == "sigmoid"
     weigh: np.ufunc = divide if divided else multiply
-    open_gates = divisor(dtype, guarded) if divided else gate(node.recurrent_activation, dtype, guarded)
+    open_gates = divisor(dtype) if divided else gate(node.recurrent_activation, dtype)
 
     def step(a: Array, xz: Array | None, h_new: Array, carried: Carried, first: bool) -> None:
         (c_new,) = carried
@@ -157,7 +149,7 @@ def lstm(node: LSTM, M: Array, batch: int, guarded: bool) -> Loop:
     return Loop(step, (c,))
 
 
-def gru(node: GRU, M: Array, M_h: Array | None, batch: int, guarded: bool) -> Loop:
+def gru(node: GRU, M: Array, M_h: Array | None, batch: int) -> Loop:
     """h' = z * h + (1 − z) * h~.  M (2u, K), gates in the order z, r; M_h (u, u + 1), U_h | bU_h, or U_h (u, u).
 
     xz is what the candidate takes of x_t, x_t·W_h + b_h (u, B). Where M has no columns for x_t, what z and r take of
@@ -170,7 +162,7 @@ def gru(node: GRU, M: Array, M_h: Array | None, batch: int, guarded: bool) -> Lo
     zrh, other, one = _buffer(3 * u, batch, dtype), _buffer(u, batch, dtype), np.ones((), dtype)
     gates, z, r, candidate = zrh[: 2 * u], zrh[:u], zrh[u : 2 * u], zrh[2 * u :]
     made = zrh[: len(M)]
-    sigma, act = gate(node.recurrent_activation, dtype, guarded), into(node.activation, dtype)
+    sigma, act = gate(node.recurrent_activation, dtype), into(node.activation, dtype)
     product, first_product = product_with(M), product_with(M[:, u:])
     candidate_product = None if M_h is None else product_with(M_h)
     apart, reset_after = M.shape[1] == u + 1, node.reset_after

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from . import engine
-from .bundle import Bundle, Probe, from_bytes
+from . import engine, recurrence
+from .bundle import Bundle, from_bytes
+from .bundle_source import read_file, read_object, shown
 from .errors import BundleError, InputError
-from .graph import Array, Node
+from .graph import Array, Graph, Node
 from .inputs import InputCheck, by_name
 from .nodes import Input
 
 if TYPE_CHECKING:
     from .streaming import Stream
+    from .verifying import Verification
 
 Inputs: TypeAlias = Any  # an array, a list of arrays, or a dict of arrays by input name
 Outputs: TypeAlias = Array | list[Array] | dict[str, Array]
@@ -34,24 +37,6 @@ class Gates(dict[str, Array]):
             raise AttributeError(f"no {name!r} here; there are {', '.join(self)}") from None
 
 
-@dataclass(frozen=True)
-class ProbeResult:
-    """How one probe came out: the largest difference over all outputs, and the largest that is allowed."""
-
-    oracle: str
-    max_abs: float
-    allowed: float
-    ok: bool
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What `Model.verify` found."""
-
-    ok: bool
-    probes: tuple[ProbeResult, ...]
-
-
 def load(source: str | os.PathLike[str] | bytes | IO[bytes], *, dtype: str | None = None) -> Model:
     """Loads a bundle.
 
@@ -60,32 +45,37 @@ def load(source: str | os.PathLike[str] | bytes | IO[bytes], *, dtype: str | Non
         dtype: "float64" computes everything in double precision, as a reference for accuracy.
 
     Raises:
-        BundleError: the bundle is damaged or breaks a rule of FORMAT.md.
+        BundleError: the file is no bundle, is damaged, or breaks a rule of FORMAT.md; the message names the path.
         VersionError: the bundle needs a newer runtime.
-        OSError: the file cannot be read.
+        FileError: the file cannot be read.
+        InputError: an argument is of the wrong kind.
     """
     if isinstance(source, bytes | bytearray | memoryview):
-        data = bytes(source)
-    elif isinstance(source, str | os.PathLike):
-        with open(source, "rb") as file:
-            data = file.read()
-    else:
-        data = source.read()
-        if not isinstance(data, bytes):
-            raise BundleError("the file object gave text: open it in binary mode")
-    return Model(data, dtype=dtype)
+        return Model(bytes(source), dtype=dtype)
+    if isinstance(source, str | os.PathLike):
+        try:
+            return Model(read_file(source), dtype=dtype)
+        except BundleError as error:
+            raise type(error)(f"'{shown(source)}': {error}", error.code) from None
+    return Model(read_object(source), dtype=dtype)
 
 
 class Model:
-    """A recurrent network. Immutable, safe to share between threads, and picklable by its bundle's bytes."""
+    """A recurrent network. Immutable, safe to share between threads, and picklable by its bundle's bytes.
+
+    What its calls return is the caller's alone, and what they are given is left as it was and not kept: see `engine`.
+    The arrays of `bundle`, which the model computes with, are read-only.
+    """
 
     def __init__(self, data: bytes, *, dtype: str | None = None) -> None:
-        if dtype not in (None, "float64"):
-            raise InputError(f'dtype must be None or "float64", got {dtype!r}')
+        if not (dtype is None or (isinstance(dtype, str) and dtype == "float64")):
+            raise InputError(f'dtype must be None or "float64", got {dtype!r}', "E_ARGUMENT")
         self._data = data
         self._dtype = dtype
-        self.bundle: Bundle = from_bytes(data)
+        self.bundle: Bundle = _frozen(from_bytes(self._data))
         self.program = engine.prepare(self.bundle.graph, dtype)
+        types = self.program.types
+        self._halves = [types[name].dtype == "float16" and dtype is None for name in self.bundle.graph.outputs]
         self.checks = {name: InputCheck(self.program, name) for name in self.bundle.graph.inputs}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -112,13 +102,17 @@ class Model:
     def predict(self, x: Inputs, *, batch_size: int | None = None, threads: int | None = None) -> Outputs:
         """The model's outputs for a batch of whole sequences, from zero states.
 
+        The outputs are the caller's alone: none shares memory with another one, with x or with the model.
+
         Args:
             x: (batch, time, features) for a model of one input; else a dict by input name, or a list in the model's
                 order.
-            batch_size: rows to compute at once; None is all.
-            threads: how many threads share the rows. None leaves the choice to the runtime: one, because NumPy's
-                matrix products use all processors by themselves; but where OPENBLAS_NUM_THREADS, OMP_NUM_THREADS or
-                MKL_NUM_THREADS keeps them to one, as many as the processors this process may use.
+            batch_size: rows to compute at once; None is all. A model whose values do not follow the rows one by one
+                (see `splits`) computes all at once, whatever is asked for.
+            threads: how many threads may share these rows; None is one, for NumPy's matrix products use all processors
+                by themselves. More can pay where they are kept to one, as by OPENBLAS_NUM_THREADS=1, and this process
+                may use several nevertheless. Fewer are started where there is little to do (see `thread_count`), or
+                where the process has fewer processors.
 
         Returns:
             One array, or a list in the model's order, or a dict where the model was built with a dict of outputs.
@@ -126,25 +120,28 @@ class Model:
         Raises:
             InputError: an array does not fit.
         """
-        inputs = self.check_inputs(x)
-        rows = len(next(iter(inputs.values())))
-        if batch_size is None and threads is None and rows < 2 * ROWS_PER_THREAD:
-            return self.pack(self._run(inputs))  # nothing to split
-        for name, value in (("batch_size", batch_size), ("threads", threads)):
-            if value is not None and (type(value) is not int or value < 1):
-                raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
-        at_once = min(batch_size or rows, rows)
-        count = max(1, thread_count(threads, at_once))
-        if count > 1:
-            at_once = -(-at_once // count)
-        if rows <= at_once or not self.splits(rows):
-            return self.pack(self._run(inputs))
-        return self.pack(self._run_in_parts(inputs, rows, at_once, count))
+        with np.errstate(all="ignore"):
+            inputs = self.check_inputs(x)
+            if batch_size is None and threads is None:
+                return self.pack(self._run(inputs))
+            rows = len(next(iter(inputs.values())))
+            at_once = rows if batch_size is None else min(at_least_one("batch_size", batch_size), rows)
+            wanted = 1 if threads is None else at_least_one("threads", threads)
+            if not self.splits:
+                return self.pack(self._run(inputs))
+            count = min(wanted, processors(), thread_count(self.bundle.graph, at_once))
+            if count > 1:
+                at_once = -(-at_once // count)
+            if rows <= at_once:
+                return self.pack(self._run(inputs))
+            return self.pack(self._run_in_parts(inputs, rows, at_once, count))
 
-    def splits(self, rows: int) -> bool:
-        """Whether so many rows can be computed in parts; not where an output does not grow with them, as a constant."""
-        types = self.program.types
-        return all(types[name].shape[:1] in ((None,), (rows,)) for name in self.bundle.graph.outputs)
+    @cached_property
+    def splits(self) -> bool:
+        """Whether the rows of a batch can be computed in parts: see `splitting`."""
+        from .splitting import splits
+
+        return splits(self.bundle.graph, self.program.types)
 
     def _run_in_parts(self, inputs: dict[str, Array], rows: int, at_once: int, threads: int) -> list[Array]:
         """The outputs, each in one array that the parts are written into: joining them would need two at a time."""
@@ -154,13 +151,19 @@ class Model:
 
         def run_part(start: int) -> None:
             stop = min(start + at_once, rows)
-            made = self._run({name: array[start:stop] for name, array in inputs.items()})
-            each = [len(y) // (stop - start) for y in made]  # 1, but for time steps that are rows of the batch
-            with lock:
-                if not outputs:
-                    outputs.extend(np.empty((rows * k, *y.shape[1:]), y.dtype) for k, y in zip(each, made, strict=True))
-            for whole, k, y in zip(outputs, each, made, strict=True):
-                whole[start * k : stop * k] = y
+            part = {name: array[start:stop] for name, array in inputs.items()}
+            with np.errstate(all="ignore"):  # that of the caller does not hold in another thread
+                values = engine.run_quiet(self.program, part, keep=False)
+                made = [values[name] for name in self.bundle.graph.outputs]
+                each = [len(y) // (stop - start) for y in made]  # 1, but for time steps that are rows of the batch
+                with lock:
+                    if not outputs:
+                        shapes = [(rows * k, *y.shape[1:]) for k, y in zip(each, made, strict=True)]
+                        halves = zip(self._halves, made, strict=True)
+                        dtypes = [np.float16 if half else y.dtype for half, y in halves]
+                        outputs.extend(map(np.empty, shapes, dtypes))
+                for whole, k, y in zip(outputs, each, made, strict=True):
+                    whole[start * k : stop * k] = y
 
         starts = range(0, rows, at_once)
         if threads > 1:
@@ -176,8 +179,7 @@ class Model:
 
     def _run(self, inputs: dict[str, Array]) -> list[Array]:
         """The outputs, in the model's order."""
-        values = engine.run(self.program, inputs, keep=False)
-        return [self.held(name, values) for name in self.bundle.graph.outputs]
+        return self.owned(engine.run_quiet(self.program, inputs, keep=False))
 
     def trace(self, x: Inputs) -> dict[str, Any]:
         """Every value of the graph by node name; for recurrent nodes their gates.
@@ -190,12 +192,17 @@ class Model:
             InputError: an array does not fit.
         """
         gates: dict[str, dict[str, Array]] = {}
-        values = engine.run(self.program, self.check_inputs(x), gates)
-        trace: dict[str, Any] = {}
-        for node in self.nodes:
-            held = values[node.name]
-            trace[node.name] = Gates(gates[node.name], output=held) if node.name in gates else held
-        return trace
+        with np.errstate(all="ignore"):
+            values = engine.run_quiet(self.program, self.check_inputs(x), gates)
+        names = [node.name for node in self.nodes]
+        shown = zip(names, engine.own(values, names), strict=True)
+        return {name: Gates(gates[name], output=y) if name in gates else y for name, y in shown}
+
+    def __copy__(self) -> Model:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
+        return self  # immutable
 
     def stream(self, batch: int = 1, fixed: Mapping[str, Any] | None = None) -> Stream:
         """Explicit state for running step by step; see `Stream`.
@@ -206,63 +213,43 @@ class Model:
 
         Raises:
             StreamError: a layer needs the future; names it.
+            InputError: an argument does not fit.
         """
         from .streaming import Stream
 
-        return Stream(self, batch, fixed or {})
+        return Stream(self, at_least_one("batch", batch), {} if fixed is None else fixed)
 
     def verify(self) -> Verification:
         """Runs the bundle's probes: inputs with the outputs an oracle computed for them when the bundle was made.
 
-        Passes where every difference is at most 1e-5 of the output's scale (1e-2 for half precision): rounding in
-        another order, as another machine's BLAS does, stays well below it; a damaged weight or a wrong formula does
-        not.
+        Passes where there are probes, and every difference is rounding: see `verifying`.
         """
-        results = tuple(self._verify(probe) for probe in self.bundle.probes)
-        return Verification(all(result.ok for result in results), results)
+        from .verifying import verify
 
-    def _verify(self, probe: Probe) -> ProbeResult:
-        values = engine.run(self.program, self.check_inputs(probe.inputs), keep=False)
-        worst, allowed, ok = 0.0, 0.0, True
-        for name, expected in zip(self.bundle.graph.outputs, probe.outputs, strict=True):
-            made = self.held(name, values)
-            if made.shape != expected.shape:
-                return ProbeResult(probe.oracle, float("inf"), 0.0, False)
-            a, b = made.astype(np.float64), expected.astype(np.float64)
-            finite = np.isfinite(b)
-            scale = max(1.0, float(np.abs(b[finite]).max(initial=0.0)))
-            tolerance = scale * (1e-2 if self.program.types[name].dtype in ("float16", "bfloat16") else 1e-5)
-            difference = float(np.abs(a - b)[finite].max(initial=0.0))
-            same = np.array_equal(a[~finite], b[~finite], equal_nan=True)
-            ok = ok and same and difference <= tolerance
-            worst, allowed = max(worst, difference if same else np.inf), max(allowed, tolerance)
-        return ProbeResult(probe.oracle, worst, allowed, ok)
+        with np.errstate(all="ignore"):
+            return verify(self)
 
     def check_inputs(self, x: Inputs) -> dict[str, Array]:
-        """Arrays by input name, checked and cast to the dtypes the inputs are held in.
+        """Arrays by input name, checked and cast to the dtypes the inputs are held in; views, where they were given so.
 
         Raises:
             InputError: a name, number, rank, size or dtype does not fit.
         """
         given = by_name(self.input_names, x)
-        arrays = {name: self.checks[name].whole(value) for name, value in given.items()}
+        arrays = {name: self.checks[name].whole(value).view() for name, value in given.items()}  # see `engine`
         if len(arrays) > 1:
             rows = {array.shape[0] for array in arrays.values()}
             if len(rows) > 1:
                 raise InputError(f"the inputs have different numbers of rows: {sorted(rows)}")
         return arrays
 
-    def held(self, name: str, values: Mapping[str, Array]) -> Array:
-        """An output as the caller gets it: in its own dtype (bfloat16 as float32), owning its memory."""
-        made = values[name]
-        if self.program.types[name].dtype == "float16" and self._dtype is None:
-            return made.astype(np.float16)
-        if made.base is not None or not made.flags.writeable:
-            return made.copy()
-        for source in self.bundle.graph.inputs:
-            if made is values.get(source):
-                return made.copy()
-        return made
+    def owned(self, values: Mapping[str, Array]) -> list[Array]:
+        """The outputs as the caller gets them, in the model's order: in their own dtypes (bfloat16 as float32), and the
+        caller's alone."""
+        outputs = engine.own(values, self.bundle.graph.outputs)
+        if True in self._halves:
+            return [y.astype(np.float16) if half else y for y, half in zip(outputs, self._halves, strict=True)]
+        return outputs
 
     def pack(self, arrays: list[Array]) -> Outputs:
         """Outputs in the structure Keras returns them in."""
@@ -272,16 +259,53 @@ class Model:
         return arrays[0] if len(arrays) == 1 else arrays
 
 
+# What the environment may keep NumPy's matrix products to; scripts/bench names them.
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
-ROWS_PER_THREAD = 16  # fewer, and a thread spends more on starting than it saves
+# What a thread must have to do, or it costs more than it saves: so many rows, which one matrix product takes with the
+# weights read once; and so many products of numbers in one step of the largest node (50 µs), because Python's share of
+# a step, 10 µs, cannot be shared.
+ROWS_PER_THREAD = 16
+WORK_PER_THREAD = 2**20
 
 
-def thread_count(wanted: int | None, rows: int) -> int:
-    """How many threads share so many rows: see `Model.predict`."""
-    if wanted is None:
-        blas_is_single = any(os.environ.get(name) == "1" for name in BLAS_THREADS)
-        wanted = len(os.sched_getaffinity(0)) if blas_is_single and hasattr(os, "sched_getaffinity") else 1
-    return min(wanted, rows // ROWS_PER_THREAD)
+def thread_count(graph: Graph, rows: int) -> int:
+    """How many threads the work of so many rows is enough for, at least 1."""
+    largest = max(sum(array.size for array in graph.node_arrays(node).values()) for node in graph.nodes)
+    # From recurrence.ROWS on, rows do not advance together: more of them make no step larger.
+    enough = max(ROWS_PER_THREAD, -(-WORK_PER_THREAD // max(1, largest)))
+    return 1 if enough > recurrence.ROWS else max(1, rows // enough)
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def at_least_one(name: str, value: Any) -> int:
+    """A number of rows or threads as an int; NumPy's whole numbers are taken too.
+
+    Raises:
+        InputError: it is none, or below 1.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if isinstance(value, bool) or number < 1:
+        raise InputError(f"{name} must be a whole number of at least 1, got {value!r}", "E_ARGUMENT")
+    return number
+
+
+def _frozen(bundle: Bundle) -> Bundle:
+    """The bundle with its arrays read-only: a model shows them, and computes with them."""
+    arrays = [*bundle.graph.arrays.values()]
+    for probe in bundle.probes:
+        arrays += [*probe.inputs.values(), *probe.outputs]
+    for array in arrays:
+        array.flags.writeable = False
+    return bundle
 
 
 def _rebuild(data: bytes, dtype: str | None) -> Model:

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from math import prod
 from typing import ClassVar
 
-from .graph import DTYPES, FLOATS, INTS, Activation, Node, Shape, Type, Value, broadcast, need, same_size
-from .windows import output_size
+from .graph import DTYPES, FLOATS, INTS, Activation, Node, Shape, Type, Value, broadcast, need, need_dtype, same_size
+from .operation_nodes import ArgReduce, CumSum, Einsum, Round, Take
+from .windows import output_size, transposed_size
 
 
 def _float(type_: Type) -> None:
-    need(type_.dtype in FLOATS, f"needs floating point, got {type_.dtype}")
+    need_dtype(type_.dtype in FLOATS, f"needs floating point, got {type_.dtype}")
 
 
 def _features(type_: Type, size: int, rank: int | None = None) -> None:
@@ -31,6 +32,20 @@ def _mask(types: Mapping[Value, Type], mask: Value | None, shape: Shape) -> None
         need(types[mask].dtype == "bool", f"mask '{mask}' must be bool, got {types[mask].dtype}")
         need(types[mask].rank == 2, f"mask '{mask}' must have rank 2")
         need(same_size(types[mask].shape[1], shape[1]), f"mask '{mask}' has another number of time steps")
+
+
+def _activation(activation: Activation, rank: int) -> None:
+    """Checks the axis that an activation works along, in an array of so many axes; the batch is none of them."""
+    axis = dict(activation.constants).get("axis")
+    if axis is not None:
+        need(-rank <= axis < rank, f"{activation.name} over axis {axis:g} of an array of rank {rank}")
+        need(axis % rank != 0, f"{activation.name} over the batch")
+
+
+def _inner_activation(activation: Activation, rank: int) -> None:
+    """The same for an activation inside another node, which must not change a size."""
+    need(activation.name != "glu", "glu, which halves an axis, is a node of its own")
+    _activation(activation, rank)
 
 
 class Input(Node):
@@ -56,6 +71,17 @@ class Constant(Node):
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         need(self.dtype in DTYPES, f"unknown dtype {self.dtype!r}")
         return (Type(self.shape, self.dtype),)
+
+
+def _rows(types: Mapping[Value, Type], x: Type, states: tuple[Value | None, ...]) -> int | None:
+    """The batch of a recurrent node; a state of one row stands for all rows."""
+    rows = x.shape[0]
+    for state in states:
+        given = 1 if state is None else types[state].shape[0]
+        if given != 1:
+            need(same_size(rows, given), f"state '{state}' has {given} rows, x has {rows}")
+            rows = given if rows is None else rows
+    return rows
 
 
 class _Recurrent(Node):
@@ -90,16 +116,24 @@ class _Recurrent(Node):
                 shapes[f"b_{gate}"] = (self.units,)
         return shapes
 
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """The functions of the cell, which work on a single step (B, units)."""
+        return (self.activation,)
+
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         _features(x, self.input_size, rank=3)
+        for activation in self.activations:
+            _inner_activation(activation, 2)
         _mask(types, self.mask, x.shape)
         for state in self.states:
             if state is not None:
                 _features(types[state], self.units, rank=2)
                 need(types[state].dtype == x.dtype, f"state '{state}' is {types[state].dtype}, x is {x.dtype}")
-        last = (x.shape[0], self.units)
-        y = (x.shape[0], x.shape[1], self.units) if self.return_sequences else last
+        rows = _rows(types, x, self.states)
+        last = (rows, self.units)
+        y = (rows, x.shape[1], self.units) if self.return_sequences else last
         return (Type(y, x.dtype), *(Type(last, x.dtype) for _ in self.OUTPUTS[1:]))
 
 
@@ -126,6 +160,10 @@ class LSTM(_Recurrent):
     def states(self) -> tuple[Value | None, ...]:
         return (self.h0, self.c0)
 
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        return (self.activation, self.recurrent_activation)
+
 
 class GRU(_Recurrent):
     """Gated recurrent unit (Cho et al. 2014), over the steps t of x (B, T, input_size).
@@ -145,6 +183,10 @@ class GRU(_Recurrent):
     OUTPUTS = ("", "h")
     GATES = ("z", "r", "h")
 
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        return (self.activation, self.recurrent_activation)
+
     def parameters(self) -> dict[str, tuple[int, ...]]:
         shapes = super().parameters()
         if self.use_bias and self.reset_after:
@@ -161,7 +203,7 @@ class SimpleRNN(_Recurrent):
 
 
 class ConvLSTM(Node):
-    """Convolutional LSTM (Shi et al. 2015) over x (B, T, *space, channels), space of 1 or 2 axes.
+    """Convolutional LSTM (Shi et al. 2015) over x (B, T, *space, channels), space of 1 to 3 axes.
 
     The equations of LSTM with conv(x_t, W) for `x_t @ W` (with strides, padding and dilation of this node) and
     conv(h, U) with stride 1 and padding ``same`` for `h @ U`. Outputs: y, h, c.
@@ -208,20 +250,34 @@ class ConvLSTM(Node):
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         _features(x, self.channels, rank=3 + len(self.kernel_size))
+        for activation in (self.activation, self.recurrent_activation):
+            _inner_activation(activation, x.rank - 1)
         _mask(types, self.mask, x.shape)
         space = _window_sizes(x.shape[2:-1], self.kernel_size, self.strides, self.dilation, self.padding)
-        last = (x.shape[0], *space, self.filters)
-        for state in (self.h0, self.c0):
+        rows = _rows(types, x, self.states)
+        last = (rows, *space, self.filters)
+        for state in self.states:
             if state is not None:
                 _features(types[state], self.filters, rank=len(last))
-        y = (x.shape[0], x.shape[1], *last[1:]) if self.return_sequences else last
+                fits = all(same_size(n, size) for n, size in zip(types[state].shape[1:], last[1:], strict=True))
+                need(fits, f"state '{state}' is {types[state].shape}, needs {last}")
+        y = (rows, x.shape[1], *last[1:]) if self.return_sequences else last
         return Type(y, x.dtype), Type(last, x.dtype), Type(last, x.dtype)
+
+    def since(self) -> tuple[int, int]:
+        return _since(self.kernel_size)
+
+
+def _since(window: tuple[int, ...]) -> tuple[int, int]:
+    """Windows over 3 axes came with format 1.1."""
+    return (1, 0) if len(window) < 3 else (1, 1)
 
 
 def _window_sizes(
     space: Shape, size: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...], padding: str
 ) -> Shape:
     need(padding in ("valid", "same", "causal"), f"unknown padding {padding!r}")
+    need(1 <= len(size) <= 3, f"a window over {len(size)} axes, not 1 to 3")
     result = tuple(output_size(n, k, s, d, padding) for n, k, s, d in zip(space, size, strides, dilation, strict=True))
     need(all(n is None or n > 0 for n in result), f"a window of {size} does not fit an input of {space}")
     return result
@@ -244,6 +300,7 @@ class Dense(Node):
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         _features(x, self.input_size)
+        _inner_activation(self.activation, x.rank)
         return (Type((*x.shape[:-1], self.units), x.dtype),)
 
 
@@ -261,7 +318,7 @@ class Embedding(Node):
 
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
-        need(x.dtype in INTS, f"needs integer ids, got {x.dtype}")
+        need_dtype(x.dtype in INTS, f"needs integer ids, got {x.dtype}")
         need(self.dtype in FLOATS, f"dtype {self.dtype!r} is not a floating point type")
         return (Type((*x.shape, self.units), self.dtype),)
 
@@ -275,10 +332,10 @@ class Activate(Node):
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         _float(x)
+        _activation(self.activation, x.rank)
         if self.activation.name != "glu":
             return (x,)
         axis = int(dict(self.activation.constants)["axis"] or 0)
-        need(-x.rank <= axis < x.rank, f"no axis {axis}")
         size = x.shape[axis]
         need(size is not None and size % 2 == 0, "glu needs an even, known size")
         shape = list(x.shape)
@@ -380,7 +437,7 @@ class GroupNorm(Node):
 
 
 class Conv(Node):
-    """act(cross-correlation of x (B, *space, channels) with W + b), channels last, space of 1 or 2 axes.
+    """act(cross-correlation of x (B, *space, channels) with W + b), channels last, space of 1 to 3 axes.
 
     W is (*kernel_size, channels / groups, filters); filters are split evenly over the groups of channels.
     """
@@ -404,13 +461,61 @@ class Conv(Node):
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         _features(x, self.channels, rank=2 + len(self.kernel_size))
+        _inner_activation(self.activation, x.rank)
         need(self.channels % self.groups == 0 and self.filters % self.groups == 0, "groups do not divide the channels")
         space = _window_sizes(x.shape[1:-1], self.kernel_size, self.strides, self.dilation, self.padding)
         return (Type((x.shape[0], *space, self.filters), x.dtype),)
 
+    def since(self) -> tuple[int, int]:
+        return _since(self.kernel_size)
+
+
+class ConvTranspose(Node):
+    """act(transposed convolution of x (B, *space, channels) with W + b), channels last, space of 1 to 3 axes.
+
+        z[p] = Σ x[q] @ W[k] over all places q of x and taps k with q * strides + k * dilation = p
+
+    along each axis of space, so that n places make (n − 1) * stride + (size − 1) * dilation + 1, from p = 0 on.
+    Then `cropping`, which is before, after of the first axis of space, before, after of the second, …, takes so many
+    places off z; where it is negative, which it can be after an axis, zeros follow. b is added to all that is left.
+    """
+
+    x: Value
+    weights: str
+    channels: int
+    filters: int
+    kernel_size: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilation: tuple[int, ...]
+    cropping: tuple[int, ...]
+    use_bias: bool
+    activation: Activation
+
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        bias = {"b": (self.filters,)} if self.use_bias else {}
+        return {"W": (*self.kernel_size, self.channels, self.filters), **bias}
+
+    def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
+        x, axes = types[self.x], len(self.kernel_size)
+        need(1 <= axes <= 3, f"a kernel over {axes} axes, not 1 to 3")
+        need(len(self.strides) == len(self.dilation) == axes, "strides and dilation do not fit the kernel")
+        need(len(self.cropping) == 2 * axes and min(self.cropping[::2]) >= 0, f"bad cropping {self.cropping}")
+        _features(x, self.channels, rank=2 + axes)
+        _inner_activation(self.activation, x.rank)
+        space = tuple(map(transposed_size, x.shape[1:-1], self.kernel_size, self.strides, self.dilation, self.crops()))
+        need(all(n is None or n > 0 for n in space), f"nothing is left of {x.shape[1:-1]}")
+        return (Type((x.shape[0], *space, self.filters), x.dtype),)
+
+    def crops(self) -> tuple[tuple[int, int], ...]:
+        """`cropping` by axis."""
+        return tuple(zip(self.cropping[::2], self.cropping[1::2], strict=True))
+
+    def since(self) -> tuple[int, int]:
+        return (1, 1)
+
 
 class Pool(Node):
-    """``max`` or ``mean`` over windows of x (B, *space, channels); padded places do not count."""
+    """``max`` or ``mean`` over windows of x (B, *space, channels), space of 1 to 3 axes; padded places do not count."""
 
     x: Value
     op: str
@@ -426,15 +531,23 @@ class Pool(Node):
         space = _window_sizes(x.shape[1:-1], self.size, self.strides, (1,) * len(self.size), self.padding)
         return (Type((x.shape[0], *space, x.shape[-1]), x.dtype),)
 
+    def since(self) -> tuple[int, int]:
+        return _since(self.size)
+
 
 COMPARISONS = ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal")
 LOGICALS = ("logical_and", "logical_or", "logical_xor", "logical_not")
 BINARIES = ("add", "subtract", "multiply", "divide", "power", "maximum", "minimum")
 UNARIES = ("negative", "absolute", "exp", "log", "sqrt", "rsqrt", "square", "sign", "reciprocal", "sin", "cos", "floor")
+OF_FLOATS = ("divide", "exp", "log", "sqrt", "rsqrt", "reciprocal", "sin", "cos", "floor")
 
 
 class Elementwise(Node):
-    """op(*args) place by place, with NumPy's broadcasting; comparisons and logical operations give bool."""
+    """op(*args) place by place, with NumPy's broadcasting.
+
+    Comparisons take any dtype and give bool; logical operations take bool. The others take numbers and give their
+    dtype: ``divide exp log sqrt rsqrt reciprocal sin cos floor`` floats alone, the rest integers too, modulo 2ⁿ.
+    """
 
     op: str
     args: tuple[Value, ...]
@@ -447,13 +560,19 @@ class Elementwise(Node):
         dtypes = {type_.dtype for type_ in given}
         need(len(dtypes) == 1, f"arguments of different dtypes: {', '.join(sorted(dtypes))}")
         dtype = given[0].dtype
-        need((dtype == "bool") == (self.op in LOGICALS) or self.op in COMPARISONS, f"{self.op} does not take {dtype}")
+        need_dtype(
+            (dtype == "bool") == (self.op in LOGICALS) or self.op in COMPARISONS, f"{self.op} does not take {dtype}"
+        )
+        need_dtype(self.op not in OF_FLOATS or dtype in FLOATS, f"{self.op} does not take {dtype}")
         made = "bool" if self.op in (*COMPARISONS, *LOGICALS) else dtype
         return (Type(broadcast(*(type_.shape for type_ in given)), made),)
 
 
 class Reduce(Node):
-    """``mean``, ``sum``, ``max``, ``min`` (numbers), ``any``, ``all`` (bool) over `axes`."""
+    """``mean`` (floats), ``sum``, ``max``, ``min`` (numbers; integers add up modulo 2ⁿ), ``any``, ``all`` (bool).
+
+    They go over `axes`, which stay with size 1 where `keepdims` says so.
+    """
 
     x: Value
     op: str
@@ -463,7 +582,8 @@ class Reduce(Node):
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         need(self.op in ("mean", "sum", "max", "min", "any", "all"), f"unknown op {self.op!r}")
-        need((x.dtype == "bool") == (self.op in ("any", "all")), f"{self.op} does not take {x.dtype}")
+        need_dtype((x.dtype == "bool") == (self.op in ("any", "all")), f"{self.op} does not take {x.dtype}")
+        need_dtype(self.op != "mean" or x.dtype in FLOATS, f"mean does not take {x.dtype}")
         need(all(0 < a < x.rank for a in self.axes), f"axes {self.axes} do not fit rank {x.rank}")
         need(len(set(self.axes)) == len(self.axes), f"axes {self.axes} repeat")
         if self.keepdims:
@@ -651,7 +771,12 @@ class Where(Node):
 
 
 class Cast(Node):
-    """x as `dtype`; floats to integers cut towards zero; to bool: x ≠ 0."""
+    """x as `dtype`.
+
+    To floats: rounded to the nearest, to infinity beyond the largest. To bool: x ≠ 0. Integers to integers: modulo 2ⁿ,
+    n the bits of `dtype`. Floats to integers: cut towards zero; a number that is out of range then, an infinity or NaN
+    is an error, for what machines make of it differs.
+    """
 
     x: Value
     dtype: str
@@ -701,5 +826,6 @@ NODES: dict[str, type[Node]] = {
         Input, Constant, LSTM, GRU, SimpleRNN, ConvLSTM, Dense, Embedding, Activate, PReLU, BatchNorm, LayerNorm,
         GroupNorm, Conv, Pool, Elementwise, Reduce, Concatenate, MatMul, Reshape, ExpandDims, Squeeze, Transpose,
         Slice, Flip, Pad, Repeat, Where, Cast, FoldTime, UnfoldTime, CausalMask,
+        Round, CumSum, ArgReduce, Take, Einsum, ConvTranspose,
     )
 }  # fmt: skip

@@ -119,7 +119,7 @@ class Runner:
         self._u, self._dtype = node.units, layout.M.dtype
         self._W_h, self._state_names = layout.W_h, node.OUTPUTS[1:]
         self._apart = self._one_row and (isinstance(node, GRU) or len(layout.M) * node.input_size >= WIDE)
-        self._loop = self._make_loop(guarded=False, apart=self._apart)
+        self._loop = self._make_loop(self._apart)
         self._masked_into = tuple(np.empty_like(s) for s in self._loop.carried)
         self._W_apart, self._b_apart = self._apart_arrays() if self._apart else (layout.M, None)
         self._columns = self._u + 1 + (0 if self._apart else node.input_size)
@@ -130,7 +130,7 @@ class Runner:
         self._portion = max(1, PORTION // (self._numbers * max(1, batch)))
         self._kept_operands: Array | None = None
         if self._one_row:
-            self._single_loop = self._make_loop(guarded=True, apart=False)
+            self._single_loop = self._make_loop(apart=False)
             a = np.ones(layout.M.shape[1], self._dtype)
             self._single_operand = a, a[: self._u], a[self._u + 1 :], a[self._u :]
 
@@ -141,7 +141,7 @@ class Runner:
             return W, None
         return np.concatenate([W, W_h[:, 1:]]), np.concatenate([np.zeros(len(W), self._dtype), W_h[:, 0]])
 
-    def _make_loop(self, guarded: bool, apart: bool) -> loops.Loop:
+    def _make_loop(self, apart: bool) -> loops.Loop:
         node, M_h = self._node, self._layout.M_h
         M = self._layout.M_one_row if self._one_row else self._layout.M
         if apart:
@@ -150,9 +150,9 @@ class Runner:
                 M, M_h = np.concatenate([M, cast(Array, M_h)]), None
             M = _for_one_row(np.ascontiguousarray(M))
         if isinstance(node, LSTM):
-            return loops.lstm(node, M, self.batch, guarded)
+            return loops.lstm(node, M, self.batch)
         if isinstance(node, GRU):
-            return loops.gru(node, M, M_h, self.batch, guarded)
+            return loops.gru(node, M, M_h, self.batch)
         return loops.simple_rnn(node, M, self.batch)
 
     def run(
@@ -161,8 +161,7 @@ class Runner:
         """As `recurrence.run`; the sequence goes into the array `into`, where that is given."""
         if x.shape[:2] == (1, 1) and mask is None and into is None:
             return self._single(x, state, sequence)
-        with np.errstate(over="ignore"):  # see `loops.divisor`
-            return self._steps(x, mask, state, sequence, into)
+        return self._steps(x, mask, state, sequence, into)
 
     def _single(self, x: Array, state: State | None, sequence: bool) -> Result:
         """One step of one row, as streaming takes them: no loop, results in arrays of their own."""

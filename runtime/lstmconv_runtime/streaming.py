@@ -14,14 +14,14 @@ for the sequence so far. A layer that would need later steps for that is refused
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from . import engine, recurrence
 from .errors import InputError, StreamError
-from .graph import Array, Node, Type, Value
-from .inputs import by_name
+from .graph import Array, Node, Shape, Type, Value
+from .inputs import as_array, as_dtype, by_name, fits
 from .nodes import (
     Activate,
     BatchNorm,
@@ -30,6 +30,7 @@ from .nodes import (
     Concatenate,
     Constant,
     Conv,
+    ConvTranspose,
     Dense,
     Elementwise,
     Embedding,
@@ -52,6 +53,7 @@ from .nodes import (
     UnfoldTime,
     Where,
 )  # fmt: skip
+from .operation_nodes import ArgReduce, CumSum, Einsum, Round, Take
 from .states import State
 from .windows import dilated
 
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
 
 FIXED, STREAM, FOLDED, LATEST = "fixed", "stream", "folded", "latest"
 Kinds = dict[Value, str]
+Move: TypeAlias = Callable[[dict[Value, Array], dict[str, Any]], tuple[Array, ...]]  # (values, carried) → what it makes
 
 
 def stream_inputs(nodes: tuple[Node, ...]) -> set[Value]:
@@ -138,12 +141,13 @@ def _time_problem(node: Node, kinds: Kinds, types: Mapping[Value, Type]) -> str 
     """Why a node cannot work on each step of a stream by itself; None if it can."""
     rank = types[node.reads()[0]].rank
     moves = "it mixes or moves time steps"
+    if isinstance(node, Activate | Dense | Conv | ConvTranspose):
+        axis = dict(node.activation.constants).get("axis")
+        if axis is not None and int(axis) % rank == 1:
+            return moves
     match node:
         case Dense() if rank == 2:
             return "it mixes time steps"
-        case Activate():
-            axis = dict(node.activation.constants).get("axis")
-            return moves if axis is not None and int(axis) % rank == 1 else None
         case PReLU():
             return "it has a slope for each time step" if node.shape[0] != 1 else None
         case BatchNorm():
@@ -155,9 +159,12 @@ def _time_problem(node: Node, kinds: Kinds, types: Mapping[Value, Type]) -> str 
         case Conv():
             if node.kernel_size[0] == 1 and node.strides[0] == 1:
                 return None
-            if node.padding == "causal" and node.strides[0] == 1:
+            if node.padding == "causal" and node.strides[0] == len(node.strides) == 1:
                 return None
             return f"padding '{node.padding}' with stride {node.strides[0]} needs later steps or drops steps"
+        case ConvTranspose():
+            alone = node.kernel_size[0] == node.strides[0] == 1 and node.cropping[:2] == (0, 0)
+            return None if alone else moves
         case Pool():
             return None if node.size[0] == node.strides[0] == 1 else "it pools over time"
         case Reduce():
@@ -184,9 +191,30 @@ def _time_problem(node: Node, kinds: Kinds, types: Mapping[Value, Type]) -> str 
             return moves if node.amounts[2:4] != (0, 0) else None
         case CausalMask():
             return moves
-        case Embedding() | Cast() | Dense():
+        case CumSum():
+            return "it adds up over time" if node.axis == 1 else None
+        case ArgReduce():
+            return "it reduces over time" if node.axis == 1 else None
+        case Take():
+            return moves if node.axis == 1 else None
+        case Einsum():
+            return _einsum_problem(node, kinds)
+        case Round():
+            return None
+        case Embedding() | Cast() | Dense() | Activate():
             return None
     return moves
+
+
+def _einsum_problem(node: Einsum, kinds: Kinds) -> str | None:
+    """The letter of time must be the second of every argument that moves and of the result, and of no other."""
+    terms, made = node.letters()
+    moving = [term for arg, term in zip(node.args, terms, strict=True) if kinds[arg] != FIXED]
+    time = made[1:2]
+    still = [term for arg, term in zip(node.args, terms, strict=True) if kinds[arg] == FIXED]
+    if time and all(term[1:2] == time for term in moving) and all(time not in term for term in still):
+        return None
+    return "it mixes or moves time steps"
 
 
 def _broadcast_problem(args: tuple[Value, ...], kinds: Kinds, types: Mapping[Value, Type]) -> str | None:
@@ -204,81 +232,134 @@ class Stream:
     """Runs a model step by step, carrying its state. Not to be shared between threads.
 
     ``step(x_t)`` takes one time step (batch, features) and gives the outputs for it; ``chunk(x)`` takes several
-    (batch, time, features). ``state`` can be read, kept, and set again; ``reset()`` goes back to the start.
+    (batch, time, features). ``state`` can be read, kept, and set again; ``reset()`` goes back to the start. A copy, and
+    what comes out of a pickle, goes on from the same state by itself.
     """
 
     def __init__(self, model: Model, batch: int, fixed: Mapping[str, Any]) -> None:
-        if type(batch) is not int or batch < 1:
-            raise InputError(f"batch must be a whole number of at least 1, got {batch!r}")
         self._model = model
         self._program = program = model.program
         self._batch = batch
         self._kinds = classify(program.graph.nodes, program.types)
         self._names = tuple(name for name in model.input_names if self._kinds[name] == STREAM)
+        if not isinstance(fixed, Mapping):
+            raise InputError(f"fixed is a dict of arrays by input name, not {type(fixed).__name__}", "E_ARGUMENT")
         missing = {name for name in model.input_names if self._kinds[name] == FIXED} ^ set(fixed)
         if missing:
             raise InputError(
-                f"input '{sorted(missing)[0]}': stream(fixed=…) takes exactly the inputs without a time axis"
+                f"input '{sorted(map(str, missing))[0]}': stream(fixed=…) takes exactly the inputs without a time axis"
             )
-        values: dict[Value, Array] = {name: model.checks[name].whole(fixed[name]) for name in fixed}
-        for name, array in values.items():
-            if len(array) != batch:
-                raise InputError(f"input '{name}': needs {batch} rows, got {len(array)}")
-        for step in program.steps:
-            if self._kinds[step.makes[0]] == FIXED:
-                values.update(zip(step.makes, step.execute(values, None), strict=True))
-        self._fixed = values
         moving = [step for step in program.steps if self._kinds[step.makes[0]] != FIXED]
+        with np.errstate(all="ignore"):
+            # Kept are copies; views of them enter the graph: see `engine`.
+            self._given = {name: model.checks[name].whole(fixed[name]).copy() for name in fixed}
+            self._fixed = self._compute_fixed()
+            self._read = {*program.graph.outputs, *(value for step in moving for value in step.node.reads())}
+            self._moves = [(step.node, *self._move(step)) for step in moving]
         self._carriers = [step.node for step in moving if self._carries(step.node)]
-        self._moves = [(step.makes, self._move(step)) for step in moving]
-        self._outputs = [(name, self._kinds[name] == STREAM) for name in program.graph.outputs]
+        self._moving_outputs = [k for k, name in enumerate(program.graph.outputs) if self._kinds[name] == STREAM]
         self.reset()
+
+    def _compute_fixed(self) -> dict[Value, Array]:
+        """Every value that does not depend on the stream."""
+        values: dict[Value, Array] = {}
+        for name, array in self._given.items():
+            if len(array) != self._batch:
+                raise InputError(f"input '{name}': needs {self._batch} rows, got {len(array)}")
+            values[name] = array.view()
+        for step in self._program.steps:
+            if self._kinds[step.makes[0]] == FIXED:
+                try:
+                    made = step.execute(values, None)
+                except (ValueError, IndexError) as error:
+                    raise engine.misfit(step.node, error) from None
+                values.update(zip(step.makes, [array.view() for array in made], strict=True))
+        return values
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, or what comes out of a pickle, goes on from the same state, independently of this stream."""
+        return _resumed, (self._model, self._batch, self._given, self.state)
 
     def _carries(self, node: Node) -> bool:
         """True for nodes that carry something from one step to the next."""
-        if isinstance(node, engine.RECURRENT) or (isinstance(node, Conv) and node.padding == "causal"):
-            return self._kinds[node.x] == STREAM
-        return False
+        if isinstance(node, Conv):
+            return node.padding == "causal" and len(node.kernel_size) == 1 and self._kinds[node.x] == STREAM
+        return isinstance(node, engine.RECURRENT) and self._kinds[node.x] == STREAM
+
+    def _carried_shapes(self, node: Node) -> dict[str, Shape]:
+        """Shapes of what a node carries, by name: h, c and the last output; of a convolution its past inputs. None is a
+        size that the first step decides."""
+        if isinstance(node, Conv):
+            return {"past": (self._batch, dilated(node.kernel_size[0], node.dilation[0]) - 1, node.channels)}
+        assert isinstance(node, engine.RECURRENT)
+        last = (self._batch, *self._program.types[f"{node.name}:h"].shape[1:])
+        return dict.fromkeys((*node.OUTPUTS[1:], "output"), last)
 
     def reset(self) -> None:
         """Back to the state before the first step."""
-        self._carried: dict[str, Any] = {}  # by node: the State of a recurrent node, the past inputs of a convolution
+        # By node: the State of a recurrent node, or None until the first step decides its space; the past inputs of a
+        # convolution.
+        self._carried: dict[str, Any] = {}
         for node in self._carriers:
             if isinstance(node, engine.RECURRENT):
-                self._carried[node.name] = engine.initial_state(self._program, node, self._fixed, self._batch)
+                space = engine.state_space(node, self._program.types[node.x].shape[2:-1])
+                known = tuple(size for size in space if size is not None)
+                self._carried[node.name] = (
+                    engine.initial_state(self._program, node, self._fixed, self._batch, known)
+                    if len(known) == len(space)
+                    else None
+                )
             elif isinstance(node, Conv):
-                steps = dilated(node.kernel_size[0], node.dilation[0]) - 1
-                self._carried[node.name] = np.zeros((self._batch, steps, node.channels), self._program.dtype(node.x))
+                past = self._carried_shapes(node)["past"]
+                self._carried[node.name] = np.zeros([size or 0 for size in past], self._program.dtype(node.x))
 
     @property
     def state(self) -> dict[str, dict[str, Array]]:
-        """Copies of what is carried: by node, h, c and the last output (batch, units); of a convolution, its past."""
+        """Copies of what is carried: by node, h, c and the last output (batch, units); of a convolution, its past.
+
+        A ConvLSTM over images of any size carries nothing before the first step.
+        """
         carried: dict[str, dict[str, Array]] = {}
         for node in self._carriers:
             kept = self._carried[node.name]
-            named = dict(zip(node.OUTPUTS[1:], kept.states, strict=True)) if isinstance(kept, State) else {}
-            last = {"output": kept.output} if isinstance(kept, State) else {"past": kept}
-            carried[node.name] = {key: array.copy() for key, array in {**named, **last}.items()}
+            parts = (*kept.states, kept.output) if isinstance(kept, State) else () if kept is None else (kept,)
+            carried[node.name] = {
+                key: part.copy() for key, part in zip(self._carried_shapes(node), parts, strict=kept is not None)
+            }
         return carried
 
     @state.setter
     def state(self, carried: Mapping[str, Mapping[str, Any]]) -> None:
-        current = self.state
-        if set(carried) != set(current) or any(set(carried[name]) != set(current[name]) for name in current):
+        if not isinstance(carried, Mapping) or set(carried) != {node.name for node in self._carriers}:
             raise InputError("the state is not of this model: take it from `stream.state`")
-        made: dict[str, Any] = {}
-        for name, arrays in current.items():
-            for key, array in arrays.items():
-                given = np.array(carried[name][key], dtype=array.dtype)
-                if given.shape != array.shape:
-                    raise InputError(f"state {name!r}.{key}: needs the shape {array.shape}, got {given.shape}")
-                arrays[key] = given
-            last = arrays.pop("output", None)
-            made[name] = arrays["past"] if last is None else State(tuple(arrays.values()), last)
-        self._carried = made
+        with np.errstate(all="ignore"):
+            self._carried = {node.name: self._carried_from(node, carried[node.name]) for node in self._carriers}
+
+    def _carried_from(self, node: Node, given: Mapping[str, Any]) -> Any:
+        """What a node carries, from copies of the arrays of a state.
+
+        Raises:
+            InputError: they do not fit.
+        """
+        wanted = self._carried_shapes(node)
+        if isinstance(given, Mapping) and not given and any(None in shape for shape in wanted.values()):
+            return None
+        if not isinstance(given, Mapping) or set(given) != set(wanted):
+            raise InputError("the state is not of this model: take it from `stream.state`")
+        dtype, arrays = self._program.dtype(node.reads()[0]), []
+        for key, shape in wanted.items():
+            where = f"state {node.name!r}.{key}"
+            array = as_array(where, given[key])
+            if array.dtype.kind not in "biuf" or not fits(shape, array.shape):
+                listed = ", ".join("any" if n is None else str(n) for n in shape)
+                raise InputError(f"{where}: needs the shape ({listed}), got {array.shape} of {array.dtype}")
+            arrays.append(as_dtype(where, array, dtype).copy())
+        if len({array.shape for array in arrays}) > 1:
+            raise InputError(f"state {node.name!r}: its arrays have different shapes")
+        return arrays[0] if isinstance(node, Conv) else State(tuple(arrays[:-1]), arrays[-1])
 
     def step(self, x: Inputs) -> Outputs:
-        """The outputs for one time step.
+        """The outputs for one time step, which are the caller's alone.
 
         Args:
             x: (batch, features), or for several streamed inputs a dict by name or a list in the model's order.
@@ -286,7 +367,8 @@ class Stream:
         Raises:
             InputError: an array does not fit.
         """
-        return self._advance(self._check(x, time=False), squeeze=True)
+        with np.errstate(all="ignore"):
+            return self._advance(self._check(x, time=False), squeeze=True)
 
     def chunk(self, x: Inputs) -> Outputs:
         """The outputs for several time steps: (batch, time, features) in; time on axis 1 of stream outputs.
@@ -294,44 +376,52 @@ class Stream:
         Raises:
             InputError: an array does not fit, or has no time steps.
         """
-        inputs = self._check(x, time=True)
-        steps = {array.shape[1] for array in inputs.values()}
-        if len(steps) != 1 or 0 in steps:
-            raise InputError(f"the inputs need the same number of time steps, at least 1; got {sorted(steps)}")
-        return self._advance(inputs, squeeze=False)
+        with np.errstate(all="ignore"):
+            inputs = self._check(x, time=True)
+            steps = {array.shape[1] for array in inputs.values()}
+            if len(steps) != 1 or 0 in steps:
+                raise InputError(f"the inputs need the same number of time steps, at least 1; got {sorted(steps)}")
+            return self._advance(inputs, squeeze=False)
 
     def _check(self, x: Inputs, time: bool) -> dict[Value, Array]:
-        """The inputs (batch, time, features) by name; without `time`, x is one step."""
+        """The inputs (batch, time, features) by name, views; without `time`, x is one step."""
         arrays = {}
         for name, value in by_name(self._names, x).items():
             check = self._model.checks[name]
             array = check.chunk(value) if time else check.step(value)
             if len(array) != self._batch:
                 raise InputError(f"input '{name}': the stream has {self._batch} rows, got {len(array)}")
-            arrays[name] = array if time else array[:, None]
+            arrays[name] = array.view() if time else array[:, None]
         return arrays
 
     def _advance(self, inputs: dict[Value, Array], squeeze: bool) -> Outputs:
         values = {**self._fixed, **inputs}
         carried = dict(self._carried)
-        for makes, move in self._moves:
-            made = move(values, carried)
+        for node, makes, move in self._moves:
+            try:
+                made = move(values, carried)
+            except (ValueError, IndexError) as error:
+                raise engine.misfit(node, error) from None
             if len(makes) == 1:
                 values[makes[0]] = made[0]
             else:
                 values.update(zip(makes, made, strict=True))
         self._carried = carried  # only now: a failed step leaves the stream as it was
-        outputs = []
-        for name, moves in self._outputs:
-            y = self._model.held(name, values)
-            outputs.append(y[:, 0] if moves and squeeze else y)
+        outputs = self._model.owned(values)
+        if squeeze:
+            for position in self._moving_outputs:
+                outputs[position] = outputs[position][:, 0]
         return self._model.pack(outputs)
 
-    def _move(self, step: engine.Step) -> Callable[[dict[Value, Array], dict[str, Any]], tuple[Array, ...]]:
-        """The function that makes a node's outputs for the steps at hand, and keeps what it carries."""
+    def _move(self, step: engine.Step) -> tuple[tuple[Value, ...], Move]:
+        """The values that are wanted of a node for the steps at hand, and the function that makes them and keeps what
+        the node carries."""
         program, node, name = self._program, step.node, step.node.name
+        rows = program.types[step.makes[0]].shape[0]
+        if self._carries(node) and rows not in (None, self._batch):
+            raise InputError(f"node '{name}' takes {rows} rows: the model needs stream(batch={rows})", "E_ARGUMENT")
         if not self._carries(node):
-            return lambda values, carried: step.execute(values, None)
+            return step.makes, lambda values, carried: step.execute(values, None)
         if isinstance(node, Conv):
             # The past stands where the padding would.
             convolve = engine.compiled(program, node.replace(padding="valid"))
@@ -342,15 +432,33 @@ class Stream:
                 carried[name] = x[:, x.shape[1] - past.shape[1] :]
                 return convolve({**values, node.x: x}, None)
 
-            return convolution
+            return step.makes, convolution
         assert isinstance(node, engine.RECURRENT)
         p, rounded = program.prepared[name], engine.rounding(program, node)
         run = recurrence.own_run(node, p, self._batch)
+        open_space = None in program.types[f"{name}:h"].shape[1:]
+        shown = not self._read.isdisjoint(step.makes[1:])  # the states
 
         def recur(values: dict[Value, Array], carried: dict[str, Any]) -> tuple[Array, ...]:
             x, mask = engine.recurrent_inputs(node, values)
-            result = run(x, mask, carried[name], sequence=node.return_sequences)
+            state = carried[name]
+            if open_space:
+                start = engine.state_of_input(program, node, values, x)
+                state = start if state is None else state
+                if state.output.shape != start.output.shape:
+                    raise InputError(
+                        f"node '{name}': the steps before gave states {state.output.shape}, not this space"
+                    )
+            result = run(x, mask, state, sequence=node.return_sequences)
             carried[name] = result.state
-            return result.outputs if rounded is None else rounded(result.outputs)
+            y = result.state.output.view() if result.sequence is None else result.sequence
+            made = (y, *[s.view() for s in result.state.states]) if shown else (y,)
+            return made if rounded is None else rounded(made)
 
-        return recur
+        return step.makes if shown else step.makes[:1], recur
+
+
+def _resumed(model: Model, batch: int, fixed: Mapping[str, Array], state: Mapping[str, Mapping[str, Array]]) -> Stream:
+    stream = Stream(model, batch, fixed)
+    stream.state = state
+    return stream

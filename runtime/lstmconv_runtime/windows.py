@@ -30,3 +30,8 @@ def output_size(n: int | None, size: int, stride: int, dilation: int, padding: s
     if padding in ("same", "causal"):
         return -(-n // stride)
     return -(-(n - dilated(size, dilation) + 1) // stride)
+
+
+def transposed_size(n: int | None, size: int, stride: int, dilation: int, crop: tuple[int, int]) -> int | None:
+    """Number of places a transposed convolution makes of n, without those cropped before and after."""
+    return None if n is None else (n - 1) * stride + dilated(size, dilation) - sum(crop)

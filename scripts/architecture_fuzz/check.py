@@ -13,6 +13,7 @@ import lstmconv_runtime as lr
 import numpy as np
 from lstmconv.errors import LstmconvError, UnsupportedError
 from lstmconv_runtime import engine
+from lstmconv_runtime.difference import difference
 from lstmconv_runtime.streaming import STREAM, classify
 
 from .plan import Make, Plan, build
@@ -212,14 +213,8 @@ def sensitivity(
 
 def distance(a: np.ndarray, b: np.ndarray, least: float) -> float:
     """Largest difference, of the scale of b or `least`; infinite where one is finite and the other is not."""
-    a, b = np.asarray(a, "float64"), np.asarray(b, "float64")
-    if a.shape != b.shape:
-        return np.inf
-    finite = np.isfinite(b)
-    if not np.array_equal(finite, np.isfinite(a)) or not np.array_equal(a[~finite], b[~finite], equal_nan=True):
-        return np.inf
-    scale = np.abs(b[finite]).max(initial=0.0)
-    return float(np.abs(a - b)[finite].max(initial=0.0) / max(scale, least))
+    found = difference(np.asarray(a), np.asarray(b))
+    return found.largest / max(found.scale, least)
 
 
 def check(plan: Plan, *, predict: bool = False) -> Outcome:
@@ -296,13 +291,13 @@ def _compare(plan: Plan, weights: list[np.ndarray], inputs: dict[str, np.ndarray
 
     def agree(what: str, found: list[np.ndarray], wanted: list[np.ndarray], allowed: float) -> None:
         for index, (a, b) in enumerate(zip(found, wanted, strict=True)):
-            difference = distance(a, b, least)
-            if difference <= allowed:
+            gap = distance(a, b, least)
+            if gap <= allowed:
                 continue
             if oracle is not None and exact is not None:
                 if not moves:
                     moves.extend(sensitivity(oracle, plan, weights, inputs, exact))
-                if what == "float64" and difference <= moves[index]:
+                if what == "float64" and gap <= moves[index]:
                     continue  # a constant that TensorFlow keeps in float32
                 if what == "float64" and _attends(plan) and distance(a, expected[index], least) <= tolerance:
                     continue
@@ -310,15 +305,15 @@ def _compare(plan: Plan, weights: list[np.ndarray], inputs: dict[str, np.ndarray
                 if what != "float64" and ours <= max(allowed, SAME_ROUNDING * theirs):
                     # Keras lost digits, as LayerNormalization of one place does, and is further from the truth.
                     outcome.status = "keras_rounds"
-                    outcome.notes.append(f"{what}: {difference:.1e}, from float64 ours {ours:.1e}, Keras {theirs:.1e}")
+                    outcome.notes.append(f"{what}: {gap:.1e}, from float64 ours {ours:.1e}, Keras {theirs:.1e}")
                     continue
-                if what != "float64" and difference <= CHAOS * moves[index]:
+                if what != "float64" and gap <= CHAOS * moves[index]:
                     outcome.status = "chaotic"
-                    outcome.notes.append(f"{what}: {difference:.1e}, one ulp moves it by {moves[index]:.1e}")
+                    outcome.notes.append(f"{what}: {gap:.1e}, one ulp moves it by {moves[index]:.1e}")
                     continue
             sense = f"; one ulp of the weights moves it by {moves[index]:.2e}" if moves else ""
             raise _DifferenceError(
-                what, f"output {index} differs by {difference:.3g} of its scale, allowed {allowed:.0e}{sense}"
+                what, f"output {index} differs by {gap:.3g} of its scale, allowed {allowed:.0e}{sense}"
             )
 
     agree("predict", flat(ours), expected, tolerance)

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from .plan import Again, Make, Ref, Source, Spec, Step, refs
+from .plan import Again, Array, Make, Ref, Source, Spec, Step, refs
 
 
 class RefusedError(Exception):
@@ -82,6 +82,12 @@ class Draw:
 
     def units(self) -> int:
         return self.pick(2, 3, 3, 3, 4, 5, 1)
+
+    def array(self, shape: tuple[int | None, ...], *kinds: str) -> Array | None:
+        """An array of a shape, which must be known."""
+        if None in shape:
+            return None
+        return Array(tuple(n or 0 for n in shape), self.rng.randrange(1000), self.pick(*(kinds or ("float32",))))
 
     def find(self, wanted: Callable[[Value], bool]) -> Value | None:
         """A value of a kind; those made last, and those not used yet, come up most often."""

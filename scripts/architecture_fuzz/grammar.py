@@ -45,8 +45,8 @@ def dense_options(d: Draw, rank: int) -> dict[str, Any]:
 UNARY: dict[str, tuple[float, tuple[int, ...], Callable[[Draw, int], dict[str, Any]]]] = {
     **companions.UNARY,
     "Dense": (2, (2, 3, 4), dense_options),
-    "Activation": (1, (2, 3, 4), lambda d, rank: {"activation": activation(d)}),
-    "Dropout": (0.5, (2, 3, 4), lambda d, rank: {"rate": 0.3}),
+    "Activation": (1, (2, 3, 4, 5), lambda d, rank: {"activation": activation(d)}),
+    "Dropout": (0.5, (2, 3, 4, 5), lambda d, rank: {"rate": 0.3}),
 }
 
 
@@ -104,7 +104,7 @@ def _keeps_sequence(make: Make) -> bool:
 
 
 def time_distributed(d: Draw) -> bool:
-    x = d.ranked(3, 4) if d.chance(0.6) else d.ranked(4)
+    x = d.ranked(3, 4, 5) if d.chance(0.6) else d.ranked(4, 5)
     if x is None:
         return False
     rank = len(x.shape) - 1
@@ -189,6 +189,9 @@ def nested(d: Draw) -> bool:
     kwargs = {}
     if len(args) == 1 and len(args[0].shape) == 3 and d.chance(0.1) and (mask := mask_for(d, args[0])) is not None:
         kwargs["mask"] = mask
+    if len(args) > 1 and d.chance(0.25) and (array := d.array((1, *args[1].shape[1:]), "tensor")) is not None:
+        d.emit(what, [args[0], array])
+        return True
     d.emit(what, args[0] if len(args) == 1 else args, **kwargs)
     if d.chance(0.5) and (other := d.like(args[0])) is not None and len(args) == 1:
         d.emit(Again(d.steps[-1].name), other)
@@ -207,6 +210,9 @@ def merge(name: str) -> Callable[[Draw], bool]:
             others[-1] = d.find(lambda v: is_float(v) and v.dtype == x.dtype and v.shape[-1] in (1, x.shape[-1]))
         items = [x, *(other for other in others if other is not None)]
         d.rng.shuffle(items)
+        if d.chance(0.2):  # an array, which Keras does not take as the first
+            shape = tuple(1 if axis == 0 or d.chance(0.3) else n for axis, n in enumerate(x.shape))
+            items[1:] = [d.array(shape[d.pick(0, 0, 0, 1) :], "float32", "float64", "tensor", "int32")]
         d.emit(Make(name), items)
         return True
 
@@ -301,7 +307,8 @@ def draw_inputs(rng: random.Random) -> list[Spec]:
     made = []
     for index in range(rng.choice([1, 1, 1, 2, 2, 3])):
         length = steps if index == 0 else other
-        kind = rng.choices(["sequence", "ids", "vector", "mask", "deep"], [6, 3, 1.5 * index, 1.5 * index, 0.8])[0]
+        kinds = {"sequence": 6, "ids": 3, "vector": 1.5 * index, "mask": 1.5 * index, "deep": 0.8, "video": 0.7}
+        kind = rng.choices(list(kinds), list(kinds.values()))[0]
         name = f"x{index}"
         if kind == "sequence":
             made.append(Spec(name, (length, rng.choice([1, 2, 3, 3, 4])), pad=rng.choice([0.0, 0.0, -1.5])))
@@ -311,8 +318,10 @@ def draw_inputs(rng: random.Random) -> list[Spec]:
             made.append(Spec(name, (rng.choice([2, 3, 4]),), time=False))
         elif kind == "mask":
             made.append(Spec(name, (length,), dtype="bool"))
-        else:
+        elif kind == "deep":
             made.append(Spec(name, (length, rng.choice([2, 3]), rng.choice([2, 3]))))
+        else:
+            made.append(Spec(name, (length, rng.choice([2, 3, 4]), rng.choice([2, 3]), rng.choice([1, 2]))))
     return made
 
 

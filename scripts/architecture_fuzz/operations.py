@@ -24,6 +24,17 @@ UNARY = (
     "ops.mean({0}, axis=-1, keepdims=True)", "ops.sum({0}, axis=1, keepdims=True)", "ops.repeat({0}, 2, axis=1)",
     "ops.repeat({0}, 2, axis=-1)", "{0}[..., :2]", "{0}[..., 0:1]", "{0}[..., ::-1]", "{0}[:, 1:]", "{0}[:, :-1]",
     "{0}[:, ::2]", "{0}[:, None]", "{0}[:, ::-1]", "ops.max({0}, axis=-1, keepdims=True)",
+    "ops.cumsum({0}, axis=-1)", "ops.cumsum({0}, axis=1)", "ops.std({0}, axis=-1, keepdims=True)",
+    "ops.var({0}, axis=1)",
+    "ops.normalize({0}, axis=-1)", "ops.normalize({0}, axis=1, order=3)", "ops.norm({0}, axis=-1, keepdims=True)",
+    "ops.norm({0}, ord=1, axis=1)", "ops.logsumexp({0}, axis=-1)", "ops.logsumexp({0}, axis=1, keepdims=True)",
+    "ops.rms_normalization({0})", "ops.rsqrt(1 + ops.square({0}))", "ops.take({0}, [0, 0, -1], axis=-1)",
+    "ops.take({0}, -1, axis=1)", "ops.tile({0}, 2)", "ops.unstack({0}, axis=-1)[0]", "ops.split({0}, [1], axis=-1)[0]",
+    "ops.einsum('...i->...', {0})", "ops.moveaxis({0}, 1, -1)", "ops.cumsum({0} > 0, axis=1)",
+)  # fmt: skip
+WITH_ARRAY = (
+    "{0} + {1}", "{0} - {1}", "{0} * {1}", "ops.add({1}, {0})", "ops.subtract({1}, {0})", "ops.maximum({0}, {1})",
+    "ops.where({1} > 0, {0}, {1})", "ops.where({0} > {1}, {1}, {0})",
 )  # fmt: skip
 ON_SEQUENCES = (
     "{0}[:, -1]", "{0}[:, 0]", "{0}[:, -1:]", "{0}[:, 0:2, 0:1]", "{0}[:, :, 0]", "{0}[:, :, -1:]", "{0}[:, -1, :]",
@@ -32,6 +43,11 @@ ON_SEQUENCES = (
     "ops.transpose({0}, (0, 2, 1))", "ops.swapaxes({0}, 1, 2)", "{0} - ops.mean({0}, axis=1, keepdims=True)",
     "ops.matmul({0}, ops.transpose({0}, (0, 2, 1)))", "{0} @ ops.swapaxes({0}, 1, 2)", "{0} * ops.softmax({0}, axis=1)",
     "ops.squeeze({0}[:, :, 0:1], axis=-1)", "ops.sum({0} * ops.softmax({0}, 1), axis=1)",
+    "ops.einsum('bij,bkj->bik', {0}, {0})", "ops.einsum('bij->bj', {0})", "ops.einsum('bij,bij->bi', {0}, {0})",
+    "ops.pad({0}, ((0, 0), (1, 0), (0, 2)))", "ops.pad({0}, ((0, 0), (0, 1), (1, 0)), constant_values=0.5)",
+    "ops.tile({0}, (1, 2, 1))", "ops.moveaxis({0}, 2, 1)", "ops.std({0}, axis=(1, 2))",
+    "ops.cast(ops.argmax({0}, axis=-1), 'float32')", "ops.cast(ops.argmin({0}, axis=1), 'float32')",
+    "ops.take({0}, [0], axis=1)", "ops.norm({0}, axis=(1, 2))",
 )  # fmt: skip
 
 
@@ -71,9 +87,22 @@ def _from(expressions: tuple[str, ...], *ranks: int) -> Callable[[Draw], bool]:
     return op
 
 
+def _with_array(d: Draw) -> bool:
+    """An operation on a value and an array that broadcasts against it."""
+    if (x := d.ranked(2, 3, 3)) is None:
+        return False
+    shape = tuple(1 if axis == 0 or d.chance(0.3) else n for axis, n in enumerate(x.shape))
+    array = d.array(shape[d.pick(0, 0, 1) :], "float32", "float64", "tensor", "int32")
+    if array is None:
+        return False
+    d.emit(d.rng.choice(WITH_ARRAY), x, array)
+    return True
+
+
 OPS = (
     ("ops_binary", 1.0, _binary),
     ("ops_unary", 1.5, _from(UNARY, 2, 3, 3, 4)),
     ("ops_sequence", 1.5, _from(ON_SEQUENCES, 3)),
     ("ops_reshape", 0.3, _shaped),
+    ("ops_array", 0.8, _with_array),
 )

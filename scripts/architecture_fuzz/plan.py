@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+FLOAT32_ALONE = ("MaxPooling3D", "AveragePooling3D")  # TensorFlow has no kernels of float64 for CPUs
+
 
 class Ref(NamedTuple):
     """A value: what a step, or an input, makes; `key` picks one of several."""
@@ -23,6 +25,29 @@ class Make:
 
     cls: str
     options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Array:
+    """An array written into the call; its numbers, multiples of 1/64, are the same in every floating point type.
+
+    kind: float32, float64, int32, bool, causal (a matrix of bools), tensor (of Keras, float32).
+    """
+
+    shape: tuple[int, ...]
+    seed: int
+    kind: str = "float32"
+
+    def source(self) -> str:
+        drawn = f"np.random.default_rng({self.seed}).integers(-128, 129, {self.shape})"
+        return {
+            "float32": f"({drawn} / 64).astype('float32')",
+            "float64": f"{drawn} / 64",
+            "int32": f"({drawn} // 64).astype('int32')",
+            "bool": f"{drawn} > -64",
+            "causal": f"np.tril(np.ones({self.shape}))",
+            "tensor": f"ops.convert_to_tensor({drawn} / 64, dtype='float32')",
+        }[self.kind]
 
 
 @dataclass(frozen=True)
@@ -98,7 +123,7 @@ class Source:
         self.policy, self.dynamic, self.batch = policy, dynamic, batch
         self.reference = reference  # everything in float64, whatever the plan says
         self.nested = 0
-        self.write("import keras\nfrom keras import layers, ops")
+        self.write("import keras\nimport numpy as np\nfrom keras import layers, ops")
         float_type = "float64" if reference or policy == "float64" else "float32"
         self.write(f"keras.config.set_floatx({float_type!r})")
         self.write(f"keras.config.set_dtype_policy({'float64' if reference else policy!r})")
@@ -119,9 +144,13 @@ class Source:
         """An option or argument as an expression."""
         if isinstance(item, Ref):
             return f"{prefix}{item.name}" + ("" if item.key is None else f"[{item.key!r}]")
+        if isinstance(item, Array):
+            return item.source()
         if isinstance(item, Make):
             options = {k: v for k, v in item.options.items() if k != "dtype" or not self.reference}
             inner = ", ".join(f"{k}={self.value(v, prefix)}" for k, v in options.items())
+            if self.reference and item.cls in FLOAT32_ALONE:
+                inner += ', dtype="float32"'
             return (
                 f"keras.Sequential([{self.value(options['layers'], prefix)[1:-1]}])"
                 if item.cls == "Sequential"

@@ -80,12 +80,15 @@ def cell(d: Draw) -> tuple[Make, int, int]:
     return Make(f"{kind}Cell", options), RNNS[kind], options["units"]
 
 
-def states(d: Draw, units: int, count: int) -> list[Value] | None:
-    """Initial states: states that other layers returned, or Dense layers over vectors."""
-    made = []
+def states(d: Draw, units: int, count: int) -> list[Any] | None:
+    """Initial states: states that other layers returned, Dense layers over vectors, arrays of one row or of all."""
+    made: list[Any] = []
     for _ in range(count):
         fitting = d.find(lambda v: len(v.shape) == 2 and v.shape[1] == units and is_float(v)) if d.chance(0.6) else None
         vector = d.ranked(2)
+        if d.chance(0.25):
+            made.append(d.array((d.source.batch or 1, units), "float32", "float64", "tensor"))
+            continue
         if fitting is None and vector is not None:
             (fitting,) = d.emit(Make("Dense", {"units": units, **d.pick({}, {"activation": "tanh"})}), vector)
         if fitting is None:
@@ -94,8 +97,10 @@ def states(d: Draw, units: int, count: int) -> list[Value] | None:
     return made
 
 
-def mask_for(d: Draw, x: Value) -> Value | None:
-    """A mask to pass by hand: an input, or computed from a sequence."""
+def mask_for(d: Draw, x: Value) -> Any:
+    """A mask to pass by hand: an input, computed from a sequence, or an array."""
+    if d.chance(0.25) and (array := d.array((1, x.shape[1]), "bool", "int32")) is not None:
+        return array
     mask = d.find(lambda v: v.dtype == "bool" and len(v.shape) == 2 and v.shape[1] == x.shape[1])
     if mask is not None or d.chance(0.4):
         return mask

@@ -14,6 +14,7 @@ import numpy as np
 from lstmconv.conversion import export
 from lstmconv.parity.engines import EngineMissing, export_onnx_by_keras, import_quietly
 from lstmconv_runtime import load
+from lstmconv_runtime.difference import difference
 from lstmconv_runtime.graph import Array
 from lstmconv_runtime.nodes import GRU, LSTM, Dense
 
@@ -246,29 +247,26 @@ def open_engines(subject: Subject, names: Sequence[str]) -> tuple[dict[str, Run]
         try:
             with silence():
                 run = ENGINES[name](subject)
-                difference = _difference(subject, run)
+                apart = _apart(subject, run)
         except EngineMissing as reason:
             refused[name] = str(reason)
         except Exception as error:  # converters raise what they like; the others are measured all the same
             refused[name] = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"
         else:
-            if difference <= TOLERANCE:
+            if apart <= TOLERANCE:
                 opened[name] = run
             else:
-                refused[name] = f"differs from Keras by {difference:.1e} of the largest output"
+                refused[name] = f"differs from Keras by {apart:.1e} of the largest output"
     return opened, refused
 
 
-def _difference(subject: Subject, run: Run) -> float:
+def _apart(subject: Subject, run: Run) -> float:
     """The largest difference from Keras in units of its largest output."""
     if subject.case.kind == "stream":
         made = np.stack([run(subject.x[:, t]) for t in range(subject.x.shape[1])], axis=1)
     else:
         made = run(subject.x)
-    expected = subject.expected
-    if made.shape != expected.shape:
-        return float("inf")
-    return float(np.abs(made - expected).max() / np.abs(expected).max())
+    return difference(made, subject.expected).relative
 
 
 def _in_order(found: list[str], wanted: list[str]) -> list[str]:

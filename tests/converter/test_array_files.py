@@ -13,16 +13,13 @@ import numpy as np
 import pytest
 from lstmconv.array_files import (
     check_number,
-    csv_text,
-    parse_csv,
     parse_npy,
     parse_npz,
     read_inputs,
-    shape_rows,
     write_npz,
 )
+from lstmconv.csv_table import parse_csv
 from lstmconv.errors import InvalidFileError, LimitError, UsageError
-from lstmconv_runtime import InputError
 from lstmconv_runtime.nodes import Input
 
 
@@ -165,49 +162,6 @@ def test_npz_over_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
         parse_npz(bomb, "x.npz")
 
 
-@pytest.mark.parametrize("text", ["1,2\n3,4\n", "a,b\n1,2\n\n3,4", "\ufeff1, 2\r\n3 ,4e0\r\n"])
-def test_csv_reads(text: str) -> None:
-    np.testing.assert_array_equal(parse_csv(text.encode(), "x.csv"), [[1, 2], [3, 4]])
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "has no rows"),
-        (b"time,value\n", "has no rows"),
-        (b"1,2\n3\n", "line 2: 1 values, not 2"),
-        (b"1,2\n\n3,x\x1b\n", r"line 3: 'x\\x1b' is not a number"),
-        (b"1,\n", "line 1: '' is not a number"),
-        (b"\xff\xfe1", "not UTF-8"),
-        (npy(np.zeros(3)), "not UTF-8"),
-    ],
-)
-def test_csv_refuses(data: bytes, message: str) -> None:
-    with pytest.raises(InvalidFileError, match=message):
-        parse_csv(data, "x.csv")
-
-
-def test_rows_become_sequences() -> None:
-    rows = np.arange(12.0).reshape(2, 6)
-    assert shape_rows(rows, given(None, 6)).shape == (2, 6)
-    assert shape_rows(rows, given(None, 3, 2)).shape == (2, 3, 2)
-    assert shape_rows(rows, given(None, None, 2)).shape == (2, 3, 2)
-    np.testing.assert_array_equal(shape_rows(rows, given(None, 3, 2))[0, 1], [2, 3])  # the features of one time step
-    assert shape_rows(rows, given(None, 6, dtype="int32")).dtype == np.int64
-
-
-@pytest.mark.parametrize("shape", [(None, 5), (None, 5, 1), (None, None, 4), (None, None, None), (None, None, 0)])
-def test_rows_that_do_not_fit(shape: tuple[int | None, ...]) -> None:
-    with pytest.raises(InputError, match="input 'x'"):
-        shape_rows(np.zeros((2, 6)), given(*shape))
-
-
-@pytest.mark.parametrize("value", [0.5, np.nan, np.inf, 1e300])
-def test_ids_are_whole_numbers(value: float) -> None:
-    with pytest.raises(InputError, match="whole numbers"):
-        shape_rows(np.array([[value]]), given(None, 1, dtype="int32"))
-
-
 def test_several_inputs_come_by_name(tmp_path: Path) -> None:
     inputs = [given(None, 2, name="a"), given(None, 2, name="b")]
     np.savez(tmp_path / "x.npz", a=np.zeros((1, 2)), b=np.ones((1, 2)))
@@ -221,19 +175,6 @@ def test_several_inputs_come_by_name(tmp_path: Path) -> None:
 def test_a_single_input_may_have_any_name(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", np.ones((1, 2)))
     np.testing.assert_array_equal(read_inputs(tmp_path / "x.npz", [given(None, 2)]), [[1, 1]])
-
-
-def test_csv_keeps_every_digit() -> None:
-    rng = np.random.default_rng(0)
-    for dtype in ("float16", "float32", "float64"):
-        x = np.concatenate([rng.standard_normal(300), rng.standard_normal(300) * 1e-6, [0.1, 65504]]).astype(dtype)
-        np.testing.assert_array_equal(parse_csv(csv_text(x).encode(), "x.csv")[:, 0].astype(dtype), x)
-    assert csv_text(np.array([[0.1, np.nan], [np.inf, -1]], "float32")) == "0.1,nan\ninf,-1.0\n"
-    assert csv_text(np.array([[True, False]])) == "1,0\n"
-    assert csv_text(np.array([3, 4])) == "3\n4\n"
-    assert csv_text(np.zeros((2, 2, 1), "int8")) == "0,0\n0,0\n"
-    assert csv_text(np.zeros((0, 3))) == ""
-    assert csv_text(np.array(2.5)) == "2.5\n"
 
 
 def test_one_array_per_npy(tmp_path: Path) -> None:

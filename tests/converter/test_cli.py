@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import resource
 import signal
@@ -19,7 +20,7 @@ import numpy as np
 import pytest
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "cli"
-COMMANDS = ("export", "inspect", "run", "trace", "verify", "parity", "demo")
+COMMANDS = ("export", "inspect", "run", "trace", "verify", "parity", "upgrade", "doctor", "demo")
 ERROR = re.compile(r"lstmconv: error: [ -~]+ \[E_[A-Z_0-9]+\]\n")
 Process = subprocess.CompletedProcess[str]
 
@@ -76,7 +77,7 @@ def unchanged(folder: Path) -> Any:
     """After the test the folder is what it was."""
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     yield
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
 # --- what each command does -------------------------------------------------------------------------------------------
@@ -150,6 +151,38 @@ def test_run_predicts_what_keras_predicts(folder: Path, given: str, wanted: str 
     assert (process.stdout == "") == (wanted is not None)
     np.testing.assert_allclose(y, sine_arrays()[1], atol=1e-6)
     assert y.shape == (3, 1)
+
+
+def test_a_table_of_time_steps(folder: Path) -> None:
+    """What most files hold: one sequence, a row per time step. Taken for sequences of one step it would run as well."""
+    from lstmconv_runtime.bundle import Bundle, to_bytes
+    from lstmconv_runtime.graph import SIGMOID, TANH, Graph
+    from lstmconv_runtime.nodes import LSTM, Input
+
+    lstm = LSTM(
+        name="lstm", x="x", mask=None, h0=None, c0=None, weights="lstm", input_size=2, units=3, use_bias=True,
+        activation=TANH, recurrent_activation=SIGMOID, return_sequences=True, go_backwards=False,
+        zero_output_for_mask=False, stateful=False,
+    )  # fmt: skip
+    random = np.random.default_rng(0)
+    arrays = {f"lstm/{k}": random.standard_normal(shape).astype("float32") for k, shape in lstm.parameters().items()}
+    graph = Graph(("x",), ("lstm",), None, (Input(name="x", shape=(None, None, 2), dtype="float32"), lstm), arrays)
+    Path("m.safetensors").write_bytes(to_bytes(Bundle(graph, {"framework": "by hand"}, {}, ())))
+    x = random.standard_normal((200, 2))
+    Path("s.csv").write_text("temp,load\n" + "".join(f"{a},{b}\n" for a, b in x))
+    line = assert_fails(cli("run", "m.safetensors", "s.csv"), 2, "E_ROWS")
+    assert "s.csv: 200 rows of 2, and input 'x' takes any number of time steps of 2 values" in line
+    assert "--rows-are steps (the file is one sequence" in line
+    assert_fails(cli("trace", "m.safetensors", "s.csv", "-o", "t.npz"), 2, "E_ROWS")
+    process = cli("run", "m.safetensors", "s.csv", "--rows-are", "steps")
+    assert (process.returncode, process.stderr) == (0, "")
+    y = np.array([[float(cell) for cell in line.split(",")] for line in process.stdout.split()])
+    wanted = lstmconv_runtime.load("m.safetensors").predict(x[None])
+    np.testing.assert_allclose(y[None], wanted, rtol=0, atol=1e-6)
+    assert cli("run", "m.safetensors", "s.csv", "--rows-are", "steps", "-o", "y.csv").returncode == 0
+    assert Path("y.csv").read_text() == process.stdout
+    assert cli("run", "m.safetensors", "s.csv", "--rows-are", "sequences", "-o", "y.npy").returncode == 0
+    assert np.load("y.npy").shape == (200, 1, 3)
 
 
 def test_trace_records_every_gate(folder: Path) -> None:
@@ -269,7 +302,16 @@ def test_export_is_quick(folder: Path) -> None:
         ("run sine.safetensors x.txt", 2, "E_SUFFIX"),
         ("run sine.safetensors x.npy -o y.txt", 2, "E_SUFFIX"),
         ("run sine.safetensors x.npy -o x.npy --force", 2, "E_USAGE"),
-        ("export sine.keras -o ./sine.keras --force", 2, "E_USAGE"),
+        ("export sine.keras -o ./sine.keras --force", 2, "E_SUFFIX"),
+        ("export sine.keras -o other.keras", 2, "E_SUFFIX"),
+        ("export sine.keras -o -", 2, "E_SUFFIX"),
+        ("upgrade sine.keras -o new.h5", 2, "E_SUFFIX"),
+        ("upgrade sine.keras -o -", 2, "E_SUFFIX"),
+        ("upgrade sine.keras -o ./sine.keras --force", 2, "E_USAGE"),
+        ("run sine.safetensors x.npy -o -", 2, "E_SUFFIX"),
+        ("run sine.safetensors x.npy --rows-are steps", 2, "E_USAGE"),
+        ("run sine.safetensors x.csv --rows-are rows", 2, "E_USAGE"),
+        ("run sine.safetensors x.csv --rows-are steps", 2, "E_INPUT"),
         ("export sine.safetensors -o new.safetensors", 4, "E_NOT_A_MODEL"),
         ("export x.npy", 4, "E_NOT_A_MODEL"),
         ("run sine.keras x.npy", 4, "E_NOT_A_BUNDLE"),
@@ -282,10 +324,11 @@ def test_export_is_quick(folder: Path) -> None:
         ("export sine.keras", 6, "E_EXISTS"),
         ("run sine.safetensors x.npy -o x.csv", 6, "E_EXISTS"),
         ("export sine.keras -o absent/sine.safetensors", 6, "E_IO"),
-        ("export sine.keras -o . --force", 6, "E_NOT_REGULAR"),
+        ("export sine.keras -o folder.safetensors --force", 6, "E_NOT_REGULAR"),
     ],
 )
 def test_failures_are_one_line_and_write_nothing(folder: Path, args: str, exit_code: int, error_code: str) -> None:
+    (folder / "folder.safetensors").mkdir(exist_ok=True)
     assert_fails(cli(*args.split()), exit_code, error_code)
 
 
@@ -377,8 +420,12 @@ sys.exit(main())
     [
         ("demo --out there", "lstmconv.demo", "(PosixPath('there'),)"),
         ("demo", "lstmconv.demo", "(None,)"),
-        ("parity m.keras", "lstmconv.parity.command", "(PosixPath('m.keras'), None, False)"),
-        ("parity m.keras --input x --json", "lstmconv.parity.command", "(PosixPath('m.keras'), PosixPath('x'), True)"),
+        ("parity m.keras", "lstmconv.parity.command", "(PosixPath('m.keras'), None, False, None)"),
+        (
+            "parity m.keras --input x --json",
+            "lstmconv.parity.command",
+            "(PosixPath('m.keras'), PosixPath('x'), True, None)",
+        ),
     ],
 )
 def test_commands_of_other_modules_decide_the_exit_code(args: str, module: str, given: str) -> None:
@@ -512,3 +559,38 @@ sys.exit(main())
             process.send_signal(number)
             assert process.wait(timeout=20) == exit_code
             assert process.stderr.read() == ""
+
+
+# --- work that takes long ---------------------------------------------------------------------------------------------
+
+
+def test_work_that_takes_long_says_so_on_a_terminal(folder: Path) -> None:
+    """For whoever waits, though libraries are kept quiet by taking standard error away; and nothing of it stays."""
+    code = """
+import os, sys, time
+from lstmconv import conversion, progress
+from lstmconv.__main__ import main
+progress.PATIENCE = float(sys.argv.pop(1))
+export = conversion.export
+def slow(*args, **options):
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    time.sleep(1)
+    os.dup2(kept, 2)
+    return export(*args, **options)
+conversion.export = slow
+sys.exit(main())
+"""
+    for patience, wanted in (("0.1", r"(\rconverting  0:0\d\x1b\[K)+\r\x1b\[K"), ("60", "")):
+        outer, inner = pty.openpty()
+        process = python(code, patience, "export", "sine.keras", "--force", capture_output=False,
+                         stdout=subprocess.PIPE, stderr=inner)  # fmt: skip
+        os.write(inner, b"|")  # so that there is something to read
+        shown = ""
+        while not shown.endswith("|"):
+            shown += os.read(outer, 65536).decode()
+        os.close(inner)
+        os.close(outer)
+        assert process.returncode == 0
+        assert re.fullmatch(wanted + r"\|", shown)
+    assert cli("export", "sine.keras", "--force").stderr == ""

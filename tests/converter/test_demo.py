@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from lstmconv import demo
 from lstmconv.errors import FileAccessError
-from lstmconv.parity.compare import Deviation, Difference, OutputComparison
+from lstmconv.parity.compare import Deviation, OutputComparison, Pair
 from lstmconv.parity.report import Report
 
 FILES = {"sine.keras", "sine.safetensors", "sine.onnx", "predict1.png", "predict2.png"}
@@ -58,7 +58,7 @@ def test_without_tensorflow_one_line_says_what_to_install(tmp_path: Path) -> Non
 
 
 def report(runtime_error: float, difference: float) -> Report:
-    pairs = (Difference("Keras", "runtime", difference, difference),)
+    pairs = (Pair("Keras", "runtime", difference, difference),)
     errors = (Deviation("Keras", 1e-7, 1e-8), Deviation("runtime", runtime_error, 1e-8))
     output = OutputComparison("y", (4, 1), "float32", 1.0, 1e-8, 1e-5, 1e-5, False, pairs, errors)
     return Report({}, ("Keras", "runtime"), {}, (output,), (0.0,), ())

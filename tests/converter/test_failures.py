@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import lstmconv
 import pytest
 from lstmconv import errors
 from lstmconv.errors import FileAccessError, UsageError
 from lstmconv.failures import failure_of
 from lstmconv.output_paths import bundle_path, check_output
 from lstmconv.standard_streams import MAX_LINE, one_line
+from lstmconv.suffixes import ARCHIVE, ARRAYS, BUNDLE, TRACE
 from lstmconv.text_table import shape_text, text_table
 from lstmconv_runtime import BundleError, InputError, StreamError, VersionError
+
+SINE = Path(__file__).parents[1] / "vectors" / "cli" / "sine.keras"
+ANY = ("",)  # names without a suffix
 
 
 @pytest.mark.parametrize(
@@ -72,22 +77,22 @@ def test_outputs_that_are_refused(tmp_path: Path) -> None:
     hard.hardlink_to(file)
     device.symlink_to("/dev/null")
     (tmp_path / "dangling").symlink_to(tmp_path / "absent")
-    check_output(tmp_path / "new", False, file)
-    check_output(file, True)
-    check_output(link, True)
-    check_output(tmp_path / "dangling", True)
+    check_output(tmp_path / "new", ANY, False, file)
+    check_output(file, ANY, True)
+    check_output(link, ANY, True)
+    check_output(tmp_path / "dangling", ANY, True)
     for path in (file, link, tmp_path / "dangling"):
-        with pytest.raises(FileAccessError, match="--force replaces it"):
-            check_output(path, False)
+        with pytest.raises(FileAccessError, match="force=True replaces it"):
+            check_output(path, ANY, False)
     for path in (file, link, hard):
         with pytest.raises(UsageError, match="named twice"):
-            check_output(path, True, file)
+            check_output(path, ANY, True, file)
     with pytest.raises(UsageError, match="named twice"):
-        check_output(tmp_path / "new", True, tmp_path / "new")
+        check_output(tmp_path / "new", ANY, True, tmp_path / "new")
     for path in (device, tmp_path):
         for force in (False, True):
             with pytest.raises(FileAccessError, match="not a regular file"):
-                check_output(path, force)
+                check_output(path, ANY, force)
 
 
 @pytest.mark.parametrize("path", ["/dev/null", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/../dev/full"])
@@ -95,9 +100,33 @@ def test_the_system_is_not_replaced(path: str, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     for force in (False, True):
         with pytest.raises(FileAccessError, match="not a regular file"):
-            check_output(Path(path), force)
+            check_output(Path(path), ANY, force)
 
 
 def test_tables_are_aligned() -> None:
     assert text_table([("a", "bb"), ("ccc", "d")]) == ["a    bb", "ccc  d"]
     assert shape_text((None, 5)) == "(any, 5)"
+
+
+@pytest.mark.parametrize(
+    ("name", "suffixes"),
+    [
+        ("m.keras", BUNDLE), ("m.h5", BUNDLE), ("m", BUNDLE), ("-", BUNDLE), ("m.safetensors.tmp", BUNDLE),
+        ("n.h5", ARCHIVE), ("n.safetensors", ARCHIVE), ("n.KERAS", ARCHIVE), ("-", ARCHIVE), (".keras", ARCHIVE),
+        ("y.txt", ARRAYS), ("-", ARRAYS), ("t.csv", TRACE),
+    ],
+)  # fmt: skip
+def test_names_that_lie_are_refused(tmp_path: Path, name: str, suffixes: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match=f"the name must end in {suffixes[0]}") as refused:
+        check_output(tmp_path / name, suffixes, True)
+    assert refused.value.code == "E_SUFFIX"
+
+
+def test_the_functions_refuse_names_that_lie_too(tmp_path: Path) -> None:
+    for name in ("x.keras", "x.h5", "x", "-"):
+        with pytest.raises(UsageError, match=r"must end in \.safetensors"):
+            lstmconv.export(SINE, tmp_path / name)
+    for name in ("x.h5", "x.KERAS", "x"):
+        with pytest.raises(UsageError, match=r"must end in \.keras"):
+            lstmconv.upgrade(SINE, str(tmp_path / name))
+    assert not list(tmp_path.iterdir())

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmconv.array_files import csv_text, read_inputs, write_npz
+from lstmconv.array_files import read_inputs, write_npz
+from lstmconv.csv_table import csv_text
 from lstmconv.errors import FileAccessError, InvalidFileError, UsageError
 from lstmconv.growing_files import growing_file, standard_output
 from lstmconv_runtime.graph import Array

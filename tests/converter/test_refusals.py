@@ -18,8 +18,7 @@ from typing import Any
 import lstmconv
 import pytest
 from lstmconv.errors import LstmconvError, UnsupportedError
-from lstmconv.layers import HANDLERS
-from lstmconv.layers.operations import OPERATIONS
+from lstmconv.layers import HANDLERS, OPERATIONS
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "parity")]
 
@@ -140,7 +139,19 @@ def test_a_class_without_a_handler_is_refused(cls: str, tmp_path: Path) -> None:
     layer |= {"class_name": cls, "registered_name": None}
     error = refusal(written(vector, config, tmp_path), tmp_path)
     assert error.code == "E_UNSUPPORTED_LAYER"
-    assert f"layer '{name}' ({cls})" in str(error)
+    assert str(error).startswith(f"layer '{name}' ({cls}): this layer of Keras is not supported")
+    assert "lstmconv doctor --layers" in str(error) and len(str(error)) < 200
+
+
+@pytest.mark.parametrize("module", ["builtins", "my.layers", None])
+def test_a_class_of_somebodys_own_is_called_so(module: str | None, tmp_path: Path) -> None:
+    """Before Keras 3 no module is written, and the name alone tells."""
+    vector, config, layer = changed("Dense")
+    layer |= {"class_name": "MyDense", "module": module, "registered_name": "MyDense"}
+    error = refusal(written(vector, config, tmp_path), tmp_path)
+    assert error.code == "E_CUSTOM_OBJECT"
+    assert str(error).startswith(f"layer '{layer['config']['name']}' (MyDense): a custom class")
+    assert len(str(error)) < 200
 
 
 INPUTS = [("sparse", True), ("ragged", True), ("optional", True), ("dtype", "string"), ("dtype", "complex64"),
@@ -172,9 +183,9 @@ def test_an_unknown_operation_is_refused(tmp_path: Path) -> None:
     vector = holders()["numpy.Exp"]
     config = copy.deepcopy(vector.config)
     item = next(i for i in items(config) if i["class_name"] == "Exp")
-    item["class_name"] = "Cumsum"
+    item["class_name"] = "Cumprod"
     message = str(refusal(written(vector, config, tmp_path), tmp_path))
-    assert "numpy.Cumsum): this operation is not supported" in message
+    assert "numpy.Cumprod): this operation is not supported" in message
 
 
 @pytest.mark.parametrize("cls", ["LSTM", "Bidirectional", "BatchNormalization"])
@@ -195,7 +206,7 @@ def test_nested_outputs_are_refused(tmp_path: Path) -> None:
     config = copy.deepcopy(vector.config)
     first, *others = config["config"]["output_layers"]
     config["config"]["output_layers"] = [first, others]
-    assert "is not a reference to a layer" in str(refusal(written(vector, config, tmp_path), tmp_path))
+    assert "its outputs are nested" in str(refusal(written(vector, config, tmp_path), tmp_path))
 
 
 # --- files that Keras itself wrote ------------------------------------------------------------------------------------
@@ -271,14 +282,36 @@ def test_vocabularies_are_refused(keras: Any, tmp_path: Path) -> None:
         model = keras.Model(x, keras.layers.LSTM(2)(keras.layers.Embedding(5, 2)(layer(x))))
         message = str(refusal(save(model, tmp_path), tmp_path))
         assert f"layer 'words' ({type(layer).__name__})" in message
+        assert "export the model that begins behind it" in message
         (tmp_path / "model.keras").unlink()
 
 
-def test_a_quantised_model_is_refused(keras: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["int4", "float8"])
+def test_other_quantisations_than_int8_are_refused(keras: Any, mode: str, tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((4, 2)), keras.layers.LSTM(4), keras.layers.Dense(2, name="head")])
-    model.quantize("int8")
+    model.quantize(mode)
     message = str(refusal(save(model, tmp_path), tmp_path))
     assert "layer 'head' (Dense)" in message
+    assert "dtype policy" in message
+
+
+def test_what_keras_computes_without_its_scales_is_refused(keras: Any, tmp_path: Path) -> None:
+    """TimeDistributed calls the layer inside by a way that knows nothing of int8."""
+    x = keras.Input((4, 2))
+    model = keras.Model(x, keras.layers.TimeDistributed(keras.layers.Dense(2), name="each")(x))
+    model.quantize("int8")
+    message = str(refusal(save(model, tmp_path), tmp_path))
+    assert "layer 'each' (TimeDistributed): Dense quantised to int8" in message
+
+
+def test_attention_that_keras_quantised_is_refused(keras: Any, tmp_path: Path) -> None:
+    """Its file says nothing of it but in the arrays, and Keras opens it no more."""
+    x = keras.Input((4, 2))
+    model = keras.Model(x, keras.layers.MultiHeadAttention(2, 2, name="heads")(x, x))
+    model.quantize("int8")
+    message = str(refusal(save(model, tmp_path), tmp_path))
+    assert "layer 'heads' (MultiHeadAttention)" in message
+    assert "quantised" in message
 
 
 def test_lora_is_refused(keras: Any, tmp_path: Path) -> None:

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from lstmconv.parity.compare import (
     compare_outputs,
-    largest_difference,
     largest_relative,
-    move_weights,
     reference,
 )
 from lstmconv.parity.cross_check import draw_inputs
 from lstmconv.parity.engines import ROWS
 from lstmconv.parity.report import Report
+from lstmconv.rounding import move_weights
 from lstmconv_runtime import engine
+from lstmconv_runtime.difference import difference
 from lstmconv_runtime.graph import SIGMOID, TANH, Array, Graph
-from lstmconv_runtime.nodes import GRU, Constant, Elementwise, Input
+from lstmconv_runtime.nodes import GRU, Constant, Dense, Elementwise, Input
 
 
 def gru_graph(units: int, deviation: float, seed: int = 0) -> Graph:
@@ -136,12 +136,15 @@ def test_the_reference_is_computed_in_parts() -> None:
 
 def test_differences_of_odd_arrays() -> None:
     a = np.array([1.0, np.nan, inf, 0.0])
-    assert largest_difference(a, a) == largest_relative(a, a) == 0
-    assert largest_difference(a, np.array([1.0, np.nan, -inf, 0.0])) == inf
-    assert largest_difference(a, np.array([1.0, 2.0, inf, 0.0])) == inf
-    assert largest_difference(a, a[:2]) == largest_relative(a, a[:2]) == inf
-    assert largest_difference(np.zeros((0, 3)), np.zeros((0, 3))) == 0
-    assert largest_relative(np.array([1e-9, 4.0]), np.array([2e-9, 5.0])) == 0.5
+    assert difference(a, a).largest == largest_relative(a, a) == 0
+    for other in (np.array([1.0, np.nan, -inf, 0.0]), np.array([1.0, 2.0, inf, 0.0]), a[:2]):
+        found = difference(a, other)
+        assert found.largest == found.rms == found.relative == largest_relative(a, other) == inf
+        assert found.misfit
+    assert difference(np.zeros((0, 3)), np.zeros((0, 3))).largest == 0
+    assert difference(np.array([2**53]), np.array([2**53 + 1])).largest == 1
+    small = difference(np.full(4, 2e-9), np.full(4, 1e-9))
+    assert (small.relative, small.rms / small.scale_rms) == (pytest.approx(1), pytest.approx(1))
 
 
 def test_a_nan_on_one_side_differs_and_is_valid_json() -> None:
@@ -168,3 +171,34 @@ def test_drawn_inputs_fit_and_repeat() -> None:
     first, second = draw_inputs(graph), draw_inputs(graph)
     assert first["x"].shape == (8, 20, 3)
     np.testing.assert_array_equal(first["x"], second["x"])
+
+
+def gated(bias: float) -> Graph:
+    """Input (any, any, 3) → GRU → Dense of one sigmoid with this bias."""
+    graph = gru_graph(8, 0.3)
+    dense = Dense(name="y", x="gru", weights="y", input_size=8, units=1, use_bias=True, activation=SIGMOID)
+    arrays = {**graph.arrays, "y/W": np.full((8, 1), 0.1, "float32"), "y/b": np.array([bias], "float32")}
+    del arrays["two/value"]
+    return replace(graph, nodes=(*graph.nodes[:2], dense), arrays=arrays)
+
+
+def test_a_sigmoid_that_is_an_ulp_of_one_off_agrees() -> None:
+    """As onnxruntime's: 5e-8 of an output of 1e-4. A hundred times as much is a mistake, and so is 1e-3 of it."""
+    graph, inputs = gated(-9.2), sequences(20)
+    made = run(graph, inputs)
+    assert 5e-5 < made[0].max() < 2e-4
+    for off, agrees in ((5e-8, True), (5e-6, False), (1e-3 * float(made[0].max()) + 1.2e-7, False)):
+        report = report_of(graph, inputs, {"one": made, "two": [made[0] + np.float32(off)]})
+        assert report.ok == agrees
+    assert reference(graph, inputs).allowed("y") < 2e-7
+
+
+def test_gates_that_are_an_ulp_of_one_off_agree() -> None:
+    """An output gate near 1e-4 hands the error of its sigmoid on to the state, undiminished."""
+    graph, inputs = gru_graph(8, 0.3), sequences(5)
+    arrays = {**graph.arrays, "gru/b_z": np.full(8, 12.0, "float32")}  # the state takes in 1 - z, near 1e-5
+    graph = replace(graph, arrays=arrays)
+    made = run(graph, inputs)
+    assert np.abs(made[0]).max() < 1e-3
+    assert report_of(graph, inputs, {"one": made, "two": [made[0] + np.float32(5e-8)]}).ok
+    assert not report_of(graph, inputs, {"one": made, "two": [made[0] + np.float32(1e-5)]}).ok

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lstmconv.errors import FileAccessError, MissingPackageError, UsageError
+from lstmconv.errors import FileAccessError, InvalidFileError, MissingPackageError, UsageError
 from lstmconv.parity import command
 from lstmconv.parity.cross_check import cross_check, draw_inputs
 from lstmconv.parity.engines import INSTALL, Subject, import_quietly, open_engines
+from lstmconv_runtime import InputError
 
 
 @pytest.fixture(scope="module")
@@ -118,20 +119,23 @@ def test_without_keras_the_command_says_what_to_install(model_path: Path, monkey
         command.run(model_path, None, as_json=False)
 
 
-def test_input_files(tmp_path: Path) -> None:
-    array = np.arange(6.0).reshape(1, 2, 3)
-    np.save(tmp_path / "one.npy", array)
-    np.savez(tmp_path / "two.npz", a=array, b=array)
+def test_inputs_are_read_as_by_run(model_path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """`--input` takes what `run` takes, refuses what `run` refuses, and calls it by the same names."""
+    rows = np.arange(12.0).reshape(4, 3) / 10
+    (tmp_path / "x.csv").write_text("a,b,c\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
+    assert command.run(model_path, tmp_path / "x.csv", as_json=False, rows_are="steps") == 0
+    assert "input  x (1, 4, 3) float32" in capfd.readouterr().out
+    np.savez(tmp_path / "two.npz", x=rows, y=rows)
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     (tmp_path / "text.npy").write_text("1, 2, 3")
-    np.testing.assert_array_equal(command.read_inputs(tmp_path / "one.npy", ("x",))["x"], array)
-    assert set(command.read_inputs(tmp_path / "two.npz", ("b", "a"))) == {"a", "b"}
-    with pytest.raises(UsageError, match="inputs x, y; it has a, b"):
-        command.read_inputs(tmp_path / "two.npz", ("x", "y"))
-    with pytest.raises(UsageError, match="inputs x, y"):
-        command.read_inputs(tmp_path / "one.npy", ("x", "y"))
-    for name in ("objects.npy", "text.npy"):
-        with pytest.raises(UsageError, match="plain arrays"):
-            command.read_inputs(tmp_path / name, ("x",))
-    with pytest.raises(FileAccessError, match="cannot read"):
-        command.read_inputs(tmp_path / "absent.npy", ("x",))
+    for name, error, code in (
+        ("x.csv", UsageError, "E_ROWS"),
+        ("two.npz", InputError, "E_INPUT"),
+        ("objects.npy", InvalidFileError, "E_ARRAY_DTYPE"),
+        ("text.npy", InvalidFileError, "E_ARRAY_FILE"),
+        ("absent.npy", FileAccessError, "E_IO"),
+        ("x.txt", UsageError, "E_SUFFIX"),
+    ):
+        with pytest.raises(error) as failure:
+            command.run(model_path, tmp_path / name, as_json=False)
+        assert failure.value.code == code

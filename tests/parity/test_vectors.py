@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 from lstmconv.conversion import bundle_of, convert
-from lstmconv.layers import HANDLERS
-from lstmconv.layers.operations import OPERATIONS
+from lstmconv.layers import HANDLERS, OPERATIONS
 from lstmconv.parity.engines import EngineMissing, Subject, import_quietly, keras_engine, onnxruntime_engine
 from lstmconv_runtime import Model, engine
 from lstmconv_runtime.bundle import Bundle, to_bytes
 from lstmconv_runtime.streaming import STREAM, classify, stream_inputs
-from vector_files import FOLDER, NAMES, Vector, classes, difference, of_outputs, read_vector, stream_refusals
+from vector_files import FOLDER, NAMES, Vector, apart, classes, of_outputs, read_vector, stream_refusals
 
 PROMISE, TYPICAL = 1e-5, 2e-6
 HALF = {"float16": 4e-3, "bfloat16": 2e-2}
@@ -40,10 +39,16 @@ LOOSER_DOUBLE = dict.fromkeys(
         "activation-gelu", "activation-leaky-relu", "activation-objects", "conv1d", "dense", "leaky-relu",
         "masked-companions",
         # Numbers of the config and statistics become constants in the dtype the layer was saved with.
-        "normalization", "rescaling",
+        "normalization", "rescaling", "rms-normalization",
+        "up-sampling2d", "frames-encoded",  # TensorFlow interpolates in float32, whatever x is
+        "masked-spatial-dropout-3d",  # a SpatialDropout keeps the dtype it was made with, and casts to it
         "nested",  # what enters a model inside is cast to the float32 of its Input layer
     ), 1e-7,
 )  # fmt: skip
+NOT_IN_DOUBLE = {
+    "int8-nice-numbers": "it rounds numbers that are halves in float32 alone",
+    "discretization-adapted": "what Keras makes of it in float64 was not adapted",
+}
 
 TABLE = FOLDER.parents[2] / "docs" / "onnx-cross-check.md"
 
@@ -78,7 +83,7 @@ def reference(subject: Subjects) -> list[Any]:
     """The cells gate by gate, as `trace` shows them."""
     model = subject.model()
     values = engine.run(model.program, model.check_inputs(subject.vector.inputs), gates={})
-    return [model.held(name, values) for name in model.bundle.graph.outputs]
+    return model.owned(values)
 
 
 def float64(subject: Subjects) -> list[Any]:
@@ -136,13 +141,15 @@ def allowed(vector: Vector, typical: float = TYPICAL) -> float:
 def agree(made: list[Any], expected: list[Any], limit: float) -> None:
     assert len(made) == len(expected)
     for index, (one, other) in enumerate(zip(made, expected, strict=True)):
-        found = difference(one, other)
+        found = apart(one, other)
         assert found <= limit, f"output {index} differs by {found:.2g} of its scale"
 
 
 @pytest.mark.parametrize("run", [predict, reference, float64, stream])
 @pytest.mark.parametrize("name", NAMES)
 def test_vector(name: str, run: Callable[[Subjects], list[Any]]) -> None:
+    if run is float64 and name in NOT_IN_DOUBLE:
+        pytest.skip(NOT_IN_DOUBLE[name])
     subject = subject_of(name)
     vector = subject.vector
     made = run(subject)
@@ -208,8 +215,8 @@ def test_the_runtime_is_as_exact_as_keras() -> None:
         for index, exact in vector.exact.items():
             if vector.outputs[index].dtype != np.float32:
                 continue
-            ours.append(difference(values[vector.graph.outputs[index]], exact))
-            theirs.append(difference(vector.outputs[index], exact))
+            ours.append(apart(values[vector.graph.outputs[index]], exact))
+            theirs.append(apart(vector.outputs[index], exact))
     print(f"{len(ours)} outputs; median error: runtime {median(ours):.2e}, Keras {median(theirs):.2e}; "
           f"largest: runtime {max(ours):.2e}, Keras {max(theirs):.2e}")  # fmt: skip
     assert len(ours) > 500

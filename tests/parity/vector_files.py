@@ -14,12 +14,12 @@ from lstmconv.conversion import convert
 from lstmconv.graph import prune
 from lstmconv.keras_file import KerasFile, read_keras_file
 from lstmconv_runtime import StreamError
+from lstmconv_runtime.difference import difference
 from lstmconv_runtime.graph import Graph, Type, Value, infer_types
 from lstmconv_runtime.streaming import classify
 
 FOLDER = Path(__file__).resolve().parent.parent / "vectors" / "parity"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.npz"))
-LEAST_SCALE = 1e-2  # outputs smaller than that are judged as if they were that large
 HALVES = ("float16", "bfloat16")
 
 
@@ -76,16 +76,9 @@ def read_vector(name: str) -> Vector:
     return Vector(name, arrays["model"].tobytes(), inputs, outputs, of("exact"), json.loads(str(arrays["versions"])))
 
 
-def difference(a: Any, b: Any) -> float:
-    """The largest difference, of the scale of b; infinite where shapes differ, or only one is finite."""
-    a, b = np.asarray(a).astype("float64"), np.asarray(b).astype("float64")
-    finite = np.isfinite(b)
-    if a.shape != b.shape or not np.array_equal(a[~finite], b[~finite], equal_nan=True):
-        return float("inf")
-    a, b = a[finite], b[finite]
-    if not np.isfinite(a).all():
-        return float("inf")
-    return float(np.abs(a - b).max(initial=0)) / max(LEAST_SCALE, float(np.abs(b).max(initial=0)))
+def apart(made: Any, expected: Any) -> float:
+    """The largest difference, of the scale of what was expected; infinite where they do not correspond."""
+    return difference(np.asarray(made), np.asarray(expected)).relative
 
 
 def classes(config: Any) -> set[str]:

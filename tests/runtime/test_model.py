@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import copy
 import io
+import os
 import pickle
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,8 @@ from typing import Any
 import lstmconv_runtime as lr
 import numpy as np
 import pytest
+from lstmconv_runtime import engine
+from lstmconv_runtime import model as model_module
 from lstmconv_runtime import nodes as n
 from lstmconv_runtime.bundle import Probe
 from lstmconv_runtime.cells import lstm_step
@@ -168,9 +174,18 @@ def test_inputs_that_do_not_fit(sine: Any, x: Any, code: str) -> None:
     assert isinstance(caught.value, ValueError)
 
 
-def test_a_batch_size_below_one(sine: Any) -> None:
-    with pytest.raises(lr.InputError):
-        sine.predict(batch(2, 3, 2), batch_size=0)
+def test_whole_numbers_of_any_kind(sine: Any) -> None:
+    x = batch(5, 3, 2)
+    expected = sine.predict(x)
+    for two in (2, np.int64(2), np.uint8(2), np.array(2)):
+        np.testing.assert_allclose(sine.predict(x, batch_size=two, threads=two), expected, rtol=0, atol=1e-6)
+        assert sine.stream(batch=two).step(x[:2, 0]).shape == (2, 1)
+    for bad in (0, -1, 2.0, np.float32(2), "2", True, np.True_, np.array([2]), [2]):
+        for call in (lambda: sine.predict(x, batch_size=bad), lambda: sine.predict(x, threads=bad)):  # noqa: B023
+            with pytest.raises(lr.InputError, match="whole number"):
+                call()
+        with pytest.raises(lr.InputError, match="whole number"):
+            sine.stream(batch=bad)
 
 
 def test_infinities_give_no_warning(sine: Any) -> None:
@@ -282,6 +297,87 @@ def test_threads_share_a_model(sine: Any) -> None:
     with ThreadPoolExecutor(8) as pool:
         for made, one in zip(pool.map(sine.predict, xs), expected, strict=True):
             assert np.array_equal(made, one)
+
+
+def test_no_thread_is_started_unasked(
+    build: Any, monkeypatch: pytest.MonkeyPatch, concurrently: Callable[[], list[int]]
+) -> None:
+    """Not even where the environment keeps matrix products to one processor: that says what this process is to use."""
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
+    model = build.model([build.input(None, 2), build.recurrent("LSTM", "a", "x", 2, 256)])
+    model.predict(batch(200, 2, 2))
+    model.predict(batch(200, 2, 2), batch_size=50)
+    assert concurrently() == []
+
+
+def test_threads_are_as_many_as_the_work_and_the_processors(
+    build: Any, monkeypatch: pytest.MonkeyPatch, concurrently: Callable[[], list[int]]
+) -> None:
+    monkeypatch.setattr(model_module, "processors", lambda: 3)
+    wide = build.model([build.input(None, 2), build.recurrent("LSTM", "a", "x", 2, 256)])
+    narrow = build.model([build.input(None, 2), build.recurrent("LSTM", "a", "x", 2, 8)])
+    for model, rows, threads in ((wide, 200, 2), (wide, 200, 16), (wide, 33, 16), (wide, 31, 2), (narrow, 4000, 2)):
+        x = batch(rows, 2, 2)
+        np.testing.assert_allclose(model.predict(x, threads=threads), model.predict(x), rtol=0, atol=1e-6)
+    assert concurrently() == [2, 3, 2]  # and none for few rows, or for many that are little work
+
+
+@pytest.fixture
+def concurrently(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
+    """The numbers of threads that were asked for."""
+    asked: list[int] = []
+
+    class Counted(ThreadPoolExecutor):
+        def __init__(self, threads: int) -> None:
+            asked.append(threads)
+            super().__init__(threads)
+
+    monkeypatch.setattr(concurrent.futures, "ThreadPoolExecutor", Counted)
+    return lambda: asked
+
+
+def test_processors_are_those_of_this_process() -> None:
+    assert 1 <= model_module.processors() <= (os.cpu_count() or 1)
+
+
+def test_a_copy_of_a_model_is_the_model(sine: Any) -> None:
+    assert copy.copy(sine) is sine
+    assert copy.deepcopy([sine])[0] is sine
+
+
+def test_what_a_model_is_made_of_is_read_only(build: Any) -> None:
+    """Weights that are computed with as they are stored, others, and the probes."""
+    for dtype in (None, "float64"):
+        model = lr.Model(build.bytes(build.sine().bundle.graph, build.sine().bundle.probes), dtype=dtype)
+        probe = model.bundle.probes[0]
+        for array in (*model.bundle.graph.arrays.values(), *probe.inputs.values(), *probe.outputs):
+            with pytest.raises(ValueError, match="read-only"):
+                array[...] = 0
+
+
+def test_what_a_graph_is_made_of_stays_writeable(build: Any) -> None:
+    graph = build.graph([build.input(None, 2), build.recurrent("LSTM", "a", "x", 2, 3), build.dense("d", "a", 3, 1)])
+    data = bytearray(build.bytes(graph))
+    model = lr.load(data)
+    made = model.predict(batch(2, 3, 2))
+    engine.prepare(graph)
+    data[-4:] = b"\0\0\0\0"
+    for array in graph.arrays.values():
+        array[...] = 0
+    assert np.array_equal(model.predict(batch(2, 3, 2)), made)
+    assert np.array_equal(pickle.loads(pickle.dumps(model)).predict(batch(2, 3, 2)), made)
+
+
+def test_the_mean_of_nothing(build: Any) -> None:
+    """As Keras's: NaN, and no warning, which NumPy's mean gives whatever its error state is."""
+    pooled = n.Reduce(name="y", x="x", op="mean", axes=(1,), keepdims=False)
+    model = build.model([build.input(None, 2), pooled])
+    with warnings.catch_warnings(), np.errstate(all="raise"):
+        warnings.simplefilter("error")
+        assert np.isnan(model.predict(np.zeros((2, 0, 2)))).all()
+    x = batch(2, 3, 2)
+    assert np.array_equal(model.predict(x), x.mean(axis=1))
 
 
 def test_nothing_global_changes(sine: Any) -> None:

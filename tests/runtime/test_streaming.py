@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lstmconv_runtime import InputError, StreamError
 from lstmconv_runtime import nodes as n
-from lstmconv_runtime.graph import TANH
+from lstmconv_runtime.graph import TANH, Activation
 
 
 def graphs(build: Any) -> dict[str, tuple[list[Any], list[str]]]:
@@ -64,12 +67,47 @@ def graphs(build: Any) -> dict[str, tuple[list[Any], list[str]]]:
             ],
             ["last"],
         ),
+        "volumes": (
+            [
+                x,
+                r("LSTM", "a", "x", 2, 8),
+                n.Reshape(name="frames", x="a", shape=(0, 0, 2, 2, 2)),
+                conv(n.Conv, "conv", "frames", 2, 3, (1, 2, 1), groups=1, padding="same"),
+                n.Pool(name="pool", x="conv", op="mean", size=(1, 2, 1), strides=(1, 2, 1), padding="valid"),
+                conv(n.ConvTranspose, "up", "pool", 3, 2, (1, 3, 2), cropping=(0, 0, 1, 0, 0, -1)),
+                n.Reshape(name="flat", x="up", shape=(0, 0, -1)),
+            ],
+            ["flat"],
+        ),
+        "functions": (
+            [
+                x,
+                r("LSTM", "a", "x", 2, 3),
+                n.Round(name="round", x="a"),
+                n.CumSum(name="sums", x="a", axis=2),
+                n.ArgReduce(name="arg", x="a", op="max", axis=2),
+                n.ExpandDims(name="place", x="arg", axis=2),
+                n.Take(name="taken", x="sums", axis=2, indices=(2, 0)),
+                n.Constant(name="k", shape=(3, 4), dtype="float32"),
+                n.Einsum(name="product", args=("a", "k"), equation="btf,fg->btg"),
+                n.Einsum(name="pairs", args=("a", "taken"), equation="btf,btg->btf"),
+            ],
+            ["round", "place", "taken", "product", "pairs"],
+        ),
     }
+
+
+def conv(
+    kind: Any, name: str, x: str, channels: int, filters: int, kernel_size: tuple[int, ...], **options: Any
+) -> Any:
+    ones = (1,) * len(kernel_size)
+    fields = {"strides": ones, "dilation": ones, "use_bias": True, "activation": TANH, **options}
+    return kind(name=name, x=x, weights=name, channels=channels, filters=filters, kernel_size=kernel_size, **fields)
 
 
 NAMES = (
     "lstm", "last", "gru", "reset before", "simple", "masked", "masked last", "zero output", "stacked", "causal",
-    "folded", "last step",
+    "folded", "last step", "volumes", "functions",
 )  # fmt: skip
 
 
@@ -120,6 +158,43 @@ def test_state_can_be_kept_and_set(build: Any) -> None:
     for bad in ({}, {**kept, "more": {}}, {**kept, "a": {"h": 1}}):
         with pytest.raises(InputError):
             stream.state = bad
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("again", [lambda s: pickle.loads(pickle.dumps(s)), copy.copy, copy.deepcopy])
+def test_a_copy_goes_on_by_itself(build: Any, name: str, again: Callable[[Any], Any]) -> None:
+    stream = build.model(*graphs(build)[name]).stream(batch=2)
+    x = np.random.default_rng(0).standard_normal((2, 6, 2)).astype(np.float32)
+    stream.chunk(x[:, :3])
+    other = again(stream)
+    expected = as_list(stream.chunk(x[:, 3:]))
+    for made in (other, again(other)):
+        assert all(np.array_equal(a, b) for a, b in zip(as_list(made.chunk(x[:, 3:])), expected, strict=True))
+
+
+def test_values_of_another_number_of_rows(build: Any) -> None:
+    """A constant of six rows makes six of one, of which a stream of one row would take the first."""
+    k = n.Constant(name="k", shape=(6, 1, 2), dtype="float32")
+    nodes = [build.input(None, 2), k, n.Elementwise(name="sum", op="add", args=("x", "k"))]
+    model = build.model([*nodes, build.recurrent("LSTM", "a", "sum", 2, 3)])
+    for rows in (1, 3):
+        with pytest.raises(InputError, match=r"stream\(batch=6\)"):
+            model.stream(batch=rows)
+    x = np.random.default_rng(0).standard_normal((6, 4, 2)).astype(np.float32)
+    np.testing.assert_allclose(model.stream(batch=6).chunk(x), model.predict(x), rtol=0, atol=1e-6)
+
+
+def test_a_copy_keeps_the_fixed_inputs(build: Any) -> None:
+    nodes = [build.input(None, 2), build.input(3, name="start"), build.recurrent("GRU", "a", "x", 2, 3, h0="start")]
+    start = np.ones((1, 3), np.float32)
+    stream = build.model(nodes).stream(fixed={"start": start})
+    x = np.ones((1, 4, 2), np.float32)
+    expected = stream.chunk(x)
+    start[:] = 0  # what the caller gave is not kept
+    other = pickle.loads(pickle.dumps(stream))
+    for one in (stream, other):
+        one.reset()
+        assert np.array_equal(one.chunk(x), expected)
 
 
 def test_reading_the_state_gives_copies(build: Any) -> None:
@@ -190,18 +265,34 @@ def refused(build: Any) -> dict[str, list[Any]]:
                 padding="same", dilation=(1,), groups=1, use_bias=False, activation=TANH,
             ),
         ],
+        "transposed": [x, lstm, conv(n.ConvTranspose, "culprit", "a", 3, 2, (2,), cropping=(0, 1))],
+        "further steps": [x, lstm, conv(n.ConvTranspose, "culprit", "a", 3, 2, (1,), cropping=(0, -1))],
+        "softmax over time": [x, lstm, conv(
+            n.Conv, "culprit", "a", 3, 2, (1,), groups=1, padding="valid",
+            activation=Activation("softmax", (("axis", 1.0),)),
+        )],
         "mixes": [
             x,
             lstm,
             n.ExpandDims(name="wide", x="a:h", axis=1),
             n.Elementwise(name="culprit", op="add", args=("a", "wide")),
         ],
+        "sums over time": [x, lstm, n.CumSum(name="culprit", x="a", axis=1)],
+        "place in time": [x, lstm, n.ArgReduce(name="culprit", x="a", op="max", axis=1)],
+        "steps taken": [x, lstm, n.Take(name="culprit", x="a", axis=1, indices=(0,))],
+        "product over time": [x, lstm, n.Einsum(name="culprit", args=("a", "a"), equation="btf,bsf->bts")],
+        "sum over time": [x, lstm, n.Einsum(name="culprit", args=("a",), equation="btf->bf")],
+        "weights of steps": [
+            x, lstm, n.Constant(name="k", shape=(4, 2), dtype="float32"),
+            n.Einsum(name="culprit", args=("a", "k"), equation="btf,tg->btg"),
+        ],
     }  # fmt: skip
 
 
 REFUSED = (
     "backwards", "state of the whole", "reverse", "mean over time", "pool", "first step", "attention", "groups",
-    "over time", "flatten", "wide", "mixes",
+    "over time", "flatten", "wide", "transposed", "further steps", "softmax over time", "mixes", "sums over time",
+    "place in time", "steps taken", "product over time", "sum over time", "weights of steps",
 )  # fmt: skip
 
 

@@ -12,20 +12,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import form
 from ..errors import LstmconvError
+from ..form import name_of
 from ..semantics import version_tuple
 from . import keras1, keras2
 
 
-def todays_config(config: Any, keras_version: str | None) -> dict[str, Any]:
-    """A model config of any age in today's form.
+def todays_config(config: dict[str, Any], keras_version: str | None) -> dict[str, Any]:
+    """A model config of any age (`form.as_written`) in today's form.
 
     Args:
         keras_version: as the file says; None for files before Keras 1.1 wrote it down.
 
     Raises:
         UnsupportedError: a layer or option without a modern equivalent.
-        InvalidFileError: not a model config.
+        InvalidFileError: a call is not one.
     """
     version = version_tuple(keras_version or "1")
     if version < (2,):
@@ -33,16 +35,17 @@ def todays_config(config: Any, keras_version: str | None) -> dict[str, Any]:
     return keras2.to_today(config, modern=version >= (3,))
 
 
-def untranslated(config: Any, keras_version: str | None) -> list[LstmconvError]:
+def untranslated(config: dict[str, Any], keras_version: str | None) -> list[LstmconvError]:
     """Every layer of a config that `todays_config` refuses, each by its error."""
     version = version_tuple(keras_version or "1")
-    inner = config.get("config") if type(config) is dict else None
-    layers = inner if type(inner) is list else inner.get("layers") if type(inner) is dict else None
+    inner = config["config"]
+    if config["class_name"] not in form.MODELS:
+        return []  # nothing is known of what is inside
+    layers: list[dict[str, Any]] = inner if type(inner) is list else inner["layers"]
     found: list[LstmconvError] = []
-    layers = [layer for layer in layers or () if type(layer) is dict]
-    names = {str(layer.get("name")) for layer in layers}
+    names = {name_of(layer) for layer in layers}
     for layer in layers:
-        if layer.get("class_name") in keras2.MODELS:
+        if layer["class_name"] in form.MODELS:
             found += untranslated(layer, keras_version)
             continue
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import InvalidFileError, UnsupportedError, printable
+from ..errors import UnsupportedError, printable
 
 # The same option under its new name.
 RENAMED = {
@@ -29,18 +29,14 @@ MERGES = {
 }  # fmt: skip
 
 
-def to_keras2(item: Any) -> dict[str, Any]:
-    """A serialised layer or model of Keras 1 as Keras 2 writes it."""
-    if type(item) is not dict or type(item.get("class_name")) is not str:
-        raise InvalidFileError("a layer has no class_name", "E_CONFIG_TYPE")
-    name, config = item["class_name"], item.get("config")
-    if name == "Sequential" and type(config) is list:
+def to_keras2(item: dict[str, Any]) -> dict[str, Any]:
+    """A serialised layer or model of Keras 1 (`form.as_written`) as Keras 2 writes it."""
+    name, config = item["class_name"], item["config"]
+    if type(config) is list:
         return {**item, "config": [to_keras2(layer) for layer in config]}
-    if name in ("Model", "Container") and type(config) is dict and type(config.get("layers")) is list:
+    if name in ("Model", "Container"):
         layers = [to_keras2(layer) for layer in config["layers"]]
         return {**item, "class_name": "Model", "config": {**config, "layers": layers}}
-    if type(config) is not dict:
-        raise InvalidFileError(f"layer of class '{printable(name)}': its config is not an object", "E_CONFIG_TYPE")
     return {**item, **_layer(name, config)}
 
 
@@ -65,7 +61,7 @@ def _layer(name: str, config: dict[str, Any]) -> dict[str, Any]:
         made.pop(key, None)
     if None not in kernel:
         made["kernel_size"] = list(kernel)
-    if "data_format" in made:
+    if type(made.get("data_format")) is str:
         made["data_format"] = FORMATS.get(made["data_format"], made["data_format"])
     if type(made.get("layer")) is dict:
         made["layer"] = to_keras2(made["layer"])
@@ -77,7 +73,7 @@ def _layer(name: str, config: dict[str, Any]) -> dict[str, Any]:
 def _merge(where: str, config: dict[str, Any]) -> dict[str, Any]:
     """Merge(mode=…) → the merge layer of that mode."""
     mode = config.get("mode")
-    if mode not in MERGES or config.get("layers"):
+    if type(mode) is not str or mode not in MERGES or config.get("layers"):
         raise UnsupportedError(
             f"{where}: mode {printable(mode)} is not one of {', '.join(MERGES)} in a functional model"
         )

@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..errors import InvalidFileError, UnsupportedError, printable
+from ..form import name_of
 from .inbound_nodes import todays_call
 from .tf_operations import is_tf_operation, keras3_module, todays_operation
 
+# Classes whose own name, which .h5 files of Keras 3 hold, is not the one that Keras gives them elsewhere.
+CLASS_NAMES = {"GroupedQueryAttention": "GroupQueryAttention"}
 MODELS = ("Model", "Functional", "Sequential")
 Options = dict[str, Any]
 
 
-def to_today(item: Any, modern: bool) -> dict[str, Any]:
-    """A serialised model in today's form.
+def to_today(item: dict[str, Any], modern: bool) -> dict[str, Any]:
+    """A serialised model (`form.as_written`) in today's form.
 
     Args:
         modern: the file was written by Keras 3, where only the calls differ.
     """
-    if type(item) is not dict or item.get("class_name") not in MODELS:
-        name = item.get("class_name") if type(item) is dict else item
+    if item["class_name"] not in MODELS:
         raise UnsupportedError(
-            f"the model: class '{printable(name)}' is not Sequential or Functional; the forward pass of a subclassed "
-            "model is Python code, which is not in the file",
+            f"the model: class '{printable(item['class_name'], 60)}' is not Sequential or Functional; the forward pass "
+            "of a subclassed model is Python code, which is not in the file",
             "E_UNSUPPORTED_LAYER",
         )
-    config = item.get("config")
+    config = item["config"]
     if type(config) is list:  # Sequential before Keras 2.2.3
         config = {"name": "sequential", "layers": config}
-    if type(config) is not dict or type(config.get("layers")) is not list:
-        raise InvalidFileError("the model: its config has no list of layers", "E_CONFIG_TYPE")
     sequential = item["class_name"] == "Sequential"
-    names = {_name(layer) for layer in config["layers"]}
+    names = {name_of(layer) for layer in config["layers"]}
     layers = [made for layer in config["layers"] for made in layer_entries(layer, names, modern)]
     if sequential:
         layers = [*_input_layer(layers, config), *layers]
@@ -44,54 +45,38 @@ def to_today(item: Any, modern: bool) -> dict[str, Any]:
     }
 
 
-def _name(item: Any) -> str:
-    if type(item) is not dict:
-        raise InvalidFileError("the model: a layer is not an object", "E_CONFIG_TYPE")
-    config = item.get("config")
-    name = item.get("name") or (config.get("name") if type(config) is dict else None)
-    return str(name)
-
-
 def layer_entries(item: dict[str, Any], names: set[str], modern: bool) -> list[dict[str, Any]]:
     """The entries of a model's list of layers that one of the file becomes."""
-    class_name, where = str(item.get("class_name")), f"layer '{printable(_name(item))}'"
-    nodes = item.get("inbound_nodes", [])
-    if type(nodes) is not list:
-        raise InvalidFileError(f"{where}: inbound_nodes is not a list", "E_CONFIG_TYPE")
-    calls = [todays_call(where, class_name, node, names) for node in nodes]
+    class_name, where = item["class_name"], f"layer '{printable(name_of(item), 60)}'"
+    calls = [todays_call(where, class_name, item["config"], node, names) for node in item.get("inbound_nodes", [])]
     if is_tf_operation(class_name):
-        return todays_operation(where, _name(item), item, calls)
-    if modern and calls and _is_operation(class_name, item.get("config")):
-        return [{**item, "name": _name(item), "module": keras3_module(class_name), "inbound_nodes": calls}]
+        return todays_operation(where, name_of(item), item, calls)
+    if modern and calls and _is_operation(class_name, item["config"]):
+        return [{**item, "name": name_of(item), "module": keras3_module(class_name), "inbound_nodes": calls}]
     if class_name in MODELS:
         made = to_today(item, modern)
-        made["config"] = {**made["config"], "name": _name(item)}
+        made["config"] = {**made["config"], "name": name_of(item)}
     else:
         made = {**item, **layer_to_today(item, modern)}
-    return [{**made, "name": _name(item), "inbound_nodes": calls}]
+    return [{**made, "name": name_of(item), "inbound_nodes": calls}]
 
 
-def _is_operation(class_name: str, config: Any) -> bool:
-    """Layers say whether they are trainable, all but one family; operations do not."""
-    if class_name in MODELS or class_name.startswith("SpatialDropout"):
+def _is_operation(class_name: str, config: Options) -> bool:
+    """Layers say whether they are trainable, all but a few; operations do not."""
+    if class_name in MODELS or class_name.startswith("SpatialDropout") or class_name == "Discretization":
         return False
-    return type(config) is dict and "trainable" not in config
+    return "trainable" not in config
 
 
 def layer_to_today(item: dict[str, Any], modern: bool) -> dict[str, Any]:
     """class_name and config of one layer in today's form, the layers it wraps included."""
-    name, config = str(item.get("class_name")), item.get("config")
-    if type(config) is not dict:
-        raise InvalidFileError(f"layer of class '{printable(name)}': its config is not an object", "E_CONFIG_TYPE")
-    config = dict(config)
+    name, config = CLASS_NAMES.get(item["class_name"], item["class_name"]), dict(item["config"])
     for key in ("layer", "backward_layer", "cell"):
-        if type(config.get(key)) is dict:
+        if config.get(key) is not None:
             inner = config[key]
-            config[key] = (
-                to_today(inner, modern) if inner.get("class_name") in MODELS else layer_to_today(inner, modern)
-            )
-    if type(config.get("cells")) is list:
-        config["cells"] = [layer_to_today(cell, modern) for cell in config["cells"] if type(cell) is dict]
+            config[key] = to_today(inner, modern) if inner["class_name"] in MODELS else layer_to_today(inner, modern)
+    if config.get("cells") is not None:
+        config["cells"] = [layer_to_today(cell, modern) for cell in config["cells"]]
     if not modern:
         for key in ("time_major", "num_constants"):
             if config.get(key) in (False, None, 0):
@@ -104,20 +89,19 @@ def layer_to_today(item: dict[str, Any], modern: bool) -> dict[str, Any]:
 
 def _input_layer(layers: list[dict[str, Any]], config: Options) -> list[dict[str, Any]]:
     """The InputLayer that a Sequential model before Keras 3 left out."""
-    first = layers[0] if layers else {}
-    inner = first.get("config")
-    if not layers or type(inner) is not dict or first.get("class_name") == "InputLayer":
+    if not layers or layers[0]["class_name"] == "InputLayer":
         return []
-    while "batch_input_shape" not in inner and type(inner.get("layers")) is list and inner["layers"]:
+    first, inner = layers[0], layers[0]["config"]
+    while "batch_input_shape" not in inner and first["class_name"] in MODELS and inner["layers"]:
         first = inner["layers"][0]  # a model as the first layer
-        inner = first.get("config", {})
-        if first.get("class_name") == "InputLayer":
-            return [{"class_name": "InputLayer", "config": {**inner, "name": f"{_name(layers[0])}_input"}}]
+        inner = first["config"]
+        if first["class_name"] == "InputLayer":
+            return [{"class_name": "InputLayer", "config": {**inner, "name": f"{name_of(layers[0])}_input"}}]
     shape = inner.get("batch_input_shape") or config.get("build_input_shape")
     if shape is None:
         raise InvalidFileError("the model: it was never built, so it has no input shape", "E_GRAPH")
     dtype = inner.get("dtype") if str(inner.get("dtype")).startswith(("int", "uint")) else "float32"
-    values = {"batch_shape": shape, "dtype": dtype, "name": f"{_name(layers[0])}_input"}
+    values = {"batch_shape": shape, "dtype": dtype, "name": f"{name_of(layers[0])}_input"}
     return [{"class_name": "InputLayer", "config": values, "name": values["name"]}]
 
 
@@ -195,6 +179,18 @@ def _additive_attention(config: Options) -> tuple[str, Options]:
     return "AdditiveAttention", _attention(config)[1]
 
 
+# They took `groups` from the class of all convolutions, wrote it down, and did nothing with it.
+UNGROUPED = (
+    "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D", "Conv1DTranspose", "Conv2DTranspose",
+    "Conv3DTranspose",
+)  # fmt: skip
+
+
+def _ungrouped(name: str, config: Options) -> tuple[str, Options]:
+    """Without `groups`, unless it says something: then the handler refuses it by name."""
+    return name, {key: value for key, value in config.items() if key != "groups" or value != 1}
+
+
 CHANGED: dict[str, Callable[[Options], tuple[str, Options]]] = {
     "GRU": _gru,
     "GRUCell": _gru_cell,
@@ -210,4 +206,5 @@ CHANGED: dict[str, Callable[[Options], tuple[str, Options]]] = {
     "Attention": _attention,
     "AdditiveAttention": _additive_attention,
     "BatchNormalizationV1": _batch_normalization,
+    **{name: partial(_ungrouped, name) for name in UNGROUPED},
 }

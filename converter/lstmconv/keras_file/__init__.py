@@ -8,6 +8,7 @@
     hdf5_storage.py    HDF5 datasets → arrays
     hdf5.py            an HDF5 file as a checked tree
     keras_archive.py   `.keras` and `.weights.h5` of Keras 3
+    folder.py          the folder that Keras 3 writes with `zipped=False`
     sharded.py         `.weights.json` and its shards
     legacy_h5.py       `.h5` of Keras 1, 2 and 3
 
@@ -23,11 +24,12 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from lstmconv.errors import InvalidFileError, LimitError, printable
+from lstmconv.errors import Hint, InvalidFileError, LimitError, printable
+from lstmconv.keras_file.folder import is_model_folder, read_folder, shown_name
 from lstmconv.keras_file.hdf5 import SIGNATURE, Hdf5File
-from lstmconv.keras_file.keras_archive import ArchiveWeights, model_config, read_archive
+from lstmconv.keras_file.keras_archive import ArchiveWeights, model_config, notes_on, outside_note, read_archive
 from lstmconv.keras_file.legacy_h5 import LegacyWeights, is_legacy, read_legacy
-from lstmconv.keras_file.lookalikes import looks_like
+from lstmconv.keras_file.lookalikes import JSON_TEXT, looks_like
 from lstmconv.keras_file.read_bytes import read_bytes
 from lstmconv.keras_file.sharded import SUFFIX, read_shards
 from lstmconv.keras_file.strict_json import MAX_JSON_BYTES, parse_json
@@ -36,6 +38,7 @@ __all__ = [
     "ArchiveWeights",
     "KerasFile",
     "LegacyWeights",
+    "keras_file_of",
     "parse_keras_file",
     "read_architecture",
     "read_keras_file",
@@ -47,10 +50,10 @@ class KerasFile:
     """A model file, read: its config as it stands in the file, and access to its weights."""
 
     container: str
-    """"keras-zip" (`.keras`), "legacy-h5" (`.h5` with a config), "weights-h5" (`.weights.h5` of Keras 3) or
-    "legacy-weights-h5" (`.h5` of save_weights)."""
+    """"keras-zip" (`.keras`), "keras-folder" (the same, not zipped), "legacy-h5" (`.h5` with a config), "weights-h5"
+    (`.weights.h5` of Keras 3) or "legacy-weights-h5" (`.h5` of save_weights)."""
     sha256: str
-    """Hex digest of the file's bytes."""
+    """Hex digest of the file's bytes; where there are several files, of their digests."""
     size: int
     config: dict[str, Any] | list[Any] | None
     """{"class_name": …, "config": …, …}; None for a file of weights alone."""
@@ -63,16 +66,24 @@ class KerasFile:
 
 
 def read_keras_file(path: str | os.PathLike[str]) -> KerasFile:
-    """Read the model or weights file at `path`.
+    """Read the model or weights file, or the folder of a model, at `path`.
 
     Raises FileAccessError, InvalidFileError, UnsupportedError, LimitError, and nothing else.
     """
-    data, name = read_bytes(path), os.fsdecode(os.path.basename(path))
+    if is_model_folder(path):
+        (config, version, archive, warnings), digest, size = read_folder(path, shown_name(path))
+        return KerasFile("keras-folder", digest, size, config, version, None, archive, warnings)
+    return keras_file_of(path, read_bytes(path))
+
+
+def keras_file_of(path: str | os.PathLike[str], data: bytes) -> KerasFile:
+    """The same for a file at `path` that has been read; only the shards that it lists are read beside it."""
+    name = os.fsdecode(os.path.basename(path))
     if name.endswith(SUFFIX) and data.lstrip()[:1] == b"{":
         if len(data) > MAX_JSON_BYTES:
             raise LimitError(f"{printable(name, 80)}: {len(data)} bytes of JSON", "E_LIMIT_MEMBER")
         weights, digest, size = read_shards(path, parse_json(data, printable(name, 80)), printable(name, 80))
-        return KerasFile("weights-h5", digest, size, None, None, None, weights, ())
+        return KerasFile("weights-h5", digest, size, None, None, None, weights, notes_on(weights))
     return parse_keras_file(data, name)
 
 
@@ -105,14 +116,17 @@ def _from_hdf5(
 ) -> tuple[str, dict[str, Any] | None, str | None, str | None, ArchiveWeights | LegacyWeights, tuple[str, ...]]:
     file = Hdf5File(view, shown)
     if is_legacy(file):
-        return (*read_legacy(file, shown), ())
+        legacy = read_legacy(file, shown)
+        return (*legacy, outside_note(legacy[-1].outside()))
     weights = ArchiveWeights(file)
     if not (weights.has("layers") or weights.has("vars")):
         raise InvalidFileError(f"{shown}: is an HDF5 file without a Keras model or its weights", "E_NOT_A_MODEL")
-    return "weights-h5", None, None, None, weights, ()
+    return "weights-h5", None, None, None, weights, notes_on(weights)
 
 
 def _not_a_model(view: memoryview, shown: str) -> InvalidFileError:
     if bytes(view[-22:-18]) == b"PK\5\6" and len(view) > 22:
         return InvalidFileError(f"{shown}: there are bytes before the zip archive", "E_ZIP_PREFIX")
-    return InvalidFileError(f"{shown}: is not a Keras model; it looks like {looks_like(view)}", "E_NOT_A_MODEL")
+    what = looks_like(view)
+    hint = Hint("beside a file of weights {} takes it", "config", None) if what == JSON_TEXT else None
+    return InvalidFileError(f"{shown}: is not a Keras model; it looks like {what}", "E_NOT_A_MODEL", hint)

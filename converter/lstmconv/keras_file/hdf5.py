@@ -35,7 +35,7 @@ MAX_DEPTH = 64
 _GROUP_KINDS = frozenset({SYMBOL_TABLE, LINK, LINK_INFO, GROUP_INFO})
 
 # State of training, at the root: never needed, often twice as large as the model, so not even walked. Archives of
-# Keras before 3 hold the running means of metrics.
+# Keras before 3 hold the running means of metrics; those written on Windows join the names of groups by "\\".
 SKIPPED = frozenset({"optimizer", "optimizer_weights", "metrics"})
 
 # The attributes that Keras writes and that mean something here.
@@ -47,7 +47,7 @@ _ATTRIBUTES = frozenset(
 @dataclass(frozen=True)
 class _Dataset:
     messages: list[Message]
-    storage: Storage
+    storage: Storage | UnsupportedError  # of storage that is not read; other programs keep notes in such
 
 
 class Hdf5File:
@@ -78,6 +78,10 @@ class Hdf5File:
         """The names in the group at `path`, in the order of the file; () when there is no such group."""
         return self._groups.get(path, ())
 
+    def groups(self) -> tuple[str, ...]:
+        """The paths of all groups outside the state of training, each after the group that holds it."""
+        return tuple(self._groups)
+
     def datasets(self) -> tuple[str, ...]:
         """The paths of all datasets outside the state of training."""
         return tuple(self._datasets)
@@ -100,12 +104,15 @@ class Hdf5File:
         dataset = self._datasets.get(path)
         if dataset is None:
             raise InvalidFileError(f"{where}: is not in the file", "E_H5_MISSING")
+        storage = dataset.storage
+        if isinstance(storage, UnsupportedError):
+            raise storage
         first = path not in self._decoded
         claims: list[tuple[int, int]] = []
         with parsing(where):
             result = read_array(
                 dataset.messages,
-                dataset.storage,
+                storage,
                 self._source,
                 lambda start, end: claims.append((start, end)),
                 self._spare if first else 2**63,
@@ -168,16 +175,20 @@ class Hdf5File:
             kinds = {message.kind for message in messages}
             claims.append((address, address + 1, path))
             if DATASPACE in kinds and LAYOUT in kinds and not kinds & _GROUP_KINDS:
-                storage = storage_of(messages, where)
+                storage: Storage | UnsupportedError
+                try:
+                    storage = storage_of(messages, where)
+                except UnsupportedError as error:
+                    storage = error
                 self._datasets[path] = _Dataset(messages, storage)
-                if storage.start != UNDEFINED and storage.size:
+                if isinstance(storage, Storage) and storage.start != UNDEFINED and storage.size:
                     claims.append((storage.start, storage.start + storage.size, path))
             elif kinds & _GROUP_KINDS and DATASPACE not in kinds:
                 links = self._objects.links(messages, where)
                 self._groups[path] = tuple(links)
                 self._group_messages[path] = messages
                 below = [(f"{path}/{name}" if path else name, at) for name, at in links.items()]
-                waiting += [(name, at) for name, at in reversed(below) if name not in SKIPPED]
+                waiting += [(name, at) for name, at in reversed(below) if name.partition("\\")[0] not in SKIPPED]
             else:
                 raise InvalidFileError(f"{where}: is neither a group nor an array", "E_H5_INVALID")
         if "" not in self._groups:

@@ -19,6 +19,8 @@ from lstmconv.keras_file.hdf5_objects import Attributes
 from lstmconv.keras_file.keras_archive import model_config, version_text
 from lstmconv.keras_file.strict_json import parse_json
 
+_MODELS_OWN = "top_level_model_weights"  # variables of the model itself, beside those of its layers
+
 
 class LegacyWeights:
     """Weights addressed by the name of the layer at the top of the model; nested layers are part of theirs."""
@@ -54,8 +56,19 @@ class LegacyWeights:
         return self._file.dtype_name(self._path(layer_name, self.weight_names(layer_name)[index]))
 
     def unread(self) -> tuple[str, ...]:
-        """The paths of arrays that belong to no layer of `layer_names`, the state of training left aside."""
+        """The paths of arrays in the group of a layer, or of the model's own, that no list of weights names."""
+        return tuple(path for path in self._unnamed() if self._is_inside(path))
+
+    def outside(self) -> tuple[str, ...]:
+        """The paths of arrays outside the groups of all layers, where Keras does not look."""
+        return tuple(path for path in self._unnamed() if not self._is_inside(path))
+
+    def _unnamed(self) -> tuple[str, ...]:
         return tuple(path for path in self._file.datasets() if path not in self._owners)
+
+    def _is_inside(self, path: str) -> bool:
+        root = f"{self._root}/" if self._root else ""
+        return any(path.startswith(f"{root}{name}/") for name in (*self.layer_names, _MODELS_OWN))
 
     def _checked_weights(self, layer: str) -> tuple[str, ...]:
         group = f"{self._root}/{layer}" if self._root else layer

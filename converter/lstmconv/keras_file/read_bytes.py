@@ -11,18 +11,22 @@ import os
 import stat
 
 from lstmconv.errors import FileAccessError, InvalidFileError, LimitError, printable
+from lstmconv.system import open_to_read
 
 MAX_FILE_BYTES = 4 * 2**30
 
 
-def read_bytes(path: str | os.PathLike[str], limit: int = MAX_FILE_BYTES) -> bytes:
+def read_bytes(path: str | os.PathLike[str], limit: int = MAX_FILE_BYTES, folder: int | None = None) -> bytes:
     """The bytes of the regular file at `path`.
+
+    Args:
+        folder: a descriptor of the folder that holds the file; `path` is then its name, and no symbolic link.
 
     Raises FileAccessError (not a regular file, unreadable, changed while being read), LimitError (over `limit` bytes,
     found before reading), InvalidFileError (a SavedModel folder, which people pass as a model).
     """
     shown = printable(os.fspath(path))
-    descriptor, before = open_regular(path)
+    descriptor, before = open_regular(path, folder)
     try:
         if before.st_size > limit:
             raise LimitError(f"{shown}: has {before.st_size} bytes; the limit is {limit}", "E_LIMIT_SIZE")
@@ -37,16 +41,22 @@ def read_bytes(path: str | os.PathLike[str], limit: int = MAX_FILE_BYTES) -> byt
     return data
 
 
-def open_regular(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
+def open_regular(path: str | os.PathLike[str], folder: int | None = None) -> tuple[int, os.stat_result]:
     """A descriptor of the regular file at `path`, which the caller closes, and what it is at that moment.
+
+    Args:
+        folder: as for `read_bytes`.
 
     Raises FileAccessError (not a regular file, unreadable), InvalidFileError (a SavedModel folder).
     """
     shown = printable(os.fspath(path))
     try:
-        # O_NONBLOCK: opening a FIFO must not wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
+        descriptor = open_to_read(path, follow=folder is None, folder=folder)
     except OSError as error:
+        if folder is not None and error.errno == errno.ELOOP:
+            raise FileAccessError(
+                f"{shown}: is a symbolic link, which is not followed here", "E_NOT_REGULAR"
+            ) from error
         if error.errno == errno.ENXIO:
             raise FileAccessError(f"{shown}: is not a regular file", "E_NOT_REGULAR") from error
         raise FileAccessError(f"{shown}: cannot be opened: {_reason(error)}", "E_IO") from error
@@ -54,7 +64,7 @@ def open_regular(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
         raise FileAccessError(f"{shown}: is not a path: {printable(str(error))}", "E_IO") from error
     try:
         status = os.fstat(descriptor)
-        if stat.S_ISDIR(status.st_mode):
+        if stat.S_ISDIR(status.st_mode) and folder is None:
             _refuse_folder(path, shown)
         if not stat.S_ISREG(status.st_mode):
             raise FileAccessError(f"{shown}: is not a regular file", "E_NOT_REGULAR")
@@ -88,7 +98,7 @@ def _refuse_folder(path: str | os.PathLike[str], shown: str) -> None:
         raise InvalidFileError(
             f"{shown}: is a TensorFlow SavedModel folder; save the model as .keras or .h5", "E_NOT_A_MODEL"
         )
-    raise FileAccessError(f"{shown}: is a folder, not a file", "E_NOT_REGULAR")
+    raise FileAccessError(f"{shown}: is a folder without a Keras model (it has no config.json)", "E_NOT_REGULAR")
 
 
 def _reason(error: OSError) -> str:

@@ -27,6 +27,7 @@ class ShardedWeights(ArchiveWeights):
 
     def __init__(self, shards: list[ArchiveWeights]) -> None:
         self._shards = shards
+        self.windows_paths = any(shard.windows_paths for shard in shards)
 
     def groups(self, path: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for shard in self._shards for name in shard.groups(path)))
@@ -53,6 +54,9 @@ class ShardedWeights(ArchiveWeights):
 
     def unread(self) -> tuple[str, ...]:
         return tuple(path for shard in self._shards for path in shard.unread())
+
+    def outside(self) -> tuple[str, ...]:
+        return tuple(path for shard in self._shards for path in shard.outside())
 
     def name(self, path: str) -> str | None:
         return next((name for shard in self._shards if (name := shard.name(path)) is not None), None)

@@ -12,16 +12,41 @@ from ..builder import Layer
 from ..calls import Call, Handler
 from . import (
     activations,
+    arrangement,
     attention,
+    contraction,
     convolution,
     core,
+    grouped_attention,
     merging,
     normalization,
+    operations,
     pooling,
+    preprocessing,
     recurrent,
     reshaping,
+    statistics,
     wrappers,
 )
+
+# Over three axes of space, and what came with them.
+SPATIAL: dict[str, Handler] = {
+    "Conv3D": convolution.conv,
+    "Conv1DTranspose": convolution.conv_transpose,
+    "Conv2DTranspose": convolution.conv_transpose,
+    "Conv3DTranspose": convolution.conv_transpose,
+    "ConvLSTM3D": convolution.conv_lstm,
+    "MaxPooling3D": pooling.pooling,
+    "AveragePooling3D": pooling.pooling,
+    "GlobalMaxPooling3D": pooling.global_pooling,
+    "GlobalAveragePooling3D": pooling.global_pooling,
+    "ZeroPadding3D": reshaping.zero_padding,
+    "Cropping2D": reshaping.cropping,
+    "Cropping3D": reshaping.cropping,
+    "UpSampling2D": reshaping.up_sampling,
+    "UpSampling3D": reshaping.up_sampling,
+    "SpatialDropout3D": core.identity,
+}
 
 HANDLERS: dict[str, Handler] = {
     "LSTM": recurrent.recurrent,
@@ -83,11 +108,34 @@ HANDLERS: dict[str, Handler] = {
     "RepeatVector": reshaping.repeat_vector,
     "ZeroPadding1D": reshaping.zero_padding,
     "ZeroPadding2D": reshaping.zero_padding,
-    "Cropping1D": reshaping.cropping1d,
-    "UpSampling1D": reshaping.up_sampling1d,
+    "Cropping1D": reshaping.cropping,
+    "UpSampling1D": reshaping.up_sampling,
     "Attention": attention.attention,
     "AdditiveAttention": attention.attention,
     "MultiHeadAttention": attention.multi_head_attention,
+    "GroupQueryAttention": grouped_attention.group_query_attention,
+    "EinsumDense": contraction.einsum_dense,
+    "RMSNormalization": normalization.rms_normalization,
+    "SpectralNormalization": wrappers.spectral_normalization,
+    "Discretization": preprocessing.discretization,
+    "CategoryEncoding": preprocessing.category_encoding,
+    "IntegerLookup": preprocessing.integer_lookup,
+    **SPATIAL,
+}
+
+# What to do about layers that stand before the numbers of a model.
+_WITHOUT = "export the model that begins behind it, keras.Model(inner_input, outputs), and do its work before predict"
+ADVICE: dict[str, str] = {
+    **dict.fromkeys(("TextVectorization", "StringLookup"), f"it works on text, and a bundle holds numbers: {_WITHOUT}"),
+    **dict.fromkeys(("Hashing", "HashedCrossing"), f"it hashes its input: {_WITHOUT}"),
+}
+
+# By module of keras.src.ops and class: the functions that a functional graph may hold beside its layers.
+OPERATIONS: dict[tuple[str, str], Handler] = {
+    **operations.OPERATIONS,
+    **arrangement.OPERATIONS,
+    **statistics.OPERATIONS,
+    **contraction.OPERATIONS,
 }
 
 # Layers that take their inputs in the dtype they come in.

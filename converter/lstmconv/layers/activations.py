@@ -8,7 +8,7 @@ from lstmconv_runtime.graph import Activation, Value
 from lstmconv_runtime.nodes import Activate, PReLU
 
 from ..builder import Builder, Layer, Tensor
-from ..calls import Call, flatten
+from ..calls import Call
 from ..config import Config
 from ..errors import UnsupportedError, printable
 from ..weights import Spec
@@ -55,11 +55,15 @@ def relu_with(max_value: float | None, negative_slope: float, threshold: float) 
     return Activation("relu", (("max_value", max_value), ("negative_slope", negative_slope), ("threshold", threshold)))
 
 
-def read_activation(config: Config, key: str, build: Builder, default: str = "linear") -> Activation:
+def read_activation(config: Config, key: str, build: Builder, rank: int, default: str = "linear") -> Activation:
     """The activation of one slot of a layer: a name, or the config of an activation layer used as a function.
 
+    Args:
+        rank: of the arrays that it is given; in a cell those of one step.
+
     Raises:
-        UnsupportedError: it is not in the table, computes in another dtype than the layer, or changes the size.
+        UnsupportedError: it is not in the table, computes in another dtype than the layer, changes the size, or works
+            along an axis that the arrays do not have, or along the batch.
     """
     made = _read(config, key, build, default)
     if made.name == "glu":
@@ -67,7 +71,23 @@ def read_activation(config: Config, key: str, build: Builder, default: str = "li
             f"{config.where}: {key} 'glu' halves the layer's last axis; it is supported as a layer of its own",
             "E_UNSUPPORTED_ACTIVATION",
         )
-    return made
+    return with_axis_in(f"{config.where}: {key}", made, rank)
+
+
+def with_axis_in(where: str, activation: Activation, rank: int) -> Activation:
+    """The activation, if the axis it works along is one of arrays of this rank, after the batch.
+
+    Raises:
+        UnsupportedError: it is not.
+    """
+    axis = dict(activation.constants).get("axis")
+    if axis is not None and not (-rank < axis < rank and axis != 0):
+        raise UnsupportedError(
+            f"{where} {activation.name} works along axis {axis:g} of an array of rank {rank}: only axes after the "
+            "batch are supported",
+            "E_UNSUPPORTED_OPTION",
+        )
+    return activation
 
 
 def _read(config: Config, key: str, build: Builder, default: str = "linear") -> Activation:
@@ -93,7 +113,7 @@ def activation_of(where: str, key: str, value: Any, build: Builder) -> Activatio
         return Activation("hard_sigmoid", (("slope", build.semantics.hard_sigmoid_slope), ("offset", 0.5)))
     if type(value) is not str or value not in PLAIN:
         raise UnsupportedError(
-            f"{where}: {key} '{printable(value)}' is not one of {', '.join(NAMES)}", "E_UNSUPPORTED_ACTIVATION"
+            f"{where}: {key} '{printable(value, 60)}' is not one of {', '.join(NAMES)}", "E_UNSUPPORTED_ACTIVATION"
         )
     return PLAIN[value]
 
@@ -162,6 +182,7 @@ def activation_layer(layer: Layer, call: Call) -> Tensor:
     """Activation and the activation layers that act place by place; they pass their mask on."""
     x = call.one(layer)
     activation = LAYERS[layer.class_name](layer.config, layer.build)
+    activation = with_axis_in(f"{layer.where}:", activation, len(layer.build.shape(x)))
     return activation_tensor(layer, Tensor(x.value, call.previous_mask(layer)), activation)
 
 
@@ -194,7 +215,7 @@ def _softmax_over(layer: Layer, part: str, x: Value, axes: tuple[int, ...]) -> V
 
 def _softmax_mask(layer: Layer, call: Call) -> Value | None:
     """The mask as bool: a number given as a mask holds where it is over a half, cut to its dtype."""
-    explicit = next(flatten(call.option(1, "mask")), None)
+    explicit = call.tensor(layer, 1, "mask")
     if explicit is None or layer.build.dtype(explicit) == "bool":
         return call.mask(layer, 1)
     dtype = layer.build.dtype(explicit)

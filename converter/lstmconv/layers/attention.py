@@ -9,7 +9,7 @@ from lstmconv_runtime.graph import SIGMOID, Activation, Array, Value
 from lstmconv_runtime.nodes import Activate, CausalMask, Dense, Reshape, Transpose
 
 from ..builder import Layer, Tensor
-from ..calls import Call, Outputs, flatten
+from ..calls import Call, Outputs
 from ..errors import InvalidFileError, printable
 from ..weights import LayerWeights, Spec
 from .compose import conjunction, elementwise, expanded, product, reduced, scalar, where
@@ -22,18 +22,12 @@ def _softmax(layer: Layer, part: str, x: Value) -> Value:
     return layer.add(Activate(name=layer.name_for(part), x=x, activation=SOFTMAX))
 
 
-def _flag(layer: Layer, call: Call, position: int, name: str) -> bool:
+def flag(layer: Layer, call: Call, position: int, name: str) -> bool:
     """A switch among the arguments of the call."""
     value = call.option(position, name)
     if value not in (None, True, False):
         raise layer.unsupported(f"called with {name}={printable(value)}")
     return bool(value)
-
-
-def _known_arguments(layer: Layer, call: Call, *names: str) -> None:
-    for name in call.kwargs:
-        if name not in (*names, "training", "return_attention_scores", "use_causal_mask"):
-            raise layer.unsupported(f"called with the argument '{printable(name)}'")
 
 
 def _as_mask(layer: Layer, mask: Tensor | Value) -> Value:
@@ -47,7 +41,6 @@ def attention(layer: Layer, call: Call) -> Outputs:
     place alike. The output is 0 where the query is masked.
     """
     layer.config.ignore("dropout")
-    _known_arguments(layer, call, "mask", "inputs")
     inputs = call.many(layer, 2)
     if len(inputs) > 3:
         raise InvalidFileError(f"{layer.where}: takes query, value and key, got {len(inputs)} tensors", "E_GRAPH")
@@ -58,7 +51,7 @@ def attention(layer: Layer, call: Call) -> Outputs:
     scores = _scores(layer, query.value, key.value)
     dtype = layer.build.dtype(scores)
     masks = [expanded(layer, "value_mask", value_mask, 1)] if value_mask else []
-    if _flag(layer, call, 4, "use_causal_mask"):
+    if flag(layer, call, 4, "use_causal_mask"):
         masks.append(layer.add(CausalMask(name=layer.name_for("causal"), x=scores)))
     mask = conjunction(layer, "mask", masks)
     if mask is not None:
@@ -69,7 +62,7 @@ def attention(layer: Layer, call: Call) -> Outputs:
         zero = scalar(layer, "zero", 0.0, dtype)
         made = where(layer, "", expanded(layer, "query_mask", query_mask, 2), made, zero)
     output = Tensor(made, query_mask)
-    return [output, Tensor(weights)] if _flag(layer, call, 3, "return_attention_scores") else output
+    return [output, Tensor(weights)] if flag(layer, call, 3, "return_attention_scores") else output
 
 
 def _lowered(layer: Layer, scores: Value) -> Value:
@@ -93,7 +86,7 @@ def _attention_masks(layer: Layer, call: Call, inputs: list[Tensor]) -> tuple[Va
     given = call.option(1, "mask")
     if given is None:
         return inputs[0].mask, inputs[1].mask
-    masks = list(given) if isinstance(given, list | tuple) else [given]
+    masks = list(given) if isinstance(given, list | tuple) and not isinstance(given, Tensor) else [given]
     if not 2 <= len(masks) <= 3 or not all(mask is None or isinstance(mask, Tensor) for mask in masks):
         raise layer.unsupported("a mask that is not a list of one for the query and one for the value")
     query, value = (None if mask is None else _as_mask(layer, mask) for mask in masks[:2])
@@ -140,25 +133,24 @@ def multi_head_attention(layer: Layer, call: Call) -> Outputs:
     heads, key_size = config.integer("num_heads"), config.integer("key_dim")
     value_size = key_size if config.raw("value_dim") is None else config.integer("value_dim")
     use_bias, use_gate = config.flag("use_bias", True), config.flag("use_gate", False)
-    _known_arguments(layer, call, "query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask")
-    scores_wanted = _flag(layer, call, 7, "return_attention_scores")
-    query, value = _argument(layer, call, 0, "query"), _argument(layer, call, 1, "value")
-    given_key = call.option(2, "key")
-    key = value if given_key is None else _argument(layer, call, 2, "key")
+    scores_wanted = flag(layer, call, 7, "return_attention_scores")
+    query, value = argument(layer, call, 0, "query"), argument(layer, call, 1, "value")
+    given_key = call.tensor(layer, 2, "key")
+    key = value if given_key is None else argument(layer, call, 2, "key")
     output_size = _output_size(layer, query)
 
     names = ["query", "key", *["gate"] * use_gate, "value"]
     tensors = {"query": query, "key": key, "gate": query, "value": value}
     sizes = {"query": key_size, "key": key_size, "gate": value_size, "value": value_size}
     projected = {name: _project(layer, name, tensors[name], heads, sizes[name], use_bias) for name in names}
-    q, k, v = (_split_heads(layer, f"{name}_heads", projected[name], heads) for name in ("query", "key", "value"))
+    q, k, v = (split_heads(layer, f"{name}_heads", projected[name], heads) for name in ("query", "key", "value"))
 
-    masks = _head_masks(layer, call, query, value, key if given_key is not None else None)
+    masks = head_masks(layer, call, query, value, key if given_key is not None else None)
     factor = key_size**-0.5
     if config.number("dropout", 0.0) > 0 or scores_wanted:
-        weights = _scores_of_softmax_layer(layer, call, q, k, masks, factor)
+        weights = scores_of_softmax_layer(layer, call, q, k, masks, factor)
     else:
-        weights = _scores_of_dot_product(layer, call, q, k, masks, factor)
+        weights = scores_of_dot_product(layer, call, q, k, masks, factor)
     context = product(layer, "context", weights, v)  # (B, heads, Tq, value_size)
     turned = layer.add(Transpose(name=layer.name_for("context_turned"), x=context, axes=(0, 2, 1, 3)))
     joined = layer.add(Reshape(name=layer.name_for("joined"), x=turned, shape=(0, 0, heads * value_size)))
@@ -166,18 +158,18 @@ def multi_head_attention(layer: Layer, call: Call) -> Outputs:
         joined = elementwise(layer, "gated", "multiply", joined, projected["gate"])
     part = layer.weights.child("output_dense")
     specs = [Spec("kernel", (heads, value_size, output_size))] + [Spec("bias", (output_size,))] * use_bias
-    made = _dense(layer, "", joined, part.take(layer.where, specs), heads * value_size, output_size)
+    made = dense(layer, "", joined, part.take(layer.where, specs), heads * value_size, output_size)
     # Keras takes the masks off its arguments, for every layer that runs after this one.
     layer.build.unmasked.update(tensor.value for tensor in (query, value, key))
     output = Tensor(made, query.mask)
     return [output, Tensor(weights)] if scores_wanted else output
 
 
-def _argument(layer: Layer, call: Call, position: int, name: str) -> Tensor:
-    given = list(flatten(call.option(position, name)))
-    if len(given) != 1:
-        raise InvalidFileError(f"{layer.where}: its {name} is not one tensor", "E_GRAPH")
-    tensor = layer.cast(given[0])
+def argument(layer: Layer, call: Call, position: int, name: str) -> Tensor:
+    given = call.tensor(layer, position, name)
+    if given is None:
+        raise InvalidFileError(f"{layer.where}: called without {name}", "E_GRAPH")
+    tensor = layer.cast(given)
     shape_of(layer, tensor, 3)
     return tensor
 
@@ -192,7 +184,7 @@ def _output_size(layer: Layer, query: Tensor) -> int:
     return layer.config.integers("output_shape", length=1)[0]
 
 
-def _dense(
+def dense(
     layer: Layer, part: str, x: Value, arrays: dict[str, Array], inputs: int, units: int, gate: bool = False
 ) -> Value:
     """x @ kernel + bias, the kernel's heads side by side."""
@@ -210,46 +202,49 @@ def _project(layer: Layer, name: str, x: Tensor, heads: int, size: int, use_bias
     part: LayerWeights = layer.weights.child("_gate_dense" if name == "gate" else f"{name}_dense")
     specs = [Spec("kernel", (features, heads, size))] + [Spec("bias", (heads, size))] * use_bias
     arrays = part.take(layer.where, specs)
-    return _dense(layer, name, x.value, arrays, features, heads * size, gate=name == "gate")
+    return dense(layer, name, x.value, arrays, features, heads * size, gate=name == "gate")
 
 
-def _split_heads(layer: Layer, part: str, x: Value, heads: int) -> Value:
+def split_heads(layer: Layer, part: str, x: Value, heads: int) -> Value:
     """(B, T, heads · size) → (B, heads, T, size)."""
     split = layer.add(Reshape(name=layer.name_for(part), x=x, shape=(0, 0, heads, -1)))
     return layer.add(Transpose(name=layer.name_for(part), x=split, axes=(0, 2, 1, 3)))
 
 
-def _head_masks(layer: Layer, call: Call, query: Tensor, value: Tensor, key: Tensor | None) -> list[Value]:
+def head_masks(layer: Layer, call: Call, query: Tensor, value: Tensor, key: Tensor | None) -> list[Value]:
     """The masks of the tensors and the one given, each to broadcast against (B, heads, Tq, Tv).
 
     The query's own mask counts, whatever `query_mask` says; those of value and key can be given by hand.
     """
     masks: list[Value] = []
+    call.tensor(layer, 3, "query_mask")
     if query.mask is not None:
         masks.append(expanded(layer, "query_mask", _as_mask(layer, query.mask), 1, 3))
     for name, position, tensor in (("value_mask", 4, value), ("key_mask", 5, key)):
-        explicit: Any = next(flatten(call.option(position, name)), None)
+        explicit: Any = call.tensor(layer, position, name)
         mask = explicit if explicit is not None else None if tensor is None else tensor.mask
         if mask is not None:
             masks.append(expanded(layer, name, _as_mask(layer, mask), 1, 2))
-    given = next(flatten(call.option(6, "attention_mask")), None)
+    given = call.tensor(layer, 6, "attention_mask")
     if given is None:
         return masks
     rank, mask = len(layer.build.shape(given)), _as_mask(layer, given)
     if rank == 4 and masks:
         raise layer.unsupported("an attention_mask of rank 4 together with masks of its inputs")
+    if rank == 2 and given.value in layer.build.fixed:  # one of the graph would have its batch where the queries are
+        return [*masks, mask]
     if rank not in (3, 4):
-        raise layer.unsupported(f"an attention_mask of rank {rank}; only 3 or 4 is supported")
+        raise layer.unsupported(f"an attention_mask of rank {rank}; only 3 or 4 is supported, or an array of rank 2")
     return [*masks, mask if rank == 4 else expanded(layer, "attention_mask", mask, 1)]
 
 
 def _joined_masks(layer: Layer, call: Call, logits: Value, masks: list[Value]) -> Value | None:
-    causal = _flag(layer, call, 9, "use_causal_mask")
+    causal = flag(layer, call, 9, "use_causal_mask")
     more = [layer.add(CausalMask(name=layer.name_for("causal"), x=logits))] if causal else []
     return conjunction(layer, "mask", [*masks, *more])
 
 
-def _scores_of_dot_product(layer: Layer, call: Call, q: Value, k: Value, masks: list[Value], factor: float) -> Value:
+def scores_of_dot_product(layer: Layer, call: Call, q: Value, k: Value, masks: list[Value], factor: float) -> Value:
     """softmax(q kᵀ · factor), −0.7 · 3.38953·10³⁸ where masked; in float32 at least."""
     dtype = layer.build.dtype(q)
     wide = "float64" if dtype == "float64" else "float32"
@@ -264,7 +259,7 @@ def _scores_of_dot_product(layer: Layer, call: Call, q: Value, k: Value, masks: 
     return layer.build.cast(layer.where, _softmax(layer, "scores", logits), dtype)
 
 
-def _scores_of_softmax_layer(layer: Layer, call: Call, q: Value, k: Value, masks: list[Value], factor: float) -> Value:
+def scores_of_softmax_layer(layer: Layer, call: Call, q: Value, k: Value, masks: list[Value], factor: float) -> Value:
     """softmax((q · factor) kᵀ), −10⁹ where masked (−3·10⁴ in float16), then 0 there."""
     dtype = layer.build.dtype(q)
     scaled = elementwise(layer, "scaled", "multiply", q, scalar(layer, "factor", float(np.float32(factor)), dtype))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lstmconv_runtime.graph import Value
-from lstmconv_runtime.nodes import Elementwise, ExpandDims, MatMul, Reduce, Where
+from lstmconv_runtime.graph import FLOATS, Array, Value
+from lstmconv_runtime.nodes import Elementwise, ExpandDims, MatMul, Reduce, Reshape, Where
 
 from ..builder import Layer
 
@@ -40,9 +40,49 @@ def product(layer: Layer, part: str, a: Value, b: Value, transpose_b: bool = Fal
     return layer.add(MatMul(name=layer.name_for(part), a=a, b=b, transpose_b=transpose_b))
 
 
+def as_added(layer: Layer, a: Value, b: Value) -> Value:
+    """b as `ops.add(a, b)` of Keras on TensorFlow adds it to a.
+
+    Since Keras 3.7 an array in which one axis alone is larger than 1, and of the size of a's last axis or else of its
+    axis 1, is added to a along that axis, wherever its own axis stands (`tf.nn.bias_add`).
+
+    Raises:
+        UnsupportedError: which axis that is depends on a size that is not known.
+    """
+    build = layer.build
+    shape, size_of = build.shape(b), build.shape(a)
+    rank, large = len(size_of), [place for place, size in enumerate(shape) if size != 1]
+    if b not in build.fixed or not build.semantics.adds_as_bias or len(large) != 1 or rank < 2:
+        return b
+    size, own = shape[large[0]], rank - len(shape) + large[0]  # own: where broadcasting puts its axis
+    for axis in (rank - 1, 1):
+        if size_of[axis] is None and axis != own:
+            raise layer.unsupported(f"an array of shape {shape} added to one of shape {size_of}")
+        if size_of[axis] in (None, size):
+            if axis == own and len(shape) <= rank:
+                return b
+            aligned = (size or 0, *(1,) * (rank - 1 - axis))
+            return layer.add(Reshape(name=layer.name_for("bias"), x=b, shape=aligned))
+    return b
+
+
 def conjunction(layer: Layer, part: str, masks: list[Value]) -> Value | None:
     """Where all the masks hold; None for no mask."""
     joined: Value | None = None
     for mask in masks:
         joined = mask if joined is None else elementwise(layer, part, "logical_and", joined, mask)
     return joined
+
+
+def weight(layer: Layer, name: str, array: Array) -> Value:
+    """An array of the layer as a Constant, one for all its calls."""
+    if name not in layer.namespace:
+        layer.namespace[name] = layer.build.constant(layer.where, f"{layer.name}.{name}", array, layer.dtype)
+    return layer.namespace[name]
+
+
+def quotient_dtype(dtype: str) -> str:
+    """What TensorFlow's x / y gives for x and y of a dtype: where Keras divides without keras.ops, and in tf.keras."""
+    if dtype in FLOATS:
+        return dtype
+    return "float32" if dtype.endswith(("8", "16")) else "float64"

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from lstmconv_runtime.graph import INTS
-from lstmconv_runtime.nodes import Cast, Dense, Elementwise, Embedding, ExpandDims, Reduce, Where
+from lstmconv_runtime.graph import INTS, LINEAR, Activation
+from lstmconv_runtime.nodes import Activate, Cast, Dense, Elementwise, Embedding, ExpandDims, Reduce, Where
 
 from ..builder import Layer, Tensor
 from ..calls import Call
 from ..errors import InvalidFileError
 from ..weights import Spec
 from .activations import read_activation
+from .compose import elementwise, product, weight
+from .quantised import is_int8, kernel_value, product_dtype, quantised, read_quantiser, rescaled
 
 
 def dense(layer: Layer, call: Call) -> Tensor:
     """act(x @ kernel + bias) on the last axis; passes its mask on."""
     config = layer.config
     units, use_bias = config.integer("units"), config.flag("use_bias", True)
-    activation = read_activation(config, "activation", layer.build)
     config.only("lora_rank", None)
-    config.only("quantization_config", None)
     x = call.one(layer)
+    activation = read_activation(config, "activation", layer.build, len(layer.build.shape(x)))
+    if is_int8(layer):
+        return _int8_dense(layer, call, units, use_bias, activation)
+    config.only("quantization_config", None)
     size = last_size(layer, x)
     specs = [Spec("kernel", (size, units))] + [Spec("bias", (units,))] * use_bias
     arrays = layer.weights.take(layer.where, specs)
@@ -31,13 +35,39 @@ def dense(layer: Layer, call: Call) -> Tensor:
     return Tensor(layer.add(node, renamed), call.previous_mask(layer))
 
 
+def _int8_dense(layer: Layer, call: Call, units: int, use_bias: bool, activation: Activation) -> Tensor:
+    """The inputs quantised row by row, a product of whole numbers, and back."""
+    x = call.one(layer)
+    size, quantiser = last_size(layer, x), read_quantiser(layer)
+    specs = [Spec("kernel", (size, units), trainable=False, kinds="i")] + [Spec("bias", (units,))] * use_bias
+    arrays = layer.weights.take(layer.where, [*specs, Spec("kernel_scale", (units,), trainable=False)])
+    exact = product_dtype(layer, quantiser, size)
+    whole, scale = x.value, None
+    if quantiser is not None:
+        whole, scale = quantised(layer, quantiser, x.value, (len(layer.build.shape(x)) - 1,))
+    kernel = kernel_value(layer, arrays["kernel"], exact)
+    sums = product(layer, "sums", layer.build.cast(layer.where, whole, exact), kernel)
+    linear = activation == LINEAR
+    part = "product" if use_bias else "" if linear else "sum"
+    value = rescaled(layer, part, sums, weight(layer, "kernel_scale", arrays["kernel_scale"]), scale)
+    if use_bias:
+        value = elementwise(layer, "" if linear else "sum", "add", value, weight(layer, "bias", arrays["bias"]))
+    if not linear:
+        value = layer.add(Activate(name=layer.name_for(), x=value, activation=activation))
+    return Tensor(value, call.previous_mask(layer))
+
+
 def embedding(layer: Layer, call: Call) -> Tensor:
     """Rows of a table; with mask_zero, id 0 is masked. Ids that come as floats are cut to whole numbers."""
     config = layer.config
     input_dim, output_dim = config.integer("input_dim", most=2**31), config.integer("output_dim")
     mask_zero = config.flag("mask_zero", False)
     config.only("lora_rank", None)
-    config.only("quantization_config", None)
+    int8 = is_int8(layer)
+    if int8:
+        read_quantiser(layer)  # ids are not quantised
+    else:
+        config.only("quantization_config", None)
     config.ignore(
         "embeddings_initializer", "embeddings_regularizer", "embeddings_constraint", "input_length", "weights"
     )
@@ -49,7 +79,13 @@ def embedding(layer: Layer, call: Call) -> Tensor:
     if mask_zero:
         zero = layer.build.constant(layer.where, f"{layer.name}.zero", 0, layer.build.dtype(x))
         mask = layer.add(Elementwise(name=layer.name_for("mask"), op="not_equal", args=(x.value, zero)))
-    arrays = layer.weights.take(layer.where, [Spec("embeddings", (input_dim, output_dim))])
+    if int8:
+        specs = [Spec("embeddings", (input_dim, output_dim), trainable=False, kinds="i")]
+        arrays = layer.weights.take(layer.where, [*specs, Spec("embeddings_scale", (input_dim,), trainable=False)])
+        rows = arrays["embeddings"].astype(layer.dtype) / arrays["embeddings_scale"].astype(layer.dtype)[:, None]
+        arrays = {"embeddings": rows}
+    else:
+        arrays = layer.weights.take(layer.where, [Spec("embeddings", (input_dim, output_dim))])
     node = Embedding(
         name=layer.name_for(), x=ids, weights=layer.stored(), input_size=input_dim, units=output_dim, dtype=layer.dtype
     )
@@ -60,6 +96,8 @@ def masking(layer: Layer, call: Call) -> Tensor:
     """Masks the steps whose features all equal mask_value, and writes zeros there."""
     x = call.one(layer)
     dtype = layer.build.dtype(x)
+    if dtype == "bool":
+        raise layer.unsupported("an input of bool", "E_UNSUPPORTED_DTYPE")
     value = layer.config.number("mask_value", 0.0)
     last = len(layer.build.shape(x)) - 1
     constant = layer.build.constant(layer.where, f"{layer.name}.mask_value", value, dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 
-from lstmconv_runtime.graph import Value
+from lstmconv_runtime.graph import FLOATS, Value
 from lstmconv_runtime.nodes import (
     Concatenate,
     Elementwise,
@@ -20,6 +20,7 @@ from lstmconv_runtime.nodes import (
 from ..builder import Layer, Tensor
 from ..calls import Call
 from ..errors import InvalidFileError
+from .compose import as_added, quotient_dtype
 
 OPS = {
     "Add": "add",
@@ -36,11 +37,24 @@ def pairwise(layer: Layer, op: str, values: list[Value], part: str = "") -> Valu
 
     def join(a: Value, b: Value) -> Value:
         joined.append(b)
+        a, b = promoted(layer, [a, b])
+        if op == "add":
+            b = as_added(layer, a, b)
         name = layer.name_for(part if len(joined) == len(values) - 1 else f"{part}.{op}".lstrip("."))
         return layer.add(Elementwise(name=name, op=op, args=(a, b)))
 
     joined: list[Value] = []
     return reduce(join, values)
+
+
+def promoted(layer: Layer, values: list[Value]) -> list[Value]:
+    """Values of several dtypes in the one Keras computes in: whole numbers follow the floats."""
+    dtypes = {layer.build.dtype(value) for value in values}
+    floats = dtypes.intersection(FLOATS)
+    if len(dtypes) == 1 or len(floats) != 1 or "bool" in dtypes:
+        return values  # where they still differ, the node they go to refuses them
+    (dtype,) = floats
+    return [layer.build.cast(layer.where, value, dtype) for value in values]
 
 
 def merge(layer: Layer, call: Call) -> Tensor:
@@ -52,6 +66,8 @@ def merge(layer: Layer, call: Call) -> Tensor:
     values = []
     for tensor in tensors:
         value = tensor.value
+        if value in layer.build.fixed and not layer.build.shape(value):
+            raise layer.unsupported("a number in the place of a tensor")
         for _ in range(rank - len(layer.build.shape(value))):
             value = layer.add(ExpandDims(name=layer.name_for("expanded"), x=value, axis=1))
         values.append(value)
@@ -59,14 +75,16 @@ def merge(layer: Layer, call: Call) -> Tensor:
     if looks_at_masks and any(tensor.mask for tensor in tensors) and layer.build.semantics.merge_mask == "any":
         if rank != 3:
             raise layer.unsupported(f"masked inputs of rank {rank}")
-        masks = [tensor.mask for tensor in tensors]
+        masks, values = [tensor.mask for tensor in tensors], promoted(layer, values)
         return (
             _multiply_masked(layer, values, masks) if layer.class_name == "Multiply" else _choose(layer, values, masks)
         )
     average = layer.class_name == "Average"
     value = pairwise(layer, OPS[layer.class_name], values, "sum" if average else "")
     if average:
-        count = layer.build.constant(layer.where, f"{layer.name}.count", len(values), layer.dtype)
+        dtype = quotient_dtype(layer.build.dtype(value))
+        value = layer.build.cast(layer.where, value, dtype)
+        count = layer.build.constant(layer.where, f"{layer.name}.count", len(values), dtype)
         value = layer.add(Elementwise(name=layer.name_for(), op="divide", args=(value, count)))
     return Tensor(value, merged_mask(layer, tensors))
 
@@ -124,7 +142,8 @@ def concatenate(layer: Layer, call: Call) -> Tensor:
         raise layer.unsupported(f"axis {axis} of arrays of rank {rank}")
     axis %= rank
     mask = _concatenated_mask(layer, tensors, axis, rank)
-    node = Concatenate(name=layer.name_for(), args=tuple(tensor.value for tensor in tensors), axis=axis)
+    args = tuple(promoted(layer, [tensor.value for tensor in tensors]))
+    node = Concatenate(name=layer.name_for(), args=args, axis=axis)
     return Tensor(layer.add(node), mask)
 
 
@@ -157,7 +176,7 @@ def dot(layer: Layer, call: Call) -> Tensor:
     tensors = call.many(layer)
     if len(tensors) != 2:
         raise InvalidFileError(f"{layer.where}: takes exactly 2 inputs, got {len(tensors)}", "E_GRAPH")
-    x, y = (tensor.value for tensor in tensors)
+    x, y = promoted(layer, [tensor.value for tensor in tensors])
     ranks = [len(layer.build.shape(value)) for value in (x, y)]
     axes = layer.config.raw("axes")
     axes = [axes, axes] if type(axes) is int else axes

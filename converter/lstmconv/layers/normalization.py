@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from lstmconv_runtime.graph import Array, Shape, Value
+from lstmconv_runtime.graph import FLOATS, Array, Shape, Value
 from lstmconv_runtime.nodes import BatchNorm, GroupNorm, LayerNorm
 
 from ..builder import Layer, Tensor
@@ -68,7 +68,7 @@ def layer_normalization(layer: Layer, call: Call) -> Tensor:
     _ignore_training(layer, "gamma", "beta")
     epsilon, rms = config.number("epsilon", 1e-3), config.flag("rms_scaling", False)
     scale, center = config.flag("scale", True) or rms, config.flag("center", True) and not rms
-    x = _float(layer, call.one(layer))
+    x = _floats_alone(layer, call.one(layer))
     rank = len(layer.build.shape(x))
     axes = places(layer, "axis", -1, rank)
     sizes = tuple(known_size(layer, x, axis) for axis in axes)
@@ -84,13 +84,44 @@ def layer_normalization(layer: Layer, call: Call) -> Tensor:
     return _narrow(layer, call, x, made)
 
 
+def rms_normalization(layer: Layer, call: Call) -> Tensor:
+    """x / √(mean(x²) + ε) · scale, over the axes of each example. Passes no mask on.
+
+    The scale is broadcast against the last axes, whichever `axis` says.
+    """
+    epsilon = layer.config.number("epsilon", 1e-6)
+    x = call.one(layer)
+    axes = places(layer, "axis", -1, len(layer.build.shape(x)))
+    written = layer.config.raw("axis", -1)
+    stored = tuple(known_size(layer, x, axis) for axis in (sorted(written) if type(written) is list else [written]))
+    array = layer.weights.take(layer.where, [Spec("scale", stored)])["scale"]
+    constant = layer.build.constant(layer.where, f"{layer.name}.scale", array, layer.dtype)
+    value = _wide(layer, x)
+    scale = layer.build.cast(layer.where, constant, layer.build.dtype(value))
+    made = root_mean_square_normalized(layer, value, axes, epsilon, scale)
+    if layer.build.shape(made) != layer.build.shape(x):
+        raise layer.unsupported(f"axis {written}: its scale does not fit the last axes of its input")
+    return Tensor(layer.build.cast(layer.where, made, layer.build.dtype(x)))
+
+
+def root_mean_square_normalized(
+    layer: Layer, x: Value, axes: tuple[int, ...], epsilon: float, scale: Value | None
+) -> Value:
+    """x / √(mean(x²) + ε) · scale."""
+    mean = reduced(layer, "mean", "mean", elementwise(layer, "squares", "square", x), axes, keepdims=True)
+    shifted = elementwise(layer, "shifted", "add", mean, scalar(layer, "epsilon", epsilon, layer.build.dtype(x)))
+    inverse = elementwise(layer, "inverse", "rsqrt", shifted)
+    made = elementwise(layer, "" if scale is None else "normalized", "multiply", x, inverse)
+    return made if scale is None else elementwise(layer, "", "multiply", made, scale)
+
+
 def group_normalization(layer: Layer, call: Call) -> Tensor:
     """Over groups of channels. Computes in the dtype of its input, then casts to its own."""
     config = layer.config
     _ignore_training(layer, "gamma", "beta")
     epsilon, scale, center = config.number("epsilon", 1e-3), config.flag("scale", True), config.flag("center", True)
     groups = config.integer("groups", 32, least=-1)
-    x = _float(layer, call.one(layer))
+    x = _floats_alone(layer, call.one(layer))
     axis = place(layer, "axis", config.raw("axis", -1), len(layer.build.shape(x)))
     size = known_size(layer, x, axis)
     groups = size if groups == -1 else groups
@@ -156,6 +187,13 @@ def rescaling(layer: Layer, call: Call) -> Tensor:
     if len(layer.build.shape(made)) != len(layer.build.shape(x)):
         raise layer.unsupported("scale or offset has more axes than its input")
     return Tensor(made, call.previous_mask(layer))
+
+
+def _floats_alone(layer: Layer, x: Tensor) -> Tensor:
+    """x, where it is floating point: Keras would cut the result to the integers that it is given."""
+    if layer.build.dtype(x) not in FLOATS:
+        raise layer.unsupported(f"an input of {layer.build.dtype(x)}", "E_UNSUPPORTED_DTYPE")
+    return x
 
 
 def _float(layer: Layer, x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from lstmconv_runtime.graph import FLOATS, INTS, Activation, Value
 from lstmconv_runtime.nodes import (
+    OF_FLOATS,
     Activate,
     Cast,
     Concatenate,
@@ -27,10 +28,10 @@ from lstmconv_runtime.nodes import (
     Where,
 )
 
-from ..builder import Layer, Tensor
+from ..builder import Layer, StoredArray, Tensor
 from ..calls import Call, Handler
-from ..functional import StoredArray
-from .activations import PLAIN, activation_of
+from .activations import PLAIN, activation_of, with_axis_in
+from .compose import as_added, quotient_dtype
 
 
 def result(layer: Layer, value: Value) -> Tensor:
@@ -47,30 +48,60 @@ def argument(layer: Layer, call: Call, position: int, name: str, default: Any = 
 
 def tensor_argument(layer: Layer, call: Call, position: int, name: str) -> Tensor:
     given = call.option(position, name)
+    if isinstance(given, StoredArray):
+        return Tensor(layer.build.stored_array(layer.where, layer.name, given, given.dtype))
     if not isinstance(given, Tensor):
         raise layer.unsupported(f"its argument {name} is not a tensor of the graph")
     return given
+
+
+def joined(layer: Layer, items: Any) -> list[Tensor | StoredArray]:
+    """The items that an operation joins: at least one, a tensor of the graph among them."""
+    known = type(items) is list and all(isinstance(item, Tensor | StoredArray) for item in items)
+    if not known or not any(isinstance(item, Tensor) for item in items):
+        raise layer.unsupported("it joins something other than tensors of the graph and arrays")
+    made: list[Tensor | StoredArray] = items
+    return made
+
+
+def rank_of_item(layer: Layer, item: Tensor | StoredArray) -> int:
+    """The rank of a tensor or an array."""
+    return len(layer.build.shape(item)) if isinstance(item, Tensor) else np.ndim(item.value)
 
 
 # --- dtypes -----------------------------------------------------------------------------------------------------------
 
 
 def common_dtype(layer: Layer, items: Sequence[Any]) -> str:
-    """The dtype Keras computes in: numbers written in Python follow the tensors, whole numbers follow floats."""
+    """The dtype Keras computes in: numbers written in Python follow the tensors, whole numbers follow floats.
+
+    So do arrays before Keras 3, which TensorFlow makes of the dtype of the tensor they meet.
+    """
     dtypes = [layer.build.dtype(item) for item in items if isinstance(item, Tensor)]
-    dtypes += [item.dtype for item in items if isinstance(item, StoredArray)]
+    arrays = [item for item in items if isinstance(item, StoredArray)]
     numbers = [item for item in items if not isinstance(item, Tensor | StoredArray)]
+    if layer.build.semantics.modern:
+        dtypes += [item.dtype for item in arrays]
+    else:
+        numbers += [0.0 if item.dtype in FLOATS else 0 for item in arrays if item.dtype != "bool"]
     floats = [dtype for dtype in dtypes if dtype in FLOATS]
     if floats:
         return max(floats, key=FLOATS.index) if set(floats) != {"float16", "bfloat16"} else "float32"
     if any(type(number) is float for number in numbers):
         return "float32"
     whole = {dtype for dtype in dtypes if dtype in INTS}
-    if len(whole) > 1:
-        raise layer.unsupported(f"it joins {' and '.join(sorted(whole))}")
     if whole:
-        return whole.pop()
+        return joined_whole(whole)
     return "int32" if any(type(number) is int for number in numbers) else "bool"
+
+
+def joined_whole(dtypes: set[str]) -> str:
+    """The dtype that Keras joins whole numbers in: the smallest that holds them all."""
+    signed = [int(dtype.removeprefix("int")) for dtype in dtypes if dtype.startswith("int")]
+    unsigned = [int(dtype.removeprefix("uint")) for dtype in dtypes if dtype.startswith("uint")]
+    if not signed:
+        return f"uint{max(unsigned)}"
+    return f"int{max([*signed, *(2 * bits for bits in unsigned)])}"
 
 
 def operand(layer: Layer, item: Any, dtype: str) -> Value:
@@ -78,7 +109,7 @@ def operand(layer: Layer, item: Any, dtype: str) -> Value:
     if isinstance(item, Tensor):
         return layer.build.cast(layer.where, item.value, dtype)
     if isinstance(item, StoredArray):
-        item = item.value
+        return layer.build.stored_array(layer.where, layer.name, item, dtype)
     try:
         array = np.array(item, dtype="float64" if dtype in FLOATS else dtype)
     except (TypeError, ValueError, OverflowError):
@@ -89,17 +120,18 @@ def operand(layer: Layer, item: Any, dtype: str) -> Value:
 # --- place by place ---------------------------------------------------------------------------------------------------
 
 
-def binary(op: str, names: tuple[str, str] = ("x1", "x2"), floats: bool = False) -> Handler:
+def binary(op: str, names: tuple[str, str] = ("x1", "x2")) -> Handler:
     def handler(layer: Layer, call: Call) -> Tensor:
         items = [call.option(position, name) for position, name in enumerate(names)]
         if any(item is None for item in items):
             raise layer.unsupported("an argument is missing")
         dtype = common_dtype(layer, items)
-        if dtype == "bool" and op in ("add", "multiply", "maximum", "minimum"):
-            raise layer.unsupported("arithmetic on bool")
-        if floats and dtype not in FLOATS:
-            dtype = "float32"
-        values = tuple(operand(layer, item, dtype) for item in items)
+        if dtype == "bool" and op not in ("divide", "equal", "not_equal"):
+            raise layer.unsupported("arithmetic on bool", "E_UNSUPPORTED_DTYPE")
+        if op in OF_FLOATS and dtype not in FLOATS:
+            dtype = "float32" if layer.build.semantics.modern else quotient_dtype(dtype)
+        a, b = (operand(layer, item, dtype) for item in items)
+        values = (a, as_added(layer, a, b) if op == "add" else b)
         return result(layer, layer.add(Elementwise(name=layer.name_for(), op=op, args=values)))
 
     return handler
@@ -115,23 +147,37 @@ def logical(op: str) -> Handler:
     return handler
 
 
-def unary(op: str, floats: bool = True) -> Handler:
+def unary(op: str, bool_as: str | None = None) -> Handler:
+    """An operation that gives the dtype of x, or float32 where it takes floats alone; bool counts as `bool_as`."""
+
     def handler(layer: Layer, call: Call) -> Tensor:
         x = tensor_argument(layer, call, 0, "x")
         dtype = layer.build.dtype(x)
-        if dtype == "bool" or (floats and dtype not in FLOATS):
+        if op == "absolute" and dtype.startswith(("bool", "uint")):
+            return x  # the same tensor in Keras too, with its mask
+        if op in OF_FLOATS and op != "reciprocal" and dtype not in FLOATS:
             dtype = "float32"
+        if dtype == "bool":
+            dtype = bool_as or dtype
+        if op == "negative" and dtype.startswith("uint"):
+            raise layer.unsupported(f"{op} of {dtype}", "E_UNSUPPORTED_DTYPE")
         value = layer.build.cast(layer.where, x.value, dtype)
         return result(layer, layer.add(Elementwise(name=layer.name_for(), op=op, args=(value,))))
 
     return handler
 
 
+# The arguments of the functions whose activation has other constants than they have arguments, in their order.
+ARGUMENTS: dict[str, tuple[str, ...]] = {"relu": (), "relu6": (), "leaky_relu": ("negative_slope",)}
+
+
 def activation(name: str) -> Handler:
     def handler(layer: Layer, call: Call) -> Tensor:
         x = tensor_argument(layer, call, 0, "x")
         made = activation_of(layer.where, name, name, layer.build)
-        constants = {key: argument(layer, call, 1 + i, key, value) for i, (key, value) in enumerate(made.constants)}
+        constants = dict(made.constants)
+        for place, key in enumerate(ARGUMENTS.get(name, tuple(constants)), start=1):
+            constants[key] = argument(layer, call, place, key, constants[key])
         if name == "gelu":
             approximate = argument(layer, call, 1, "approximate", True)
             made = Activation("gelu_tanh" if approximate else "gelu")
@@ -139,7 +185,13 @@ def activation(name: str) -> Handler:
             if not all(value is None or type(value) in (int, float) for value in constants.values()):
                 raise layer.unsupported("a constant that is not a number")
             made = Activation(made.name, tuple((k, None if v is None else float(v)) for k, v in constants.items()))
-        value = layer.build.cast(layer.where, x.value, common_dtype(layer, [x, 0.0]))
+        made = with_axis_in(f"{layer.where}:", made, rank_of(layer, x))
+        dtype = layer.build.dtype(x)
+        if dtype in INTS and name in ("relu", "relu6"):
+            return result(layer, _clipped(layer, x, 0, 6 if name == "relu6" else None))
+        if dtype not in FLOATS and name != "tanh" and not (dtype in INTS and name == "leaky_relu"):
+            raise layer.unsupported(f"{name} of {dtype}", "E_UNSUPPORTED_DTYPE")
+        value = layer.build.cast(layer.where, x.value, dtype if dtype in FLOATS else "float32")
         return result(layer, layer.add(Activate(name=layer.name_for(), x=value, activation=made)))
 
     return handler
@@ -149,11 +201,17 @@ def clip(layer: Layer, call: Call) -> Tensor:
     """min(max(x, x_min), x_max)."""
     x = tensor_argument(layer, call, 0, "x")
     low, high = argument(layer, call, 1, "x_min"), argument(layer, call, 2, "x_max")
-    dtype = common_dtype(layer, [x, low, high])
-    value = operand(layer, x, dtype)
-    value = layer.add(Elementwise(name=layer.name_for("above"), op="maximum", args=(value, operand(layer, low, dtype))))
-    args = (value, operand(layer, high, dtype))
-    return result(layer, layer.add(Elementwise(name=layer.name_for(), op="minimum", args=args)))
+    return result(layer, _clipped(layer, x, low, high))
+
+
+def _clipped(layer: Layer, x: Tensor, low: Any, high: Any) -> Value:
+    """min(max(x, low), high); high None is none."""
+    dtype = common_dtype(layer, [x, low] if high is None else [x, low, high])
+    args = operand(layer, x, dtype), operand(layer, low, dtype)
+    value = layer.add(Elementwise(name=layer.name_for("" if high is None else "above"), op="maximum", args=args))
+    if high is None:
+        return value
+    return layer.add(Elementwise(name=layer.name_for(), op="minimum", args=(value, operand(layer, high, dtype))))
 
 
 def where(layer: Layer, call: Call) -> Tensor:
@@ -201,35 +259,46 @@ def reduction(op: str) -> Handler:
             raise layer.unsupported("initial")
         listed = axis if type(axis) is list else [axis]
         axes = tuple(sorted({inner_axis(layer, a, rank) for a in listed}))
-        dtype = layer.build.dtype(x)
-        if op in ("any", "all"):
-            dtype = "bool"
-        elif op == "mean" and dtype not in FLOATS:
-            dtype = "float32"
-        elif dtype == "bool":
-            dtype = "int32"
+        used, dtype = _reduced_as(layer, op, layer.build.dtype(x))
         value = layer.build.cast(layer.where, x.value, dtype)
-        node = Reduce(name=layer.name_for(), x=value, op=op, axes=axes, keepdims=bool(keepdims))
+        node = Reduce(name=layer.name_for(), x=value, op=used, axes=axes, keepdims=bool(keepdims))
         return result(layer, layer.add(node))
 
     return handler
 
 
+def _reduced_as(layer: Layer, op: str, dtype: str) -> tuple[str, str]:
+    """The operation and the dtype that Keras reduces an array of some dtype by.
+
+    Raises:
+        UnsupportedError: TensorFlow's own mean of integers, which is one.
+    """
+    if op in ("any", "all"):
+        return op, "bool"
+    if not layer.build.semantics.modern and dtype not in FLOATS:
+        if op == "mean":
+            raise layer.unsupported(f"TensorFlow's mean of {dtype}", "E_UNSUPPORTED_DTYPE")
+        return op, dtype
+    if op in ("max", "min"):
+        return ("any" if op == "max" else "all") if dtype == "bool" else op, dtype
+    if op == "mean":
+        return op, dtype if dtype in FLOATS else "float32"
+    return op, {"bool": "int32", "int8": "int32", "int16": "int32", "uint8": "uint32", "uint16": "uint32"}.get(
+        dtype, dtype
+    )
+
+
 def concatenate(layer: Layer, call: Call) -> Tensor:
-    items = call.option(0, "xs")
-    if type(items) is not list or not all(isinstance(item, Tensor) for item in items):
-        raise layer.unsupported("it joins something other than tensors of the graph")
-    axis = inner_axis(layer, argument(layer, call, 1, "axis", 0), rank_of(layer, items[0]))
+    items = joined(layer, call.option(0, "xs"))
+    axis = inner_axis(layer, argument(layer, call, 1, "axis", 0), rank_of_item(layer, items[0]))
     dtype = common_dtype(layer, items)
     args = tuple(operand(layer, item, dtype) for item in items)
     return result(layer, layer.add(Concatenate(name=layer.name_for(), args=args, axis=axis)))
 
 
 def stack(layer: Layer, call: Call) -> Tensor:
-    items = call.option(0, "x")
-    if type(items) is not list or not all(isinstance(item, Tensor) for item in items):
-        raise layer.unsupported("it joins something other than tensors of the graph")
-    rank = rank_of(layer, items[0]) + 1
+    items = joined(layer, call.option(0, "x"))
+    rank = rank_of_item(layer, items[0]) + 1
     axis = inner_axis(layer, argument(layer, call, 1, "axis", 0), rank)
     dtype = common_dtype(layer, items)
     values = [operand(layer, item, dtype) for item in items]
@@ -398,8 +467,8 @@ OPERATIONS: dict[tuple[str, str], Handler] = {
     ("numpy", "Add"): binary("add"),
     ("numpy", "Subtract"): binary("subtract"),
     ("numpy", "Multiply"): binary("multiply"),
-    ("numpy", "Divide"): binary("divide", floats=True),
-    ("numpy", "TrueDivide"): binary("divide", floats=True),
+    ("numpy", "Divide"): binary("divide"),
+    ("numpy", "TrueDivide"): binary("divide"),
     ("numpy", "Power"): binary("power"),
     ("numpy", "Maximum"): binary("maximum"),
     ("numpy", "Minimum"): binary("minimum"),
@@ -413,10 +482,10 @@ OPERATIONS: dict[tuple[str, str], Handler] = {
     ("numpy", "LogicalOr"): logical("logical_or"),
     ("numpy", "LogicalXor"): logical("logical_xor"),
     ("numpy", "LogicalNot"): logical("logical_not"),
-    ("numpy", "Negative"): unary("negative", floats=False),
-    ("numpy", "Absolute"): unary("absolute", floats=False),
-    ("numpy", "Square"): unary("square", floats=False),
-    ("numpy", "Sign"): unary("sign", floats=False),
+    ("numpy", "Negative"): unary("negative"),
+    ("numpy", "Absolute"): unary("absolute"),
+    ("numpy", "Square"): unary("square", bool_as="int32"),
+    ("numpy", "Sign"): unary("sign"),
     ("numpy", "Exp"): unary("exp"),
     ("numpy", "Log"): unary("log"),
     ("numpy", "Sqrt"): unary("sqrt"),

@@ -11,13 +11,15 @@ from lstmconv_runtime.graph import Activation, Node, Value
 from lstmconv_runtime.nodes import GRU, LSTM, Flip, SimpleRNN, Slice, Squeeze
 
 from ..builder import Layer, Tensor
-from ..calls import Call, Outputs, flatten
+from ..calls import Call, Outputs
 from ..config import Config
-from ..errors import InvalidFileError
+from ..errors import InvalidFileError, printable
+from ..form import Serialised
 from ..gates import KERAS_GRU, KERAS_LSTM, KERAS_SIMPLE_RNN, keras_to_named
 from ..weights import LayerWeights, Spec
 from .activations import read_activation, relu_with
 from .compose import elementwise, expanded, scalar, where
+from .core import last_size
 
 GATES = {"LSTM": KERAS_LSTM, "GRU": KERAS_GRU, "SimpleRNN": KERAS_SIMPLE_RNN}
 
@@ -44,16 +46,21 @@ class Cell:
         ]
 
 
+STEP_RANK = 2  # a cell sees one step: (batch, units)
+
+
 def read_cell(kind: str, config: Config, layer: Layer) -> Cell:
     """Reads the options that LSTM and LSTMCell (and so on) share."""
     config.ignore("dropout", "recurrent_dropout", "unit_forget_bias", "implementation", "dtype")
     gated = kind != "SimpleRNN"
+    activation = read_activation(config, "activation", layer.build, STEP_RANK, "tanh")
+    recurrent = read_activation(config, "recurrent_activation", layer.build, STEP_RANK, "sigmoid") if gated else None
     return Cell(
         kind=kind,
         units=config.integer("units"),
         use_bias=config.flag("use_bias", True),
-        activation=read_activation(config, "activation", layer.build, "tanh"),
-        recurrent_activation=read_activation(config, "recurrent_activation", layer.build, "sigmoid") if gated else None,
+        activation=activation,
+        recurrent_activation=recurrent,
         reset_after=config.flag("reset_after", True) if kind == "GRU" else False,
     )
 
@@ -107,20 +114,18 @@ def rnn(layer: Layer, call: Call) -> Outputs:
     return run_cells(layer, call, cells, read_options(layer))
 
 
-def _read_cells(layer: Layer, described: Any, weights: LayerWeights, what: str) -> list[tuple[Cell, LayerWeights, str]]:
+def _read_cells(
+    layer: Layer, described: Serialised, weights: LayerWeights, what: str
+) -> list[tuple[Cell, LayerWeights, str]]:
     kinds = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN"}
-    if type(described) is not dict:
-        raise InvalidFileError(f"{layer.where}: {what} is not an object", "E_CONFIG_TYPE")
-    name, module = described.get("class_name"), described.get("module")
+    name, module = described["class_name"], described.get("module")
     known = module in (None, "keras.layers") and described.get("registered_name") in (None, name)
-    config = Config(f"{layer.where}, {what} ({name})", described.get("config"))
+    config = Config(f"{layer.where}, {what} ({printable(name, 60)})", described["config"])
     if known and name == "StackedRNNCells":
         inner = config.raw("cells")
         config.ignore("dtype")
         config.only("reverse_state_order", False)
         config.done()
-        if type(inner) is not list or not inner or not all(type(item) is dict for item in inner):
-            raise InvalidFileError(f"{config.where}: cells is not a list of cells", "E_CONFIG_TYPE")
         places = weights.members("cells", inner)
         return [
             found
@@ -234,8 +239,7 @@ def passed_mask(layer: Layer, call: Call, options: Options) -> Value | None:
 
 def initial_states(layer: Layer, call: Call) -> list[Value]:
     """The initial states a call gives, in Keras's order, in the dtype the layer computes in; [] for none."""
-    given = call.option(1, "initial_state")
-    return [layer.cast(state).value for state in flatten(given)] if given is not None else []
+    return [layer.cast(state).value for state in call.tensors(layer, 1, "initial_state")]
 
 
 def _node(
@@ -250,9 +254,7 @@ def _node(
     go_backwards: bool,
 ) -> Node:
     """The node of one cell; takes its initial states off the front of `states`."""
-    size = layer.build.shape(x)[-1]
-    if size is None:
-        raise InvalidFileError(f"{layer.where}: the number of features is not known", "E_GRAPH")
+    size = last_size(layer, Tensor(x))
     common: dict[str, Any] = {
         "name": layer.name_for(part),
         "weights": layer.stored(part),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from lstmconv_runtime.nodes import ExpandDims, Pad, Repeat, Reshape, Slice, Transpose
 
 from ..builder import Layer, Tensor
 from ..calls import Call
 from .compose import expanded
-from .shapes import channels_last, shape_of
+from .interpolation import bilinear
+from .shapes import Space, read_space, shape_of
+
+Setting = TypeVar("Setting")
 
 
 def flatten(layer: Layer, call: Call) -> Tensor:
@@ -55,36 +59,59 @@ def repeat_vector(layer: Layer, call: Call) -> Tensor:
 
 
 def zero_padding(layer: Layer, call: Call) -> Tensor:
-    """ZeroPadding1D, ZeroPadding2D."""
-    space, config = int(layer.class_name[-2]), layer.config
-    channels_last(layer)
-    padding = config.raw("padding", 1)
-    if space == 1:
-        pairs = [_pair(layer, "padding", padding)]
-    elif type(padding) is list and len(padding) == 2:
-        pairs = [_pair(layer, "padding", item) for item in padding]
-    else:
-        pairs = [_pair(layer, "padding", padding)] * 2
+    """ZeroPadding1D, ZeroPadding2D, ZeroPadding3D."""
     x = call.one(layer)
-    shape_of(layer, x, space + 2)
-    amounts = (0, 0, *(amount for pair in pairs for amount in pair), 0, 0)
-    return Tensor(layer.add(Pad(name=layer.name_for(), x=x.value, amounts=amounts)))
+    space = read_space(layer, x)
+    amounts = [(0, 0)] * space.rank
+    for axis, pair in zip(space.places, _pairs(layer, "padding", 1, space.axes), strict=True):
+        amounts[axis] = pair
+    flat = tuple(amount for pair in amounts for amount in pair)
+    return Tensor(layer.add(Pad(name=layer.name_for(), x=x.value, amounts=flat)))
 
 
-def cropping1d(layer: Layer, call: Call) -> Tensor:
-    """Without the first and the last steps."""
-    before, after = _pair(layer, "cropping", layer.config.raw("cropping", [1, 1]))
+def cropping(layer: Layer, call: Call) -> Tensor:
+    """Cropping1D, Cropping2D, Cropping3D: without the first and the last places of each axis of space."""
     x = call.one(layer)
-    shape_of(layer, x, 3)
-    return Tensor(layer.add(Slice(name=layer.name_for(), x=x.value, axis=1, start=before, stop=-after or None, step=1)))
+    space = read_space(layer, x)
+    pairs = _pairs(layer, "cropping", 0 if space.axes == 2 else 1, space.axes)
+    cuts = _busy(space, pairs, (0, 0))
+    value = x.value
+    for axis, (before, after) in cuts:
+        name = layer.name_for("" if axis == cuts[-1][0] else "cropped")
+        value = layer.add(Slice(name=name, x=value, axis=axis, start=before, stop=-after or None, step=1))
+        if layer.build.shape(value)[axis] == 0:
+            raise layer.config.bad("cropping", f"less than the size of axis {axis}")
+    return Tensor(value)
 
 
-def up_sampling1d(layer: Layer, call: Call) -> Tensor:
-    """Each step `size` times in a row."""
-    size = layer.config.integer("size", 2)
-    x = call.one(layer)
-    shape_of(layer, x, 3)
-    return Tensor(layer.add(Repeat(name=layer.name_for(), x=x.value, axis=1, count=size)))
+def up_sampling(layer: Layer, call: Call) -> Tensor:
+    """UpSampling1D, UpSampling2D, UpSampling3D: each place `size` times in a row, or a line drawn between places."""
+    x, config = call.one(layer), layer.config
+    space = read_space(layer, x)
+    sizes = config.integers("size", 2, length=space.axes)
+    if space.axes == 2 and config.choice("interpolation", ("nearest", "bilinear"), "nearest") == "bilinear":
+        return Tensor(bilinear(layer, x.value, space, sizes))
+    value, repeats = x.value, _busy(space, sizes, 1)
+    for axis, size in repeats:
+        name = layer.name_for("" if axis == repeats[-1][0] else "repeated")
+        value = layer.add(Repeat(name=name, x=value, axis=axis, count=size))
+    return Tensor(value)
+
+
+def _busy(space: Space, settings: Sequence[Setting], idle: Setting) -> list[tuple[int, Setting]]:
+    """The axes of space where a setting does something, with it; one that does nothing where none does."""
+    every = list(zip(space.places, settings, strict=True))
+    return [(axis, setting) for axis, setting in every if setting != idle] or every[-1:]
+
+
+def _pairs(layer: Layer, key: str, default: int, axes: int) -> list[tuple[int, int]]:
+    """What is put before and after each axis of space: one number for all, one number or a pair for each axis; for a
+    single axis one number or a pair."""
+    value = layer.config.raw(key, default)
+    each = value if type(value) is list and axes > 1 else [value] * axes
+    if len(each) != axes:
+        raise layer.config.bad(key, f"a whole number, or a list of {axes}")
+    return [_pair(layer, key, item) for item in each]
 
 
 def _pair(layer: Layer, key: str, value: Any) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Bidirectional and TimeDistributed."""
+"""Bidirectional, TimeDistributed and SpectralNormalization."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from lstmconv_runtime.graph import Value
 from lstmconv_runtime.nodes import Concatenate, Elementwise, Flip, FoldTime, UnfoldTime
 
 from ..builder import Layer, Tensor
-from ..calls import Call, flatten, map_tensors
-from ..errors import InvalidFileError
+from ..calls import Call, map_tensors
+from ..errors import InvalidFileError, printable
+from ..form import Serialised
+from ..weights import Noted, Spec
+from .quantised import is_int8
 
 MERGES = {"sum": "add", "ave": "add", "mul": "multiply"}
 
@@ -29,7 +32,7 @@ def bidirectional(layer: Layer, call: Call) -> Any:
     if options[0].flag("go_backwards", False) == options[1].flag("go_backwards", False):
         raise InvalidFileError(f"{layer.where}: both directions have the same go_backwards", "E_CONFIG_TYPE")
     x, mask = call.one(layer), call.mask(layer, 2)
-    given = list(flatten(call.option(1, "initial_state")))
+    given = call.tensors(layer, 1, "initial_state")
     if len(given) % 2:
         raise InvalidFileError(f"{layer.where}: an odd number of initial states", "E_GRAPH")
     half = len(given) // 2
@@ -57,16 +60,12 @@ def _directions(layer: Layer) -> tuple[Layer, Layer]:
         from ..graph import open_layer
 
         config = layer.config
-        forward = config.raw("layer")
-        backward = config.raw("backward_layer")
-        if type(forward) is not dict or type(forward.get("config")) is not dict:
-            raise InvalidFileError(f"{layer.where}: it wraps no layer", "E_CONFIG_TYPE")
+        forward: Serialised = config.raw("layer")
+        backward: Serialised | None = config.raw("backward_layer")
         if backward is None:
             turned = not forward["config"].get("go_backwards", False)
             backward = {**forward, "config": {**forward["config"], "go_backwards": turned}}
         for part, item in (("forward", forward), ("backward", backward)):
-            if type(item) is not dict or type(item.get("config")) is not dict:
-                raise InvalidFileError(f"{layer.where}: its {part} layer is not a layer", "E_CONFIG_TYPE")
             values = dict(item["config"])
             if layer.build.semantics.bidirectional_zeroes_masked:
                 values["zero_output_for_mask"] = values.get("return_sequences", False)
@@ -106,10 +105,8 @@ def time_distributed(layer: Layer, call: Call) -> Any:
     from ..graph import MODELS, call_nested, open_layer, open_model, run_layer
 
     x = call.one(layer)
-    item = layer.config.raw("layer")
-    if type(item) is not dict:
-        raise InvalidFileError(f"{layer.where}: it wraps no layer", "E_CONFIG_TYPE")
-    is_model = item.get("class_name") in MODELS
+    item: Serialised = layer.config.raw("layer")
+    is_model = item["class_name"] in MODELS
     if not layer.parts:
         place = layer.weights.child("layer")
         if is_model:
@@ -117,9 +114,11 @@ def time_distributed(layer: Layer, call: Call) -> Any:
         else:
             layer.parts["layer"] = open_layer(item, f"{layer.name}.layer", place, layer.build)
     inner = layer.parts["layer"]
+    if not is_model and is_int8(inner):
+        raise layer.unsupported(f"{inner.class_name} quantised to int8: Keras leaves its scales out here")
     mask = call.previous_mask(layer)
     passed = mask if layer.build.semantics.recurrent_passes_mask else None
-    if item.get("class_name") in LAST_AXIS:
+    if item["class_name"] in LAST_AXIS:
         inner.name = layer.name
         result = run_layer(inner, Call([Tensor(x.value)]))
         return Tensor(result.value, passed)
@@ -134,3 +133,32 @@ def time_distributed(layer: Layer, call: Call) -> Any:
         return Tensor(layer.add(UnfoldTime(name=layer.name_for(), x=tensor.value, like=x.value)), passed)
 
     return map_tensors(unfold, result)
+
+
+# Layers whose first array is what SpectralNormalization normalises: their kernel, or the table of an Embedding.
+WITH_KERNEL = ("Dense", "EinsumDense", "Conv1D", "Conv2D", "DepthwiseConv1D", "DepthwiseConv2D", "Embedding")
+
+
+def spectral_normalization(layer: Layer, call: Call) -> Tensor:
+    """At inference the layer inside with its kernel as it was stored; the result in the dtype of the input."""
+    from ..graph import open_layer, run_layer
+
+    config = layer.config
+    item: Serialised = config.raw("layer")
+    if not layer.build.semantics.modern:
+        raise layer.unsupported("a file of before Keras 3", "E_UNSUPPORTED_LAYER")
+    config.integer("power_iterations", 1)
+    if item["class_name"] not in WITH_KERNEL:
+        name = printable(item["class_name"], 60)
+        raise layer.unsupported(f"layer of class '{name}': only {', '.join(WITH_KERNEL)} are")
+    if not layer.parts:
+        place = Noted(layer.weights.child("layer"))
+        layer.parts["layer"] = open_layer(item, f"{layer.name}.layer", place, layer.build)
+    inner = layer.parts["layer"]
+    x = call.one(layer)
+    made = run_layer(inner, Call([x]))
+    kernel = inner.weights.specs[0]
+    vector = Spec("vector_u", (1, kernel.shape[-1]), trainable=False)
+    layer.weights.take(layer.where, [kernel._replace(copy=True), vector])
+    same = layer.build.dtype(made) == layer.build.dtype(x)  # then Keras gives back the very tensor, with its mask
+    return made if same else Tensor(layer.build.cast(layer.where, made.value, layer.build.dtype(x)))

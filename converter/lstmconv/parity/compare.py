@@ -7,11 +7,11 @@ Tolerance: 1e-5 of the value's scale, its largest magnitude. One rounding in flo
     is a sum of some hundred products, and sums in two orders lie a few roundings apart; saturating gates keep that from
     growing from step to step. Healthy models stay below 1e-6. A wrong gate, formula or weight moves the result by
     percents.
-Sensitivity: the model itself may amplify. It is evaluated in float64, and again with every weight moved by one float32
-    ulp up or down at random; how far the value moves is what a single rounding of each weight is worth. Engines round
-    every product and sum, not just the weights once, hence a small multiple of the movement is still rounding. The
-    movement is computed from the float64 evaluation alone, never from a float32 result: a wrong result cannot excuse
-    itself.
+Sensitivity: the model itself may amplify. How far a value moves when everything is rounded the other way (`rounding`)
+    is what a single rounding of each number is worth; a small multiple of it is still rounding. To that comes the error
+    that an engine's own way to compute an activation may have: a sigmoid as (1 + tanh(x/2))/2 is an ulp of 1 off
+    however small it is, so gates are put off by so much, and how far the value goes is allowed too. Both come from
+    float64 evaluations alone, never from a float32 result: a wrong result cannot excuse itself.
 
 Where the movement is itself large, rounding alone decides the answer: the model is chaotic at this length, and that the
 difference is no larger than the movement says nothing. Then the report looks at Keras in float64, whose rounding is 10⁹
@@ -21,22 +21,20 @@ times smaller; where that agrees with the float64 evaluation, the formulas and w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from math import inf
 
 import numpy as np
 from lstmconv_runtime import engine
+from lstmconv_runtime.difference import difference
 from lstmconv_runtime.graph import FLOATS, Array, Graph, Value, infer_types
-from lstmconv_runtime.nodes import Constant
 
-from .engines import ROWS
+from ..keras_oracle import ROWS
+from ..rounding import EPS, MULTIPLE, TERMS_ELSEWHERE, inexact_programs, moved_programs, still_program
 
-EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}  # ulp of 1.0
 # Of the scale, by the value's dtype. Halves round at 5e-4 and 4e-3; float64 gets some more ulps than float32.
 TOLERANCE = {"float16": 1e-2, "bfloat16": 1e-2, "float32": 1e-5, "float64": 1e-13}
-MULTIPLE = 10.0  # of the movement: how much more rounding an evaluation does than one rounding per weight
-DRAWS = 3  # of random moves; the largest counts
 CHAOTIC = 1e-3  # movement by this much of the scale: rounding has been amplified 10,000-fold
 
 
@@ -47,13 +45,15 @@ class Reference:
     Attributes:
         outputs: in the graph's order, float64 where they are floating point.
         scale: by value: its largest finite magnitude.
-        movement: by value: how far it goes when every weight moves by one ulp of the dtype it is computed in.
+        movement: by value: how far it goes when everything moves by one ulp of the dtype it is computed in.
+        inexact: by value: how far it goes when activations are off by the error other ways to compute them have.
         dtypes: by value: the dtype it has when the model runs as it was made.
     """
 
     outputs: tuple[Array, ...]
     scale: dict[Value, float]
     movement: dict[Value, float]
+    inexact: dict[Value, float]
     dtypes: dict[Value, str]
 
     def tolerance(self, value: Value) -> float:
@@ -64,7 +64,7 @@ class Reference:
         """The largest difference in a value that rounding explains."""
         if self.dtypes[value] not in FLOATS:
             return 0.0
-        return max(self.tolerance(value), MULTIPLE * self.movement[value])
+        return max(self.tolerance(value), MULTIPLE * self.movement[value] + self.inexact[value])
 
     def chaotic(self, value: Value) -> bool:
         """True where rounding alone moves the value visibly."""
@@ -72,17 +72,17 @@ class Reference:
 
 
 def reference(graph: Graph, inputs: Mapping[Value, Array], seed: int = 0) -> Reference:
-    """Evaluates a graph in float64 by the reference cells, then with moved weights.
+    """Evaluates a graph in float64 by the reference cells, then with everything rounded otherwise.
 
     Args:
         inputs: arrays by input name, as the engines take them.
     """
     types = infer_types(graph)
-    random = np.random.default_rng(seed)
-    still = engine.prepare(graph, "float64")
-    moved = [engine.prepare(move_weights(graph, random), "float64") for _ in range(DRAWS)]
+    still = still_program(graph)
+    moved = list(moved_programs(graph, np.random.default_rng(seed)))
+    inexact = list(inexact_programs(graph, TERMS_ELSEWHERE))
     values = [value for node in graph.nodes for value in node.makes()]
-    scale, movement = dict.fromkeys(values, 0.0), dict.fromkeys(values, 0.0)
+    scale, movement, off = dict.fromkeys(values, 0.0), dict.fromkeys(values, 0.0), dict.fromkeys(values, 0.0)
     parts: list[list[Array]] = []
     held = {name: engine.cast(array, still.dtype(name)) for name, array in inputs.items()}
     for start in range(0, len(next(iter(held.values()))), ROWS):
@@ -90,59 +90,18 @@ def reference(graph: Graph, inputs: Mapping[Value, Array], seed: int = 0) -> Ref
         made = engine.run(still, chunk, gates={})
         parts.append([made[name] for name in graph.outputs])
         for value in values:
-            magnitudes = np.abs(made[value].astype(np.float64))
-            scale[value] = max(scale[value], float(magnitudes[np.isfinite(magnitudes)].max(initial=0.0)))
-        for program in moved:
-            other = engine.run(program, chunk, gates={})
-            for value in values:
-                movement[value] = max(movement[value], largest_difference(other[value], made[value]))
+            scale[value] = max(scale[value], difference(made[value], made[value]).scale)
+        for programs, farthest in ((moved, movement), (inexact, off)):
+            for program in programs:
+                other = engine.run(program, chunk, gates={})
+                for value in values:
+                    farthest[value] = max(farthest[value], difference(other[value], made[value]).largest)
     outputs = tuple(np.concatenate(column) for column in zip(*parts, strict=True))
-    return Reference(outputs, scale, movement, {name: type_.dtype for name, type_ in types.items()})
-
-
-def move_weights(graph: Graph, random: np.random.Generator) -> Graph:
-    """The graph with every weight one ulp up or down; Constants stay: they belong to the formula, as a mask's value."""
-    types = infer_types(graph)
-    arrays = dict(graph.arrays)
-    for node in graph.nodes:
-        if isinstance(node, Constant):
-            continue
-        eps = EPS[types[node.name].dtype] if types[node.name].dtype in FLOATS else 0.0
-        for name in node.parameters():
-            key = f"{node.namespace()}/{name}"
-            weights = graph.arrays[key].astype(np.float64)
-            if graph.arrays[key].dtype.kind != "f":
-                continue
-            exponents = np.frexp(weights)[1]  # |w| in [2^(e-1), 2^e)
-            ulps = np.where(weights == 0, 0.0, np.ldexp(eps, exponents - 1))
-            arrays[key] = weights + ulps * random.choice([-1.0, 1.0], weights.shape)
-    return replace(graph, arrays=arrays)
-
-
-def largest_difference(a: Array, b: Array) -> float:
-    """Largest |a − b|; infinite where the shapes differ or one has a NaN or infinity that the other has not."""
-    if a.shape != b.shape:
-        return inf
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    finite = np.isfinite(a) & np.isfinite(b)
-    if not np.array_equal(a[~finite], b[~finite], equal_nan=True):
-        return inf
-    return float(np.abs(a[finite] - b[finite]).max(initial=0.0))
-
-
-def largest_relative(a: Array, b: Array) -> float:
-    """Largest |a − b| / max(|a|, |b|), 0/0 being 0; infinite as `largest_difference`."""
-    if largest_difference(a, b) == inf:
-        return inf
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    finite = np.isfinite(a) & np.isfinite(b)
-    a, b = a[finite], b[finite]
-    larger = np.maximum(np.abs(a), np.abs(b))
-    return float((np.abs(a - b) / np.where(larger == 0, 1.0, larger)).max(initial=0.0))
+    return Reference(outputs, scale, movement, off, {name: type_.dtype for name, type_ in types.items()})
 
 
 @dataclass(frozen=True)
-class Difference:
+class Pair:
     """Two engines on one output."""
 
     first: str
@@ -166,7 +125,7 @@ class OutputComparison:
 
     Attributes:
         scale: its largest magnitude.
-        movement: how far one ulp in every weight moves it.
+        movement: how far one ulp in everything that is rounded moves it.
         tolerance: the largest difference that is always in order.
         allowed: the largest difference that is rounding.
     """
@@ -179,7 +138,7 @@ class OutputComparison:
     tolerance: float
     allowed: float
     chaotic: bool
-    differences: tuple[Difference, ...]
+    differences: tuple[Pair, ...]
     deviations: tuple[Deviation, ...]
 
     def word(self, difference: float) -> str:
@@ -212,28 +171,29 @@ def compare_outputs(
     for position, (name, value) in enumerate(zip(names, values, strict=True)):
         exact = truth.outputs[position]
         made = {engine_name: outputs[position] for engine_name, outputs in results.items()}
-        differences = []
+        pairs = []
         for first, second in combinations(made, 2):
-            largest = largest_difference(made[first], made[second])
-            relative = largest_relative(made[first], made[second])
-            differences.append(Difference(first, second, largest, relative))
+            found = difference(made[first], made[second])
+            pairs.append(Pair(first, second, found.largest, largest_relative(made[first], made[second])))
         deviations = []
         for engine_name, array in made.items():
-            largest = largest_difference(array, exact)
-            deviations.append(Deviation(engine_name, largest, _root_mean_square(array, exact)))
+            found = difference(array, exact)
+            deviations.append(Deviation(engine_name, found.largest, found.rms))
         compared.append(
             OutputComparison(
                 name, exact.shape, truth.dtypes[value], truth.scale[value], truth.movement[value],
-                truth.tolerance(value), truth.allowed(value), truth.chaotic(value),
-                tuple(differences), tuple(deviations),
+                truth.tolerance(value), truth.allowed(value), truth.chaotic(value), tuple(pairs), tuple(deviations),
             )
         )  # fmt: skip
     return tuple(compared)
 
 
-def _root_mean_square(a: Array, b: Array) -> float:
-    if a.shape != b.shape:
+def largest_relative(a: Array, b: Array) -> float:
+    """Largest |a − b| / max(|a|, |b|), 0/0 being 0; infinite where the arrays do not correspond."""
+    if difference(a, b).misfit:
         return inf
     a, b = a.astype(np.float64), b.astype(np.float64)
-    finite = np.isfinite(a) & np.isfinite(b)
-    return float(np.sqrt(np.mean((a[finite] - b[finite]) ** 2))) if finite.any() else 0.0
+    finite = np.isfinite(b)
+    a, b = a[finite], b[finite]
+    larger = np.maximum(np.abs(a), np.abs(b))
+    return float((np.abs(a - b) / np.where(larger == 0, 1.0, larger)).max(initial=0.0))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from lstmconv_runtime import engine
+from lstmconv_runtime.difference import difference
 from lstmconv_runtime.graph import FLOATS, Array, Graph
 from lstmconv_runtime.nodes import Input
 
-from ..probes import _draw, _shape
-from .compare import Reference, compare_outputs, largest_difference, reference
+from ..probes import Draw, drawn
+from .compare import Reference, compare_outputs, reference
 from .divergence import NodeDifference, node_differences
 from .engines import EngineMissing, Subject, keras_in_float64, open_engines
 from .report import Report
@@ -18,10 +20,12 @@ ROWS, STEPS = 8, 20  # of drawn inputs, where the model leaves them open
 
 
 def draw_inputs(graph: Graph, seed: int = 0) -> dict[str, Array]:
-    """Random inputs that fit a graph: ids where a table is looked up, masked steps where a mask is made."""
-    random = np.random.default_rng(seed)
-    nodes = [node for node in graph.nodes if isinstance(node, Input) and node.name in graph.inputs]
-    return {node.name: _draw(graph, node, _shape(node, ROWS, STEPS), 1.0, random) for node in nodes}
+    """Random inputs that fit a graph: ids where a table is looked up, masked steps where a mask is made.
+
+    Raises:
+        InputError: none were found.
+    """
+    return drawn(engine.prepare(graph), Draw(ROWS, STEPS, 1.0, empty_row=True), np.random.default_rng(seed))
 
 
 def cross_check(subject: Subject, inputs: Mapping[str, Array]) -> Report:
@@ -71,7 +75,7 @@ def _keras_float64(subject: Subject, inputs: Mapping[str, Array], truth: Referen
         made = keras_in_float64(subject)(inputs)
     except EngineMissing as reason:
         return str(reason)
-    return tuple(largest_difference(a, b) for a, b in zip(made, truth.outputs, strict=True))
+    return tuple(difference(a, b).largest for a, b in zip(made, truth.outputs, strict=True))
 
 
 def _nodes(subject: Subject, inputs: Mapping[str, Array], truth: Reference) -> tuple[NodeDifference, ...] | str:

@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 from lstmconv_runtime import Model, engine
+from lstmconv_runtime.difference import difference
 from lstmconv_runtime.graph import Array
 from lstmconv_runtime.nodes import Input
 
-from .compare import Reference, largest_difference
-from .engines import ROWS, EngineMissing, engine_of_keras, functional, import_quietly
+from ..keras_oracle import ROWS, functional
+from .compare import Reference
+from .engines import EngineMissing, engine_of_keras, import_quietly
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def node_differences(
             if values[name].shape != part.shape:
                 del expected[name]
                 continue
-            largest[name] = max(largest[name], largest_difference(values[name], part))
+            largest[name] = max(largest[name], difference(values[name], part).largest)
     return tuple(
         NodeDifference(node.name, type(node).__name__, largest[node.name], truth.allowed(node.name))
         for node in runtime.nodes

@@ -24,12 +24,20 @@ from lstmconv_runtime import Model
 from lstmconv_runtime.graph import Array
 
 from ..conversion import bundle_of, convert
-from ..errors import printable
 from ..keras_file import read_keras_file
+from ..keras_oracle import (
+    ROWS,
+    as_numpy,
+    first_line,
+    functional,
+    keras_oracle,
+    reset_states,
+    states_kept,
+)
 from ..probes import Oracle as Engine
+from ..probes import OracleError
 
 INSTALL = "pip install 'lstmconv[parity]'"
-ROWS = 256  # computed at once, so that a large input does not need memory for every value of the graph at once
 
 ONNX_DTYPES = {
     "tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16", "tensor(bool)": "bool",
@@ -87,7 +95,7 @@ class Subject:
         try:
             return keras.models.load_model(self.path, compile=False)
         except Exception as error:  # whatever a loader of foreign files comes to raise
-            raise EngineMissing(f"Keras {keras.__version__} does not open the file: {_first_line(error)}") from None
+            raise EngineMissing(f"Keras {keras.__version__} does not open the file: {first_line(error)}") from None
 
 
 def import_quietly(name: str) -> Any:
@@ -112,38 +120,17 @@ def keras_engine(subject: Subject) -> Engine:
 
 def engine_of_keras(model: Any, runtime: Model) -> Engine:
     """`predict` of a Keras model, from zero states; its outputs in the order of the runtime's graph."""
+    graph = runtime.bundle.graph
+    oracle = keras_oracle(model, graph.inputs, graph.output_keys)
 
     def evaluate(inputs: Mapping[str, Array]) -> list[Array]:
-        reset_states(model)
-        fixed = model.inputs[0].shape[0]  # the batch size a stateful model is built with
-        with _quiet():
-            given = {name: inputs[name] for name in runtime.input_names}
-            made = model.predict(arguments(model, given), batch_size=fixed or ROWS, verbose=0)
-        if isinstance(made, dict):
-            made = [made[key] for key in runtime.output_names]
-        return [_as_numpy(y) for y in (made if isinstance(made, list | tuple) else [made])]
+        try:
+            with _quiet():
+                return oracle(inputs)
+        except OracleError as error:
+            raise EngineMissing(str(error)) from None
 
     return evaluate
-
-
-def arguments(model: Any, inputs: Mapping[str, Array]) -> Any:
-    """The inputs, in the model's order, as a Keras model takes them: an array, a list, or a dict if built with one."""
-    if isinstance(functional(model)._inputs_struct, dict):
-        return dict(inputs)
-    given = list(inputs.values())
-    return given[0] if len(given) == 1 else given
-
-
-def functional(model: Any) -> Any:
-    """The functional graph of a Keras model: its own, or the one that a Sequential model keeps inside."""
-    return getattr(model, "_functional", None) or model
-
-
-def reset_states(model: Any) -> None:
-    """Puts every stateful layer back to zeros: a prediction must not depend on the one before."""
-    for layer in model._flatten_layers(include_self=False):
-        if getattr(layer, "stateful", False) and hasattr(layer, "reset_state"):
-            layer.reset_state()
 
 
 def runtime_engine(subject: Subject) -> Engine:
@@ -182,16 +169,16 @@ def export_onnx_by_keras(model: Any, path: Path) -> None:
     """
     for package in ("onnx", "tf2onnx"):
         import_quietly(package)
-    reset_states(model)
     try:
-        with _quiet():
+        with _quiet(), states_kept(model):
+            reset_states(model)
             if not getattr(model, "_called", True):  # export refuses a model that has only been loaded
                 keras = import_quietly("keras")
                 model(keras.tree.map_structure(_zeros, functional(model)._inputs_struct))
                 reset_states(model)
             model.export(path, format="onnx", verbose=False)
     except Exception as error:  # tf2onnx raises what it likes
-        raise EngineMissing(f"Keras's ONNX export of this model fails: {_first_line(error)}") from None
+        raise EngineMissing(f"Keras's ONNX export of this model fails: {first_line(error)}") from None
 
 
 def engine_of_onnx(data: bytes, runtime: Model) -> Engine:
@@ -206,7 +193,7 @@ def engine_of_onnx(data: bytes, runtime: Model) -> Engine:
     try:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no common base
-        raise EngineMissing(f"onnxruntime refuses Keras's ONNX export: {_first_line(error)}") from None
+        raise EngineMissing(f"onnxruntime refuses Keras's ONNX export: {first_line(error)}") from None
     takes, names = session.get_inputs(), runtime.input_names
     if len(takes) != len(names):
         raise EngineMissing(f"Keras's ONNX export has {len(takes)} inputs, the model has {len(names)}")
@@ -220,7 +207,7 @@ def engine_of_onnx(data: bytes, runtime: Model) -> Engine:
         try:
             return list(session.run(list(order), feed))
         except Exception as error:
-            raise EngineMissing(f"onnxruntime cannot run Keras's ONNX export: {_first_line(error)}") from None
+            raise EngineMissing(f"onnxruntime cannot run Keras's ONNX export: {first_line(error)}") from None
 
     return evaluate
 
@@ -252,12 +239,12 @@ def float64_twin(model: Any) -> Any:
         with _quiet():
             config = _in_float64(keras.saving.serialize_keras_object(model))
             twin = keras.saving.deserialize_keras_object(config)
-            twin.set_weights([_as_numpy(array) for array in model.get_weights()])
+            twin.set_weights([as_numpy(array) for array in model.get_weights()])
             for layer in twin._flatten_layers():
                 if hasattr(layer, "finalize_state"):  # Normalization keeps a copy of its statistics
                     layer.finalize_state()
     except Exception as error:
-        raise EngineMissing(f"Keras cannot rebuild the model in float64: {_first_line(error)}") from None
+        raise EngineMissing(f"Keras cannot rebuild the model in float64: {first_line(error)}") from None
     return twin
 
 
@@ -285,19 +272,9 @@ def open_engines(subject: Subject) -> tuple[dict[str, Engine], dict[str, str]]:
     return engines, missing
 
 
-def _as_numpy(array: Any) -> Array:
-    made = np.asarray(array)
-    return made.astype("float32") if "bfloat16" in str(made.dtype) else made
-
-
 def _zeros(tensor: Any) -> Array:
     """A small array that fits an input of a Keras model."""
     return np.zeros([size or 2 for size in tensor.shape], tensor.dtype)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {printable(lines[0]) if lines else ''}"
 
 
 @contextlib.contextmanager

@@ -168,7 +168,7 @@ def _output_lines(output: OutputComparison) -> Iterator[str]:
     for one in output.deviations:
         rows.append((f"  {one.engine}", _number(one.largest), _number(one.typical), output.word(one.largest)))
     yield from _table(rows)
-    yield (f"  allowed: {_number(output.allowed)}; one ulp in every weight moves it by {_number(output.movement)}")
+    yield (f"  allowed: {_number(output.allowed)}; one ulp everywhere moves it by {_number(output.movement)}")
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

@@ -68,7 +68,9 @@ def _patched(archive: bytes, at: int, layout: str, *values: int) -> bytes:
         (b"version https://git-lfs.github.com/spec/v1\n", "git-lfs"),
         (b"<!DOCTYPE html><html>", "web page"),
         (b"\x08\x07\x12\x07pytorch", "ONNX"),
-        (b'{"class_name": "Sequential"}', "--config"),
+        (b"\x08\x01\x12\x07pytorch", "ONNX"),
+        (bytes.fromhex("080112f0d8010ad50d12a80d0a5e0a10"), "SavedModel"),  # as TensorFlow 2.13 starts one
+        (b'{"class_name": "Sequential"}', "config takes it"),
         (b"\x1c\0\0\0TFL3", "TensorFlow Lite"),
         (_zip([("archive/data.pkl", b"")]), "PyTorch"),
         (_zip([("a.npy", b""), ("b.npy", b"")]), ".npz"),

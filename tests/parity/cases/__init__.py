@@ -7,7 +7,23 @@ several outputs carry the option in their names.
 
 from __future__ import annotations
 
-from . import bidirectional, cells, companions, dtypes, graphs, masks, merging, operations, recurrent, wrappers
+from . import (
+    bidirectional,
+    cells,
+    companions,
+    constants,
+    dtypes,
+    functions,
+    graphs,
+    masks,
+    merging,
+    newer_layers,
+    operations,
+    preprocessing,
+    recurrent,
+    spatial,
+    wrappers,
+)
 from .building import Case
 
 FAMILIES: dict[str, dict[str, Case]] = {
@@ -20,7 +36,12 @@ FAMILIES: dict[str, dict[str, Case]] = {
     "merging": merging.CASES,
     "graphs": graphs.CASES,
     "operations": operations.CASES,
+    "constants": constants.CASES,
     "dtypes": dtypes.CASES,
+    "functions": functions.CASES,
+    "newer layers": newer_layers.CASES,
+    "preprocessing": preprocessing.CASES,
+    "spatial": spatial.CASES,
 }
 CASES: dict[str, Case] = {name: case for cases in FAMILIES.values() for name, case in cases.items()}
 assert len(CASES) == sum(map(len, FAMILIES.values())), "two families have a case of the same name"

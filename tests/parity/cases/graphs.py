@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers as kl
 
-from .building import FEATURES, STEPS, Case, pad, sequence
+from .building import FEATURES, ROWS, STEPS, Case, pad, sequence
 
 
 def several_inputs() -> Any:
@@ -134,6 +135,14 @@ def residual() -> Any:
     return keras.Model(x, [mixed / 2 - 0.5, keras.ops.sum(mixed * weights, axis=1)])
 
 
+def fixed_rows() -> Any:
+    """Values of as many rows as the batch has, each of which belongs to one row of the batch."""
+    x = sequence(batch_size=ROWS)
+    shift = (np.arange(ROWS * FEATURES, dtype="float32") / 8 - 1).reshape(ROWS, 1, FEATURES)
+    y, h = kl.GRU(3, return_sequences=True, return_state=True)(x + shift)
+    return keras.Model(x, [y, kl.Dense(2)(h) * shift[:, 0], kl.LSTM(2)(y)])
+
+
 CASES: dict[str, Case] = {
     "several-inputs": several_inputs,
     "dicts": dicts,
@@ -151,4 +160,5 @@ CASES: dict[str, Case] = {
     "returned-input": returned_input,
     "slices": slices,
     "residual": residual,
+    "fixed-rows": fixed_rows,
 }

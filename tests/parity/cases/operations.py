@@ -84,4 +84,52 @@ def expressions(table: Expressions) -> Case:
     return case
 
 
+# What Keras makes of whole numbers and bool, x int32 (B, 4, 3): which dtype, and by which rule.
+OF_INTEGERS: dict[str, Callable[[Any], Any]] = {
+    "divide": lambda x: ops.divide(x, 3), "true_divide": lambda x: x / x, "exp": ops.exp, "log": ops.log,
+    "sqrt": ops.sqrt, "sin": ops.sin, "cos": ops.cos, "tanh": ops.tanh, "floor": ops.floor, "square": ops.square,
+    "absolute": ops.absolute, "power": lambda x: x**2, "relu": ops.relu, "relu6": ops.relu6,
+    "leaky_relu": ops.leaky_relu, "clip": lambda x: ops.clip(x, 2, 3), "mean": lambda x: ops.mean(x, axis=1),
+    "sum": lambda x: ops.sum(x, axis=1), "max": lambda x: ops.max(x, axis=1), "min": lambda x: ops.min(x, axis=1),
+    "average": lambda x: kl.Average()([x, x + 1, x]), "rescaled": lambda x: kl.Rescaling(0.5)(x),
+}  # fmt: skip
+OF_BOOL = (
+    "divide",
+    "exp",
+    "log",
+    "sqrt",
+    "sin",
+    "cos",
+    "tanh",
+    "floor",
+    "square",
+    "absolute",
+    "mean",
+    "sum",
+    "max",
+    "min",
+)
+
+
+def of_integers(dtype: str) -> Case:
+    """Every function of integers, around 0 where the dtype has a sign; 100 and more in int8 would wrap in a sum."""
+
+    def case() -> Any:
+        x = keras.Input((4, 3), dtype="int32", name="x")
+        given = ops.cast(x - 3 if dtype.startswith("int") else x, dtype)
+        made = [make(given) for make in OF_INTEGERS.values()]
+        if dtype.startswith("int"):
+            made += [ops.negative(given), ops.sign(given), ops.sum(ops.cast(x * 25, dtype), axis=1)]
+        return keras.Model(x, made)
+
+    return case
+
+
+def of_bool() -> Any:
+    x = keras.Input((4, 3), dtype="int32", name="x")
+    return keras.Model(x, [OF_INTEGERS[name](x > 2) for name in OF_BOOL])
+
+
 CASES: dict[str, Case] = {f"operations-{name}": expressions(table) for name, table in TABLE.items()}
+CASES |= {f"operations-of-{dtype}": of_integers(dtype) for dtype in ("int8", "int16", "int32", "uint8", "uint32")}
+CASES["operations-of-bool"] = of_bool
