@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from .errors import UsageError, printable
+from .errors import Hint, UsageError, printable
 
 MODELS = ("Sequential", "Functional", "Model")
 WRAPPED = ("layer", "backward_layer", "cell")  # keys of a wrapper's config that hold a layer
@@ -111,3 +111,33 @@ def _layer(item: Any, prefix: str, given: Mapping[str, Any], supported: Collecti
     kept = {key: item[key] for key in ("name", "inbound_nodes") if key in item}
     config = {**new["config"], "name": _own_name(item)}
     return {"class_name": new["class_name"], "config": config, **kept, "replaces": old}
+
+
+# --- what an error says of a layer that can be replaced ---------------------------------------------------------------
+
+
+def way_out(name: str) -> Hint:
+    """What the owner of a layer can do about it."""
+    file = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in printable(name, 60))
+    return Hint(
+        "if you know what it computes, give a layer of Keras, or a small model, that computes the same, as JSON: {}",
+        "replace",
+        f"{printable(name, 60)}={file}.json",
+        '{"' + printable(name, 60) + '": {"class_name": ..., "config": ...}}',
+    )
+
+
+def about_lambda(config: Mapping[str, Any]) -> str:
+    """What a Lambda says of itself: the name of its function, its module and its arguments; nothing in it is run."""
+    function, arguments = config.get("function"), config.get("arguments")
+    name, module = function, config.get("module")
+    if type(function) is dict:
+        inner = function.get("config")
+        name, module = (inner if function.get("class_name") == "function" else None), function.get("module")
+    named = type(name) is str and name.isidentifier() and len(name) < 80
+    parts = [f"its function is '{printable(name)}'" if named else "its function is a Python lambda, kept as bytecode"]
+    if type(module) is str and module not in ("builtins", "__main__"):
+        parts.append(f"of module '{printable(module, 80)}'")
+    if type(arguments) is dict and arguments:
+        parts.append(f"with the arguments {printable(json.dumps(arguments, default=str), 200)}")
+    return " ".join(parts)
