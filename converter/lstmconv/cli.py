@@ -42,6 +42,15 @@ Deterministic = Annotated[
     bool,
     typer.Option("--deterministic", help="Take layers called with training=True as at inference, without dropout."),
 ]
+Replace = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--replace",
+        metavar="NAME=LAYER.json",
+        help="In the place of a Lambda or a custom class, a layer of Keras or a small model that computes the same, as "
+        "Keras's own JSON; its arrays are dealt by shape. Can be given more than once.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 # readable=False: whether a file can be read shows when it is read, with exit code 6.
 BundleFile = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle, NAME.safetensors.", readable=False)]
@@ -141,6 +150,7 @@ def export(
             help="Store the weights as float16, half the size, and show how far that moves each output.",
         ),
     ] = None,
+    replace: Replace = None,
     as_json: Json = False,
 ) -> None:
     """Write the bundle of a Keras model.
@@ -152,15 +162,17 @@ def export(
       lstmconv export sine.keras -o sine.safetensors
       lstmconv export weights-of-2017.h5 --config architecture.json
       lstmconv export sine.keras -o small.safetensors --weights float16
+      lstmconv export old.h5 --replace double=rescaling.json
     """
     from . import conversion, inspection, output_paths, suffixes
+    from .keras_file import read_replacements
 
     out = out or output_paths.bundle_path(model)
     output_paths.check_output(out, suffixes.BUNDLE, force, model, *([config] if config else []))
     with Working("converting"):
         made = conversion.export(
             model, out, config=config, force=force, allow_nonfinite=allow_nonfinite, deterministic=deterministic,
-            weights=None if weights is None else weights.value,
+            weights=None if weights is None else weights.value, replace=read_replacements(replace or ()),
         )  # fmt: skip
     for warning in made.warnings:
         print_note("warning", warning)
@@ -380,6 +392,7 @@ def upgrade(
     config: Architecture = None,
     force: Force = False,
     deterministic: Deterministic = False,
+    replace: Replace = None,
     as_json: Json = False,
 ) -> None:
     """Write an old Keras file as one that today's Keras opens.
@@ -392,11 +405,15 @@ def upgrade(
       lstmconv upgrade old.h5 -o new.keras
     """
     from . import output_paths, suffixes, upgrading
+    from .keras_file import read_replacements
 
     out = out or output_paths.archive_path(old)
     output_paths.check_output(out, suffixes.ARCHIVE, force, old, *([config] if config else []))
     with Working("upgrading"):
-        made = upgrading.upgrade(old, out, config=config, force=force, deterministic=deterministic)
+        made = upgrading.upgrade(
+            old, out, config=config, force=force, deterministic=deterministic,
+            replace=read_replacements(replace or ()),
+        )  # fmt: skip
     for warning in made.warnings:
         print_note("warning", warning)
     report = upgrading.upgrade_report(made, out)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,10 @@ from .graph import convert_config
 from .half_weights import Drift, drift_of, with_half_weights
 from .keras_file import ArchiveWeights, KerasFile, LegacyWeights, read_architecture, read_keras_file
 from .keras_oracle import keras_oracle, save_archive
+from .layers import HANDLERS
 from .legacy_weights import Ledger, LegacyPlace, deal_out
 from .probes import NoProbeError, Oracle, make_probes, with_ids_given
+from .replacing import replacements, with_replacements
 from .semantics import Semantics, semantics_of, version_tuple
 from .suffixes import BUNDLE, check_suffix
 from .weights import LayerWeights, PathWeights
@@ -48,23 +52,31 @@ class Conversion:
 
 
 def convert(
-    file: KerasFile, *, architecture: Any = None, allow_nonfinite: bool = False, deterministic: bool = False
+    file: KerasFile,
+    *,
+    architecture: Any = None,
+    allow_nonfinite: bool = False,
+    deterministic: bool = False,
+    replace: Mapping[str, Any] | None = None,
 ) -> Conversion:
     """The graph of a Keras file.
 
     Args:
         architecture: `model.to_json()` of the model, for files that hold weights alone.
         deterministic: take layers that are called with training=True as at inference, without their dropout.
+        replace: serialised layers, by the name of the layer each is put in the place of; see `replacing`.
 
     Raises:
         LstmconvError: the file is damaged, or holds something unsupported.
     """
-    known = understand(file, architecture, deterministic)
+    known = understand(file, architecture, deterministic, replace)
     build = Builder(known.semantics, allow_nonfinite, deterministic)
     graph = convert_config(known.config, known.weights, build)
     refuse_unread(file)
     version = known.semantics.keras_version
     source = {"framework": "keras", "version": version, "container": file.container, "sha256": file.sha256}
+    if known.replaced:
+        source["replaced"] = ", ".join(f"{name}: {change}" for name, change in sorted(known.replaced.items()))
     return Conversion(graph, source, known.semantics.recorded(), (*known.warnings, *build.warnings))
 
 
@@ -75,16 +87,23 @@ class Understood:
     Attributes:
         config: in today's form.
         weights: the arrays of each layer in today's layout.
-        warnings: what was guessed.
+        warnings: what was guessed, and what was replaced.
+        replaced: by the name of a layer, its class in the file and that which took its place.
     """
 
     config: form.Serialised
     weights: LayerWeights
     semantics: Semantics
     warnings: tuple[str, ...]
+    replaced: dict[str, str]
 
 
-def understand(file: KerasFile, architecture: Any = None, deterministic: bool = False) -> Understood:
+def understand(
+    file: KerasFile,
+    architecture: Any = None,
+    deterministic: bool = False,
+    replace: Mapping[str, Any] | None = None,
+) -> Understood:
     """What a Keras file says, in today's form.
 
     Raises:
@@ -93,7 +112,7 @@ def understand(file: KerasFile, architecture: Any = None, deterministic: bool = 
     written = architecture_of(file, architecture)
     version, guessed = version_of(file, written)
     semantics = semantics_of(version)
-    config = todays_form(file, written, semantics)
+    config = todays_form(file, written, semantics, replace)
     weights: LayerWeights
     if isinstance(file.weights, ArchiveWeights):
         weights = PathWeights(file.weights)
@@ -103,18 +122,25 @@ def understand(file: KerasFile, architecture: Any = None, deterministic: bool = 
         keras1 = version_tuple(version) < (2,)
         deal_out(ledger, file.weights, keras1, written_by_theano(file.backend, file.weights, keras1))
         weights = LegacyPlace(ledger)
-    return Understood(config, weights, semantics, (*file.warnings, *guessed))
+    replaced = replacements(config)
+    told = [f"layer '{printable(name)}': {printable(change)}, as you told" for name, change in replaced.items()]
+    return Understood(config, weights, semantics, (*file.warnings, *guessed, *told), replaced)
 
 
-def todays_form(file: KerasFile, config: Any, semantics: Semantics) -> form.Serialised:
+def todays_form(
+    file: KerasFile, config: Any, semantics: Semantics, replace: Mapping[str, Any] | None = None
+) -> form.Serialised:
     """The config of a file in the form of Keras 3, checked; only archives of Keras 3 have it already.
+
+    Args:
+        replace: as for `convert`.
 
     Raises:
         LstmconvError: it is not a model's, or has no such form.
     """
     if not semantics.modern or isinstance(file.weights, LegacyWeights):
         config = todays_config(config, semantics.keras_version)
-    return form.todays(config)
+    return form.todays(with_replacements(config, replace or {}, HANDLERS))
 
 
 def refuse_unread(file: KerasFile) -> None:
@@ -231,7 +257,7 @@ def written_bundle(conversion: Conversion, oracle_name: str | None = None, oracl
 
 def _after(written: Written, before: list[str]) -> Written:
     """With some warnings before its own."""
-    return replace(written, warnings=(*before, *written.warnings))
+    return changed(written, warnings=(*before, *written.warnings))
 
 
 def _checked_behind_tables(graph: Graph, name: str) -> str:
@@ -264,6 +290,7 @@ def export(
     allow_nonfinite: bool = False,
     deterministic: bool = False,
     weights: str | None = None,
+    replace: Mapping[str, Any] | None = None,
 ) -> Conversion:
     """Writes the bundle of a Keras model.
 
@@ -278,6 +305,9 @@ def export(
         weights: "float16" stores floating-point weights as float16, half the size of float32. They are computed with
             as before, in the dtype of the model. `Conversion.drift` says what the rounding has cost, and the probes are
             the float64 evaluation of the weights as they are stored.
+        replace: for layers that cannot be read, a Lambda or a class of your own: by name, what
+            `keras.saving.serialize_keras_object` gives for a layer or a small functional model that computes the same.
+            It gets the arrays that the file has for the layer it replaces, by their shapes.
 
     Raises:
         LstmconvError: nothing has been written; the message says why.
@@ -292,34 +322,37 @@ def export(
             architecture=architecture,
             allow_nonfinite=allow_nonfinite,
             deterministic=deterministic,
+            replace=replace,
         )
         written = written_bundle(conversion)
     else:
         if config is not None:
             raise UsageError("a model in memory has its own architecture; config is for files of weights alone")
-        conversion, written = _from_memory(model, allow_nonfinite, deterministic)
+        conversion, written = _from_memory(model, allow_nonfinite, deterministic, replace)
     if weights is not None:
         conversion, written = _with_half_weights(conversion, from_bytes(written.data).probes)
     publish_bytes(written.data, out_path, force)
-    return replace(conversion, warnings=(*conversion.warnings, *written.warnings))
+    return changed(conversion, warnings=(*conversion.warnings, *written.warnings))
 
 
 def _with_half_weights(full: Conversion, probes: tuple[Probe, ...]) -> tuple[Conversion, Written]:
     """The conversion and the bundle with float16 weights, and the drift over the inputs of the probes."""
     graph = with_half_weights(full.graph)
     drift = drift_of(full.graph, graph, [probe.inputs for probe in probes])
-    half = replace(full, graph=graph, source={**full.source, "weights": "float16"}, drift=drift)
+    half = changed(full, graph=graph, source={**full.source, "weights": "float16"}, drift=drift)
     return half, written_bundle(half)
 
 
-def _from_memory(model: Any, allow_nonfinite: bool, deterministic: bool) -> tuple[Conversion, Written]:
+def _from_memory(
+    model: Any, allow_nonfinite: bool, deterministic: bool, replace: Mapping[str, Any] | None
+) -> tuple[Conversion, Written]:
     if not (hasattr(model, "save") and hasattr(model, "predict")):
         raise UsageError(f"export takes the path of a Keras file or a Keras model, not {type(model).__name__}")
     with tempfile.TemporaryDirectory(prefix="lstmconv-") as folder:
         path = Path(folder) / "model.keras"
         save_archive(model, path)
         file = read_keras_file(path)
-        conversion = convert(file, allow_nonfinite=allow_nonfinite, deterministic=deterministic)
+        conversion = convert(file, allow_nonfinite=allow_nonfinite, deterministic=deterministic, replace=replace)
         draws = deterministic and _draws_dropout(read_keras_file(path))
     # The archive holds the time it was saved: its digest would tell two equal models apart.
     source = {**conversion.source, "container": "memory"}

@@ -138,7 +138,7 @@ def obstacles(file: KerasFile, architecture: Any = None) -> list[dict[str, str]]
 
 
 def _advice(error: LstmconvError) -> str:
-    if error.code in ADVICE:
+    if error.code in ADVICE and not (error.hint and error.hint.argument == "replace"):
         return ADVICE[error.code]
     if error.hint is not None:
         return error.hint.in_shell()

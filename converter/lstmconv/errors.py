@@ -31,15 +31,17 @@ class Hint(NamedTuple):
         text: with {} where the argument stands.
         argument: its name in Python; the option of the commands is called alike.
         value: what to give it; True is a flag, None leaves it open.
+        python: what to give it in Python, where that is written otherwise.
     """
 
     text: str
     argument: str
     value: str | bool | None = True
+    python: str | None = None
 
     def in_python(self) -> str:
         """As a caller of the library writes it: force=True, config="architecture.json"."""
-        shown = f'"{self.value}"' if isinstance(self.value, str) else str(self.value)
+        shown = self.python or (f'"{self.value}"' if isinstance(self.value, str) else str(self.value))
         return self.text.format(self.argument if self.value is None else f"{self.argument}={shown}")
 
     def in_shell(self) -> str:

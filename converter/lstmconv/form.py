@@ -43,6 +43,7 @@ class Serialised(TypedDict):
     module: NotRequired[str | None]
     registered_name: NotRequired[str | None]
     inbound_nodes: NotRequired[list[Call]]
+    replaces: NotRequired[str]  # the class that stands in the file, where the owner has put another in its place
 
 
 class ModelConfig(TypedDict):

@@ -18,6 +18,7 @@ from .functional import Numbers, Reference, reference, run_calls
 from .keras_classes import is_of_keras
 from .layers import ADVICE, HANDLERS, KEEPS_DTYPE, OPERATIONS, handle
 from .layers.quantised import INT8_LAYERS
+from .replacing import about_lambda, way_out
 from .weights import LayerWeights, NoWeights
 
 MODELS = ("Sequential", "Functional", "Model")
@@ -81,8 +82,11 @@ def prune(graph: Graph) -> Graph:
     )  # fmt: skip
 
 
-def described(where: str, item: Serialised) -> tuple[str, dict[str, Any], str | None]:
+def described(where: str, item: Serialised, hint: Hint | None = None) -> tuple[str, dict[str, Any], str | None]:
     """class_name, config and module of a serialised object.
+
+    Args:
+        hint: what can be done about a custom object.
 
     Raises:
         UnsupportedError: a custom object.
@@ -92,6 +96,7 @@ def described(where: str, item: Serialised) -> tuple[str, dict[str, Any], str | 
         raise UnsupportedError(
             f"{where}: class '{printable(name, 60)}' is registered as '{printable(registered, 60)}': a custom class",
             "E_CUSTOM_OBJECT",
+            hint,
         )
     return name, item["config"], module
 
@@ -148,7 +153,7 @@ def open_layer(item: Serialised, name: str, weights: LayerWeights, build: Builde
 
 
 def _open_layer(item: Serialised, name: str, weights: LayerWeights, build: Builder) -> Layer:
-    class_name, values, module = described(f"layer '{printable(name)}'", item)
+    class_name, values, module = described(f"layer '{printable(name)}'", item, way_out(name))
     where = f"layer '{printable(name)}' ({printable(class_name, 60)})"
     if module not in LAYER_MODULES or not is_of_keras(class_name):
         origin = f" of module '{printable(module, 60)}'" if module is not None else ""
@@ -156,6 +161,13 @@ def _open_layer(item: Serialised, name: str, weights: LayerWeights, build: Build
             f"{where}: a custom class{origin}, not one of Keras's own: what it computes is code, which is not in the "
             "file",
             "E_CUSTOM_OBJECT",
+            way_out(name),
+        )
+    if class_name == "Lambda":
+        raise UnsupportedError(
+            f"{where}: what it computes is code, which is not run: {about_lambda(values)}",
+            "E_UNSUPPORTED_LAYER",
+            way_out(name),
         )
     if class_name in ADVICE:
         raise UnsupportedError(

@@ -17,7 +17,7 @@ from .errors import InvalidFileError, printable
 from .form import Serialised, name_of
 from .gates import KERAS1_LSTM
 from .keras_file import LegacyWeights
-from .weights import LayerWeights, Spec, named, without_copies
+from .weights import DealtWeights, LayerWeights, Spec, named, without_copies
 
 # What packed datasets may unfold to (`keras_file.hdf5`), in numbers of a byte.
 SPARE, MOST_NUMBERS_A_BYTE = 16 * 2**20, 8
@@ -33,6 +33,7 @@ class Request:
     layer: str  # name of the model's own layer that holds this place
     specs: list[Spec]
     frozen: bool
+    replaces: bool  # a layer of which nobody knows in what order it kept its arrays
 
 
 @dataclass
@@ -65,24 +66,30 @@ class Ledger:
 class LegacyPlace:
     """LayerWeights over a legacy file: the place of a layer in the tree of layers."""
 
-    def __init__(self, ledger: Ledger, key: Key = (), layer: str = "", frozen: bool = False) -> None:
+    def __init__(
+        self, ledger: Ledger, key: Key = (), layer: str = "", frozen: bool = False, replaces: bool = False
+    ) -> None:
         self._ledger = ledger
         self._key = key
         self._layer = layer
         self._frozen = frozen
+        self._replaces = replaces
 
     def child(self, attribute: str) -> LegacyPlace:
         parts = self._ledger.parts.setdefault(self._key, [])
         if attribute not in parts:
             parts.append(attribute)
-        return LegacyPlace(self._ledger, (*self._key, parts.index(attribute)), self._layer, self._frozen)
+        return LegacyPlace(
+            self._ledger, (*self._key, parts.index(attribute)), self._layer, self._frozen, self._replaces
+        )
 
     def members(self, attribute: str, items: Sequence[Serialised]) -> list[LayerWeights]:
         places: list[LayerWeights] = []
         for index, item in enumerate(items):
             layer = self._layer or name_of(item)
             frozen = self._frozen or item["config"].get("trainable") is False
-            places.append(LegacyPlace(self._ledger, (*self._key, index), layer, frozen))
+            replaces = self._replaces or "replaces" in item
+            places.append(LegacyPlace(self._ledger, (*self._key, index), layer, frozen, replaces))
         return places
 
     def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
@@ -91,7 +98,7 @@ class LegacyPlace:
             return {}
         if self._ledger.arrays is None:
             self._ledger.ask(where, specs)
-            self._ledger.requests[self._key] = Request(where, self._layer, list(specs), self._frozen)
+            self._ledger.requests[self._key] = Request(where, self._layer, list(specs), self._frozen, self._replaces)
             return {spec.name: np.broadcast_to(np.float32(0), spec.shape) for spec in specs}
         return named(where, specs, self._ledger.arrays.get(self._key, []))
 
@@ -135,6 +142,8 @@ def _matched(layers: list[str], file: LegacyWeights) -> list[tuple[str, str]]:
 
 def _deal_layer(layer: str, requests: dict[Key, Request], arrays: list[Array], keras1: bool) -> dict[Key, list[Array]]:
     """One layer's list dealt out over the places inside it."""
+    if all(request.replaces for request in requests.values()):
+        return _deal_by_shape(requests, arrays)
     parts: dict[Key, Sequence[Spec]] = {}
     order: list[tuple[Key, int]] = []
     for trainable in (True, False):
@@ -156,6 +165,14 @@ def _deal_layer(layer: str, requests: dict[Key, Request], arrays: list[Array], k
         key: todays_arrays(requests[key], [found[index] for index in sorted(found)], keras1)
         for key, found in dealt.items()
     }
+
+
+def _deal_by_shape(requests: dict[Key, Request], arrays: list[Array]) -> dict[Key, list[Array]]:
+    """The list of a layer that was replaced, dealt out over the layers in its place."""
+    dealt = DealtWeights([(str(index), array.shape) for index, array in enumerate(arrays)], lambda i: arrays[int(i)])
+    made = {key: list(dealt.take(request.where, request.specs).values()) for key, request in requests.items()}
+    dealt.check_empty(next(iter(requests.values())).where)
+    return made
 
 
 def _unturned(request: Request, arrays: list[Array]) -> list[Array]:

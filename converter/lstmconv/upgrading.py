@@ -55,6 +55,7 @@ def upgrade(
     config: str | os.PathLike[str] | None = None,
     force: bool = False,
     deterministic: bool = False,
+    replace: Mapping[str, Any] | None = None,
 ) -> Upgrade:
     """Writes the model of an old Keras file as a `.keras` archive for today's Keras.
 
@@ -64,6 +65,7 @@ def upgrade(
         config: for files of weights alone, the path of the architecture that `model.to_json()` gave.
         force: replace an existing file.
         deterministic: take layers that are called with training=True as at inference, without their dropout.
+        replace: as for `lstmconv.export`.
 
     Raises:
         LstmconvError: nothing has been written; the message says why.
@@ -71,7 +73,7 @@ def upgrade(
     check_suffix(new, ARCHIVE)
     require_h5py()
     architecture = None if config is None else read_architecture(config)
-    made, data = upgraded(read_keras_file(old), architecture, deterministic)
+    made, data = upgraded(read_keras_file(old), architecture, deterministic, replace)
     publish_bytes(data, Path(new), force)
     return made
 
@@ -86,25 +88,35 @@ class Plan:
     upgrade: Upgrade
 
 
-def upgraded(file: KerasFile, architecture: Any = None, deterministic: bool = False) -> tuple[Upgrade, bytes]:
+def upgraded(
+    file: KerasFile,
+    architecture: Any = None,
+    deterministic: bool = False,
+    replace: Mapping[str, Any] | None = None,
+) -> tuple[Upgrade, bytes]:
     """The archive's bytes, read back and compared with the old model.
 
     Raises:
         UnsupportedError: Keras 3 has nothing that computes the same; names it.
     """
-    plan = planned(file, architecture, deterministic)
+    plan = planned(file, architecture, deterministic, replace)
     data = archive_bytes(plan.config, plan.arrays)
     _compared(plan.graph, convert(parse_keras_file(data, "the archive"), allow_nonfinite=True).graph)
     return plan.upgrade, data
 
 
-def planned(file: KerasFile, architecture: Any = None, deterministic: bool = False) -> Plan:
+def planned(
+    file: KerasFile,
+    architecture: Any = None,
+    deterministic: bool = False,
+    replace: Mapping[str, Any] | None = None,
+) -> Plan:
     """The archive of a model, compared with the old model; h5py is not needed for this.
 
     Raises:
         UnsupportedError: Keras 3 has nothing that computes the same; names it.
     """
-    known = understand(file, architecture, deterministic)
+    known = understand(file, architecture, deterministic, replace)
     try:
         return _attempt(file, known, explicit=False, deterministic=deterministic)
     except UnsupportedError as error:

@@ -6,7 +6,7 @@ A handler asks for its arrays with `take`, naming each with its shape; it never 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -73,9 +73,13 @@ class PathWeights:
 
     def members(self, attribute: str, items: Sequence[Serialised]) -> list[LayerWeights]:
         inside = self.child(attribute)
-        classes = [snake_case(item["class_name"]) for item in items]
+        classes = [snake_case(item.get("replaces", item["class_name"])) for item in items]
         stored = {name: inside._numbered(name, classes.count(name)) for name in set(classes)}
-        return [inside.child(stored[name][classes[:index].count(name)]) for index, name in enumerate(classes)]
+        places = [inside.child(stored[name][classes[:index].count(name)]) for index, name in enumerate(classes)]
+        return [place._dealt() if "replaces" in item else place for place, item in zip(places, items, strict=True)]
+
+    def _dealt(self) -> DealtWeights:
+        return DealtWeights(self._archive.below(self._path), self._archive.array_at)
 
     def _numbered(self, name: str, count: int) -> list[str]:
         """The names of the groups of `count` layers of one class: name, name_1, …
@@ -98,6 +102,55 @@ class PathWeights:
             return {}
         arrays = self._archive.arrays(self._path)
         return named(where, specs, arrays[: len(specs)] if _only_seeds(arrays[len(specs) :]) else arrays)
+
+
+class DealtWeights:
+    """The arrays of a layer that was replaced, given to the layers in its place by their shapes.
+
+    Where a shape is there more than once, the arrays must be asked for in the order of the file, the others included.
+    """
+
+    def __init__(self, shapes: Sequence[tuple[str, tuple[int, ...]]], read: Callable[[str], Array]) -> None:
+        self._shapes = shapes  # (path, shape), in the order of the file
+        self._read = read
+        self._left = list(range(len(shapes)))
+
+    def child(self, attribute: str) -> DealtWeights:
+        return self
+
+    def members(self, attribute: str, items: Sequence[Serialised]) -> list[LayerWeights]:
+        return [self for _ in items]
+
+    def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
+        return named(where, specs, [self._read(self._deal(where, spec)) for spec in specs])
+
+    def _deal(self, where: str, spec: Spec) -> str:
+        fitting = [index for index in self._left if self._shapes[index][1] == spec.shape]
+        listed = ", ".join(f"{path} {shape}" for path, shape in self._shapes) or "none"
+        if not fitting:
+            raise InvalidFileError(
+                f"{where}: no array left of the shape of {spec.name}, {spec.shape}; the layer it replaces has {listed}",
+                "E_WEIGHT_SHAPE",
+            )
+        alike = sum(shape == spec.shape for _, shape in self._shapes)
+        if alike > 1 and self._left != list(range(fitting[0], len(self._shapes))):
+            raise InvalidFileError(
+                f"{where}: {spec.name} could be any of {alike} arrays of the shape {spec.shape}; the layer it "
+                f"replaces has {listed}",
+                "E_WEIGHT_SHAPE",
+            )
+        self._left.remove(fitting[0])
+        return self._shapes[fitting[0]][0]
+
+    def check_empty(self, where: str) -> None:
+        """Refuses arrays that are left over.
+
+        Raises:
+            InvalidFileError: names one.
+        """
+        for index in self._left:
+            path, shape = self._shapes[index]
+            raise InvalidFileError(f"{where}: the layer it replaces has the array {path} {shape} too", "E_WEIGHT_EXTRA")
 
 
 class PlainWeights:

@@ -21,10 +21,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from lstmconv.errors import Hint, InvalidFileError, LimitError, printable
+from lstmconv.errors import Hint, InvalidFileError, LimitError, UsageError, printable
 from lstmconv.keras_file.folder import is_model_folder, read_folder, shown_name
 from lstmconv.keras_file.hdf5 import SIGNATURE, Hdf5File
 from lstmconv.keras_file.keras_archive import ArchiveWeights, model_config, notes_on, outside_note, read_archive
@@ -42,6 +43,7 @@ __all__ = [
     "parse_keras_file",
     "read_architecture",
     "read_keras_file",
+    "read_replacements",
 ]
 
 
@@ -109,6 +111,24 @@ def read_architecture(path: str | os.PathLike[str]) -> dict[str, Any] | list[Any
     """
     shown = printable(os.fsdecode(os.path.basename(path)), 80)
     return model_config(parse_json(read_bytes(path, MAX_JSON_BYTES), shown), shown)
+
+
+def read_replacements(given: Iterable[str]) -> dict[str, Any]:
+    """Serialised layers by the name of the layer each takes the place of, from texts `NAME=FILE`.
+
+    Raises UsageError, FileAccessError, InvalidFileError, LimitError.
+    """
+    made: dict[str, Any] = {}
+    for text in given:
+        name, equals, path = text.rpartition("=")
+        if not equals or not name or not path:
+            raise UsageError(
+                f"'{printable(text, 80)}' is not NAME=LAYER.json, a layer and the file with its replacement"
+            )
+        if name in made:
+            raise UsageError(f"layer '{printable(name, 60)}' is replaced twice")
+        made[name] = parse_json(read_bytes(path, MAX_JSON_BYTES), printable(os.path.basename(path), 80))
+    return made
 
 
 def _from_hdf5(

@@ -74,6 +74,15 @@ class ArchiveWeights:
         count = sum(1 for name in self._held(owner) if name.isascii() and name.isdigit())
         return [self._take(f"{owner}/{index}") for index in range(count)]
 
+    def below(self, path: str) -> list[tuple[str, tuple[int, ...]]]:
+        """Every array in the group at `path` and in those inside it: where `array_at` finds it, and its shape."""
+        inside = sorted((name for name in self._own_datasets if name.startswith(f"{path}/")), key=_counting)
+        return [(name, self._file.array(self._own_datasets[name]).shape) for name in inside]
+
+    def array_at(self, dataset: str) -> np.ndarray:
+        """An array that `below` has listed."""
+        return self._take(dataset)
+
     def numbered(self, path: str) -> dict[int, np.ndarray]:
         """The arrays of the object at `path` that are in this file, by number; a shard may hold some of them only."""
         owner = _join(path, "vars")
@@ -237,6 +246,11 @@ def _unread_members(others: Sequence[bytes]) -> list[str]:
     if len(others) > _MAX_SHOWN:
         warnings.append(f"{len(others) - _MAX_SHOWN} more members of the archive were not read")
     return warnings
+
+
+def _counting(path: str) -> list[tuple[bool, int, str]]:
+    """Sorts 2 before 10."""
+    return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in path.split("/")]
 
 
 def _join(path: str, name: str) -> str:
