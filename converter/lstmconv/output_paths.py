@@ -7,7 +7,6 @@ from pathlib import Path
 
 from .atomic_file import REPLACE, is_special, remove_leftovers
 from .errors import FileAccessError, UsageError, printable
-from .keras_file.folder import MEMBERS
 from .suffixes import check_suffix
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -54,8 +53,7 @@ def check_output(path: Path, suffixes: tuple[str, ...], force: bool, *inputs: Pa
     check_suffix(path, suffixes)
     remove_leftovers(path)
     shown = printable(str(path))
-    members = [given / name for given in inputs if path.name in MEMBERS and given.is_dir() for name in MEMBERS]
-    if path in inputs or any(_same_file(path, given) for given in (*inputs, *members)):
+    if path in inputs or any(_same_file(path, given) for given in inputs):
         raise UsageError(f"'{shown}' is named twice: an output would replace another file of this command")
     if not os.path.lexists(path):
         return

@@ -87,7 +87,15 @@ class Bundle:
 
 
 def to_bytes(bundle: Bundle) -> bytes:
-    """The bundle as a file: the same bundle gives the same bytes."""
+    """The bundle as a file: the same bundle gives the same bytes.
+
+    Raises:
+        BundleError: the graph breaks a rule of FORMAT.md.
+    """
+    try:
+        types = infer_types(bundle.graph)
+    except GraphError as error:
+        refuse(str(error))
     # safetensors writes the buffer of an array whatever its strides and byte order are.
     tensors = {name: _plain(array) for name, array in bundle.graph.arrays.items()}
     for index, probe in enumerate(bundle.probes):
@@ -96,7 +104,7 @@ def to_bytes(bundle: Bundle) -> bytes:
         for position, array in enumerate(probe.outputs):
             tensors[f"{PROBE}{index}/output/{position}"] = _plain(array)
     metadata: dict[str, Any] = {
-        "format": ".".join(map(str, needed_version(bundle.graph, infer_types(bundle.graph), bundle.probes))),
+        "format": ".".join(map(str, needed_version(bundle.graph, types, bundle.probes))),
         "source": bundle.source,
         "semantics": bundle.semantics,
         "graph": graph_to_json(bundle.graph),

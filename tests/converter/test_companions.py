@@ -642,7 +642,7 @@ REFUSED: dict[str, tuple[tuple[int, ...], Case, str]] = {
     "heads of rank 4": (IMAGE, lambda x: L.MultiHeadAttention(2, 3)(x, x), "attention_axes"),
     "sliding window": (SEQUENCE, lambda x: L.MultiHeadAttention(2, 3, sliding_window=2)(x, x), "sliding_window"),
     "output shape": (SEQUENCE, lambda x: L.MultiHeadAttention(2, 3, output_shape=(2, 3))(x, x), "output_shape"),
-    "grouped queries": (SEQUENCE, lambda x: L.GroupQueryAttention(4, 4, 2)(x, x), "class"),
+    "center crop": (IMAGE, L.CenterCrop(3, 3), "not supported"),
 }
 
 

@@ -64,7 +64,7 @@ def test_one_line_is_printable_ascii() -> None:
 
 @pytest.mark.parametrize(
     ("model", "bundle"),
-    [("a/m.keras", "a/m.safetensors"), ("m.H5", "m.safetensors"), ("m.v2", "m.v2.safetensors"), (".", ".safetensors")],
+    [("a/m.keras", "a/m.safetensors"), ("m.H5", "m.safetensors"), ("m.v2", "m.v2.safetensors")],
 )
 def test_where_a_bundle_goes_by_default(model: str, bundle: str) -> None:
     assert bundle_path(Path(model)) == Path(bundle)

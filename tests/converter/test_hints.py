@@ -69,7 +69,8 @@ def test_the_library_knows_no_options_of_the_commands() -> None:
         documents = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and type(node.value) is str and id(node) not in documents:
-                found += [(path.name, text) for text in re.findall(r"--[a-z][a-z-]+", node.value)]
+                alone = re.sub(r"`lstmconv [^`]*`", "", node.value)  # a whole command can be run by anybody
+                found += [(path.name, text) for text in re.findall(r"--[a-z][a-z-]+", alone)]
     assert [(name, text) for name, text in found if text != "--help"] == []
 
 

@@ -39,7 +39,7 @@ def model(function: str, dtype: str, second: Any = None, **options: Any) -> Mode
         "output_layers": [["f", 0, 0]],
     }  # fmt: skip
     today = todays_config({"class_name": "Functional", "config": config}, VERSION)
-    graph = convert_config(today, LegacyPlace(Ledger()), Builder(semantics_of(VERSION)))
+    graph = convert_config(today, LegacyPlace(Ledger(1 << 20)), Builder(semantics_of(VERSION)))
     return Model(to_bytes(Bundle(graph, {"framework": "keras", "version": VERSION}, {}, ())))
 
 

@@ -57,7 +57,7 @@ def test_a_row_for_each_asks_for_so_many_rows(build: Any) -> None:
     x = np.random.default_rng(0).standard_normal((3, 4, 2)).astype("float32")
     assert np.array_equal(lr.load(data).predict(x), given.predict({"x": x, **values}))
     for rows in (1, 2, 6):
-        with pytest.raises(lr.InputError, match=r"its initial state is \(3, 3\)"):
+        with pytest.raises(lr.InputError, match=r"has the shape \(3, 3\)"):
             lr.load(data).predict(np.zeros((rows, 4, 2), "float32"))
 
 
