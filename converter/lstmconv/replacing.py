@@ -120,7 +120,7 @@ def way_out(name: str) -> Hint:
     """What the owner of a layer can do about it."""
     file = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in printable(name, 60))
     return Hint(
-        "if you know what it computes, give a layer of Keras, or a small model, that computes the same, as JSON: {}",
+        "whoever knows can put a layer or model of Keras that computes the same in its place: {}",
         "replace",
         f"{printable(name, 60)}={file}.json",
         '{"' + printable(name, 60) + '": {"class_name": ..., "config": ...}}',
