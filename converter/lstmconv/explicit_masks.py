@@ -303,9 +303,14 @@ class _Page:
 
     def _reference(self, name: str, index: int, position: int) -> dict[str, Any]:
         """A reference to what an old layer made."""
-        bare = {"config": {"keras_history": [name, index, position]}}
+        bare = {"class_name": "__keras_tensor__", "config": {"keras_history": [name, index, position]}}
         found = self.tensor(bare)
-        assert found is not None
+        if found is None:
+            raise UnsupportedError(
+                f"layer '{printable(name)}': its call {index} leads to no output of the model, and cannot be rewritten "
+                "for Keras 3",
+                "E_NO_EQUIVALENT",
+            )
         return self.maker.tensor((name, index, position), found)
 
     def _rename(self, moved: Callable[[Reference], Reference]) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from math import inf
 
 import numpy as np
 from lstmconv_runtime import engine
 from lstmconv_runtime.difference import difference
+from lstmconv_runtime.errors import InputError
 from lstmconv_runtime.graph import FLOATS, Array, Graph, Node, Value, infer_types
 from lstmconv_runtime.nodes import Activate, Conv, Dense
 from lstmconv_runtime.verifying import allowed_by_rule, lowest_precision
 
+from .jumps import distances, jumping, pushed_programs
 from .rounding import EPS, MULTIPLE, TERMS, inexact_programs, moved_programs, passes_on, still_program
 
 # Of an output's scale: what rounding may be worth in a probe, by the lowest precision on the way.
@@ -52,44 +53,73 @@ def judge(graph: Graph, inputs: Sequence[dict[str, Array]], exact_oracle: bool =
     """
     if not inputs:
         return []
-    types, lowest = infer_types(graph), lowest_precision(graph, infer_types(graph))
-    exact, overflows, awake = [], [], []
-    program = still_program(graph)
-    for given in inputs:
+    lowest, program = lowest_precision(graph, infer_types(graph)), still_program(graph)
+    evaluated = [_Evaluated(program, given, lowest) for given in inputs]
+    for other in moved_programs(graph, np.random.default_rng(0)):
+        for one in evaluated:
+            one.see(other, with_steps=True)
+    for other in inexact_programs(graph, TERMS):
+        for one in evaluated:
+            one.see(other)
+    for one in evaluated:
+        for other in pushed_programs(program, one.moves):
+            one.see(other)
+    return [one.judged(exact_oracle) for one in evaluated]
+
+
+class _Evaluated:
+    """Inputs with what they give in float64, and how far that goes in other evaluations.
+
+    Attributes:
+        needed: of each output, the largest difference seen and the largest root mean square, as multiples say.
+        moves: by node that takes steps, as in `distances`.
+    """
+
+    def __init__(self, program: engine.Program, inputs: dict[str, Array], lowest: Mapping[Value, str]) -> None:
+        graph, self.inputs, self.lowest = program.graph, inputs, lowest
+        self.deciding = jumping(program)
         gates: engine.GateTrace = {}
-        values = values_of(program, given, gates)
-        exact.append([values[name] for name in graph.outputs])
-        dtypes = {value: types[value].dtype for node in graph.nodes if not passes_on(node) for value in node.makes()}
-        overflows.append(_overflows(values, gates, dtypes))
-        awake.append(_awake(graph, values))
-    moved = [[(0.0, 0.0)] * len(graph.outputs) for _ in inputs]
-    times = [HALF_MULTIPLE if lowest[name] in HALVES else MULTIPLE for name in graph.outputs]
-    for program in chain(moved_programs(graph, np.random.default_rng(0)), inexact_programs(graph, TERMS)):
-        for row, given, still in zip(moved, inputs, exact, strict=True):
-            values = values_of(program, given, {})
-            for place, (name, expected, factor) in enumerate(zip(graph.outputs, still, times, strict=True)):
-                apart = difference(values[name], expected)
-                row[place] = max(row[place][0], factor * apart.largest), max(row[place][1], factor * apart.rms)
-    made = []
-    for given, still, row, over, units in zip(inputs, exact, moved, overflows, awake, strict=True):
+        values = values_of(program, inputs, gates)
+        dtypes = {v: program.types[v].dtype for node in graph.nodes if not passes_on(node) for v in node.makes()}
+        self.overflows, self.awake = _overflows(values, gates, dtypes), _awake(graph, values)
+        self.outputs = graph.outputs
+        read = {value for node in self.deciding for value in (*node.reads(), node.name)}
+        self.still = {name: values[name] for name in {*graph.outputs, *read}}
+        self.needed = [(0.0, 0.0)] * len(graph.outputs)
+        self.moves: dict[Value, Array] = {}
+
+    def see(self, program: engine.Program, with_steps: bool = False) -> None:
+        """How far the outputs go in another evaluation, and with `with_steps` what steps are taken by."""
+        try:
+            values = values_of(program, self.inputs, {})
+        except InputError:  # rounding takes a number out of what an integer holds
+            self.needed = [(inf, inf)] * len(self.outputs)
+            return
+        for place, name in enumerate(self.outputs):
+            apart, before = difference(values[name], self.still[name]), self.needed[place]
+            factor = HALF_MULTIPLE if self.lowest[name] in HALVES else MULTIPLE
+            self.needed[place] = max(before[0], factor * apart.largest), max(before[1], factor * apart.rms)
+        if with_steps:
+            self.moves = distances(self.deciding, self.still, values, self.moves)
+
+    def judged(self, exact_oracle: bool) -> Judged:
         allowed: list[tuple[float, float] | None] = []
         undecided, storable = 0, True
-        for name, expected, needed in zip(graph.outputs, still, row, strict=True):
-            size = difference(expected, expected)
-            by_rule = allowed_by_rule(lowest[name], size)
-            if exact_oracle and lowest[name] in HALVES:
-                ulp = EPS[lowest[name]]
+        for name, needed in zip(self.outputs, self.needed, strict=True):
+            size, lowest = difference(self.still[name], self.still[name]), self.lowest[name]
+            by_rule = allowed_by_rule(lowest, size)
+            if exact_oracle and lowest in HALVES:
+                ulp = EPS[lowest]
                 by_rule, within = (ulp * size.scale, ulp * size.scale_rms), False
             else:
                 within = needed[0] <= by_rule[0] and needed[1] <= by_rule[1]
             both = max(needed[0], by_rule[0]), max(needed[1], by_rule[1])
             allowed.append(None if within else (_rounded_up(both[0]), _rounded_up(both[1])))
             worth = 0.0 if within else needed[0] / size.scale if size.scale else inf
-            undecided += not worth <= DECIDES.get(lowest[name], 0.0)
+            undecided += not worth <= DECIDES.get(lowest, 0.0)
             storable = storable and math.isfinite(both[0])
-        undecided = undecided if storable and not over else len(graph.outputs)
-        made.append(Judged(given, tuple(allowed) if any(allowed) else (), undecided, units))
-    return made
+        undecided = undecided if storable and not self.overflows else len(self.outputs)
+        return Judged(self.inputs, tuple(allowed) if any(allowed) else (), undecided, self.awake)
 
 
 def sleepers(graph: Graph) -> list[Node]:

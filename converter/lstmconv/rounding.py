@@ -1,9 +1,10 @@
 """What rounding is worth in a graph: how far its values go when whatever is rounded is rounded the other way.
 
 The graph is evaluated in float64, and again with every weight and every computed value moved by one ulp of the dtype it
-is computed in, up or down at random. How far a value goes is what a single rounding of each is worth. An evaluation
-rounds every product and sum, hence a small multiple of the movement is still rounding. It is computed from float64
-evaluations alone, never from the result that is judged: a wrong result cannot excuse itself.
+is computed in, up or down at random, gates and sums inside a recurrent node among them: 1 − z of a gate z near 1 is
+rounded as z is. How far a value goes is what a single rounding of each is worth. An evaluation rounds every product and
+sum, hence a small multiple of the movement is still rounding. It is computed from float64 evaluations alone, never from
+the result that is judged: a wrong result cannot excuse itself.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from lstmconv_runtime.activations import function
 from lstmconv_runtime.graph import FLOATS, Activation, Array, Graph, Node, Type, Value, infer_types
 
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}  # ulp of 1.0
+LEAST = {"float16": 2.0**-24, "bfloat16": 2.0**-133, "float32": 2.0**-149, "float64": 2.0**-1074}  # the smallest ulp
 MULTIPLE = 4.0  # of the movement: how much more rounding an evaluation does than one rounding of each number
 DRAWS = 3  # of random moves; the largest counts
 LARGE = 10_000_000  # numbers among the weights
@@ -49,26 +51,65 @@ def move_weights(graph: Graph, random: np.random.Generator) -> Graph:
     for node in graph.nodes:
         if isinstance(node, n.Constant):
             continue
-        eps = EPS.get(types[node.name].dtype, 0.0)
         for name in node.parameters():
             key = f"{node.namespace()}/{name}"
             if graph.arrays[key].dtype.kind == "f":
-                arrays[key] = moved_by_ulp(graph.arrays[key].astype(np.float64), eps, random)
+                arrays[key] = moved_by_ulp(graph.arrays[key].astype(np.float64), types[node.name].dtype, random)
     return replace(graph, arrays=arrays)
 
 
-def moved_by_ulp(x: Array, eps: float, random: np.random.Generator) -> Array:
-    """Each number one ulp up or down, of a dtype whose ulp of 1.0 is `eps`; zeros stay."""
+def moved_by_ulp(x: Array, dtype: str, random: np.random.Generator) -> Array:
+    """Each number one ulp of a dtype up or down; zeros stay, and no number changes its sign.
+
+    The ulps of subnormal numbers are all the same, so a number smaller than one may come to nothing.
+    """
     exponents = np.frexp(x)[1]  # |x| in [2^(e-1), 2^e)
-    ulps = np.where((x == 0) | ~np.isfinite(x), 0.0, np.ldexp(eps, exponents - 1))
-    return np.asarray(np.where(random.integers(0, 2, x.shape, np.int8), x + ulps, x - ulps))
+    ulps = np.maximum(np.ldexp(0.5 * EPS[dtype], exponents), LEAST[dtype])
+    ulps = np.where(random.integers(0, 2, x.shape, bool), ulps, -ulps)
+    return np.copysign(np.maximum(np.abs(x) + ulps, 0.0) * (x != 0), x)
+
+
+class Moving(Activation):
+    """An activation that moves what it is given and what it gives, each by one ulp; 0, 1 and −1, at which gates
+    saturate, stay. No two are equal."""
+
+    dtype: str
+    random: np.random.Generator
+
+    def __new__(cls, of: Activation, dtype: str, random: np.random.Generator) -> Moving:
+        made = super().__new__(cls, of.name, of.constants)
+        made.dtype, made.random = dtype, random
+        return made
+
+    def __call__(self, x: Array) -> Array:
+        y = function(Activation(self.name, self.constants))(moved_by_ulp(x, self.dtype, self.random))
+        return np.where(np.abs(y) == 1, y, moved_by_ulp(y, self.dtype, self.random))
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+def _moving_inside(node: Node, types: Mapping[Value, Type], random: np.random.Generator) -> Node:
+    """A recurrent node with its gates, and the sums they are of, moved; all of a half's is computed in float32."""
+    if not isinstance(node, engine.RECURRENT):
+        return node
+    dtype = "float64" if types[node.name].dtype == "float64" else "float32"
+    own = {field: value for field in node.FIELDS if isinstance(value := getattr(node, field), Activation)}
+    return node.replace(**{field: Moving(activation, dtype, random) for field, activation in own.items()})
 
 
 def _moved(graph: Graph, random: np.random.Generator) -> engine.Program:
-    program = engine.prepare(move_weights(graph, random), "float64")
-    compared = _compared(graph)
+    compared, types = _compared(graph), infer_types(graph)
+    graph = move_weights(graph, random)
+    nodes = (
+        node if compared.intersection(node.makes()) else _moving_inside(node, types, random) for node in graph.nodes
+    )
+    program = engine.prepare(replace(graph, nodes=tuple(nodes)), "float64")
     steps = [
-        step._replace(execute=_moving(step.execute, EPS[program.types[step.makes[0]].dtype], random))
+        step._replace(execute=_moving(step.execute, program.types[step.makes[0]].dtype, random))
         if _rounds(step.node, program.types) and not compared.intersection(step.makes)
         else step
         for step in program.steps
@@ -76,9 +117,9 @@ def _moved(graph: Graph, random: np.random.Generator) -> engine.Program:
     return replace(program, steps=tuple(steps))
 
 
-def _moving(execute: engine.Execute, eps: float, random: np.random.Generator) -> engine.Execute:
+def _moving(execute: engine.Execute, dtype: str, random: np.random.Generator) -> engine.Execute:
     def moving(values: engine.Values, gates: engine.GateTrace | None) -> tuple[Array, ...]:
-        return tuple(moved_by_ulp(array, eps, random) for array in execute(values, gates))
+        return tuple(moved_by_ulp(array, dtype, random) for array in execute(values, gates))
 
     return moving
 
@@ -97,12 +138,14 @@ def passes_on(node: Node) -> bool:
 
 
 def _compared(graph: Graph) -> set[Value]:
-    """Values before an equality, as that of a mask: they are equal or not, and half an ulp would always make it not."""
+    """Values before an equality, as that of a mask: they are equal or not, and half an ulp would always make it not.
+    What is compared with itself, to find NaN, or subtracted from itself, stays equal however it moves."""
     found: set[Value] = set()
     for node in reversed(graph.nodes):
-        asked = isinstance(node, n.Elementwise) and node.op in ("equal", "not_equal")
-        if asked or found.intersection(node.makes()):
-            found.update(node.reads())
+        op = node.op if isinstance(node, n.Elementwise) else ""
+        if op in ("equal", "not_equal") or found.intersection(node.makes()):
+            itself = op in ("equal", "not_equal", "subtract") and len(set(node.reads())) == 1
+            found.update(() if itself else node.reads())
     return found
 
 

@@ -237,11 +237,15 @@ ACTIVATIONS: dict[str, tuple[Callable[..., Array], tuple[str, ...]]] = {
 }
 
 
-@cache
 def function(activation: Activation) -> Callable[[Array], Array]:
     """The activation as a function of one array."""
     if callable(activation):  # an evaluation may bring its own, to ask how much the error of a function matters
         return cast("Callable[[Array], Array]", activation)
+    return _named(activation)
+
+
+@cache
+def _named(activation: Activation) -> Callable[[Array], Array]:
     call, _ = ACTIVATIONS[activation.name]
     constants = dict(activation.constants)
     if not constants:

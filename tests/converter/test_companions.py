@@ -642,6 +642,7 @@ REFUSED: dict[str, tuple[tuple[int, ...], Case, str]] = {
     "heads of rank 4": (IMAGE, lambda x: L.MultiHeadAttention(2, 3)(x, x), "attention_axes"),
     "sliding window": (SEQUENCE, lambda x: L.MultiHeadAttention(2, 3, sliding_window=2)(x, x), "sliding_window"),
     "output shape": (SEQUENCE, lambda x: L.MultiHeadAttention(2, 3, output_shape=(2, 3))(x, x), "output_shape"),
+    "heads of size 1": (SEQUENCE, lambda x: L.MultiHeadAttention(7, 1)(x, x), "adds it along the steps"),
     "center crop": (IMAGE, L.CenterCrop(3, 3), "not supported"),
 }
 

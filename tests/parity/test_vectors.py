@@ -43,6 +43,7 @@ LOOSER_DOUBLE = dict.fromkeys(
         "up-sampling2d", "frames-encoded",  # TensorFlow interpolates in float32, whatever x is
         "masked-spatial-dropout-3d",  # a SpatialDropout keeps the dtype it was made with, and casts to it
         "nested",  # what enters a model inside is cast to the float32 of its Input layer
+        "fixed-rows",  # an operation has no dtype: the input and an array, both float32, are added in float32
     ), 1e-7,
 )  # fmt: skip
 NOT_IN_DOUBLE = {

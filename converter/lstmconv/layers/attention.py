@@ -196,9 +196,25 @@ def dense(
     return layer.add(node, {"W": arrays["kernel"].reshape(inputs, units), **bias})
 
 
+def check_bias(layer: Layer, x: Tensor, heads: int, size: int, use_bias: bool) -> None:
+    """A bias (heads, 1) is a vector to Keras's `ops.add`, which adds it along time where there are as many steps
+    (`compose.as_added`).
+
+    Raises:
+        UnsupportedError: it would, or whether it would is not known.
+    """
+    if use_bias and size == 1 < heads and layer.build.semantics.adds_as_bias:
+        steps = layer.build.shape(x)[1]
+        if steps in (None, heads):
+            raise layer.unsupported(
+                f"heads of size 1 with a bias: where there are {heads} time steps, Keras adds it along the steps"
+            )
+
+
 def _project(layer: Layer, name: str, x: Tensor, heads: int, size: int, use_bias: bool) -> Value:
     """(B, T, features) → (B, T, heads · size)."""
     features = known_size(layer, x)
+    check_bias(layer, x, heads, size, use_bias)
     part: LayerWeights = layer.weights.child("_gate_dense" if name == "gate" else f"{name}_dense")
     specs = [Spec("kernel", (features, heads, size))] + [Spec("bias", (heads, size))] * use_bias
     arrays = part.take(layer.where, specs)

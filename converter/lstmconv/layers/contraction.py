@@ -16,7 +16,7 @@ from ..calls import Call, Handler
 from ..errors import printable
 from ..weights import Spec
 from .activations import read_activation
-from .compose import elementwise, expanded, weight
+from .compose import as_added, elementwise, expanded, weight
 from .operations import common_dtype, operand, result
 from .quantised import is_int8, kernel_value, product_dtype, quantised, read_quantiser, rescaled
 
@@ -123,7 +123,8 @@ def einsum_dense(layer: Layer, call: Call) -> Tensor:
         values = (x.value, weight(layer, "kernel", arrays["kernel"]))
         value = contracted(layer, part, values, (True, False), equation)
     if bias_shape is not None:
-        value = elementwise(layer, "" if linear else "sum", "add", value, weight(layer, "bias", arrays["bias"]))
+        bias = as_added(layer, value, weight(layer, "bias", arrays["bias"]))
+        value = elementwise(layer, "" if linear else "sum", "add", value, bias)
     if not linear:
         value = layer.add(Activate(name=layer.name_for(), x=value, activation=activation))
     return Tensor(value)

@@ -10,6 +10,7 @@ from ..calls import Call, Outputs
 from ..weights import Spec
 from .attention import (
     argument,
+    check_bias,
     dense,
     flag,
     head_masks,
@@ -70,6 +71,7 @@ def group_query_attention(layer: Layer, call: Call) -> Outputs:
 def _project(layer: Layer, name: str, x: Tensor, heads: int, size: int, use_bias: bool) -> Value:
     """(B, T, features) → (B, T, heads · size)."""
     features = known_size(layer, x)
+    check_bias(layer, x, heads, size, use_bias)
     specs = [Spec("kernel", (features, heads, size))] + [Spec("bias", (heads, size))] * use_bias
     arrays = layer.weights.child(f"_{name}_dense").take(layer.where, specs)
     return dense(layer, name, x.value, arrays, features, heads * size, gate=name == "gate")

@@ -182,6 +182,11 @@ CASES: dict[str, Case] = {
     }, SHAPE, before),
     "spectral-normalization-embedding": spectral_embedding,
     "einsum-dense": of_class("EinsumDense", EINSUM, SHAPE, before),
+    "einsum-dense-bias-along-steps": branches({
+        "steps": lambda x: kl.EinsumDense("abc,cde->abde", output_shape=(4, 4, 3), bias_axes="d")(x),
+        "heads": lambda x: kl.EinsumDense("abc,cde->abde", output_shape=(4, 5, 3), bias_axes="d")(x),
+        "attention": lambda x: kl.MultiHeadAttention(3, 1)(x, x),
+    }, (4, 3)),
     "grouped-attention": branches(GROUPED, SHAPE, before),
     "masked-grouped-attention": masked(grouped_masked),
     "int8": int8(quantisable),
