@@ -119,9 +119,10 @@ class _Page:
 
     def tensor(self, ref: Any) -> Tensor | None:
         """The old tensor of a reference of the archive; None for an array."""
-        if not _is_reference(ref):
-            return None
-        place = tuple(ref["config"]["keras_history"])
+        return self.made_at(tuple(ref["config"]["keras_history"])) if _is_reference(ref) else None
+
+    def made_at(self, place: Reference) -> Tensor | None:
+        """The old tensor of a place in the archive."""
         name, index, position = self.aliases.get(place, place)
         for (layer, call), tensors in self.runs[0].results.items() if self.runs else ():
             if legal(layer) == name and call == index and position < len(tensors):
@@ -303,8 +304,7 @@ class _Page:
 
     def _reference(self, name: str, index: int, position: int) -> dict[str, Any]:
         """A reference to what an old layer made."""
-        bare = {"class_name": "__keras_tensor__", "config": {"keras_history": [name, index, position]}}
-        found = self.tensor(bare)
+        found = self.made_at((name, index, position))
         if found is None:
             raise UnsupportedError(
                 f"layer '{printable(name)}': its call {index} leads to no output of the model, and cannot be rewritten "

@@ -22,6 +22,7 @@ from .functional import Reference, tensor_reference
 from .gates import KERAS_GRU, KERAS_LSTM
 from .graph import MODELS, compute_dtype, is_operation
 from .keras_archive_writer import Path
+from .merged_arrays import with_rows
 from .weights import LayerWeights, Spec
 
 _RNN = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask")
@@ -251,10 +252,13 @@ class Modern:
         ]
         if is_operation(cast(Serialised, item)):
             return [_operation(item, calls)]
+        arrays: list[dict[str, Any]] = []
+        if not self.build.semantics.modern:
+            arrays, calls = with_rows(legal(name), item["class_name"], calls, {legal(own) for own, _ in ran.results})
         calls = [{**call, "args": _arrays_in_place(item, call["args"])} for call in calls]
         made = self._layer(item, prefix, path)
         if not self._acts_alone(item):
-            return [{**made, "inbound_nodes": calls}]
+            return [*arrays, {**made, "inbound_nodes": calls}]
         scaled = f"{name}_scale"
         first = {**self._rescaling(scaled, item), "inbound_nodes": calls}
         type_of = [ran.results[name, index][0] for index in range(len(calls))]

@@ -132,6 +132,11 @@ MEANINGS = (
         'Layer "',
         "the states that a recurrent layer starts from are written as more inputs, which today's Keras does not read",
     ),
+    (
+        NOT_FOUND,
+        "the weights of some layers are not under the names where today's Keras looks for them in an archive: the file "
+        "was written on Windows, or its layers are numbered on from those of another model",
+    ),
     ("Invalid Functional model configuration", "a model inside the model is called more than once"),
     ("the config", "what the file says of its layers is not of the form that its Keras wrote"),
 )

@@ -170,7 +170,8 @@ def bidirectional_layer(d: Draw, x: Value) -> tuple[Make, int, int]:
         options["merge_mode"] = "concat"
     if d.chance(0.25):
         backward, count_back = plain_rnn(d, x, go_backwards=not backwards, **common)
-        if d.chance(0.6) or options.get("merge_mode") == "concat":  # Keras takes twice the forward units for granted
+        # Keras takes it for granted that both have the units of the forward one: what follows is built for those.
+        if d.chance(0.6) or options.get("merge_mode") in ("concat", None):
             backward = replace(backward, options={**backward.options, "units": forward_units})
         backward.options.pop("stateful", None)
         if forward.options.get("stateful"):
