@@ -58,10 +58,10 @@ def _margin(node: Node, values: Mapping[Value, Array], still: Mapping[Value, Arr
     """What decides: the difference of what is compared, the distance from what was largest, or what is read itself.
     So what moves together is not told apart: x is never less than the largest x by rounding."""
     if isinstance(node, n.Elementwise) and len(node.args) == 2:
-        return values[node.args[0]] - values[node.args[1]]
+        return np.asarray(values[node.args[0]] - values[node.args[1]])
     x = values[node.reads()[0]]
     if isinstance(node, ArgReduce):
-        return x - np.take_along_axis(x, np.expand_dims(still[node.name], node.axis), node.axis)
+        return np.asarray(x - np.take_along_axis(x, np.expand_dims(still[node.name], node.axis), node.axis))
     return x
 
 

@@ -1,6 +1,6 @@
 """What rounding is worth in a graph: how far its values go when whatever is rounded is rounded the other way.
 
-The graph is evaluated in float64, and again with every weight and every computed value moved by one ulp of the dtype it
+The graph is evaluated in float64, and again with every weight and every computed value moved by an ulp of the dtype it
 is computed in, up or down at random, gates and sums inside a recurrent node among them: 1 − z of a gate z near 1 is
 rounded as z is. How far a value goes is what a single rounding of each is worth. An evaluation rounds every product and
 sum, hence a small multiple of the movement is still rounding. It is computed from float64 evaluations alone, never from
@@ -59,14 +59,16 @@ def move_weights(graph: Graph, random: np.random.Generator) -> Graph:
 
 
 def moved_by_ulp(x: Array, dtype: str, random: np.random.Generator) -> Array:
-    """Each number one ulp of a dtype up or down; zeros stay, and no number changes its sign.
+    """Each number up or down by about one ulp of a dtype; zeros stay, and no number changes its sign.
 
-    The ulps of subnormal numbers are all the same, so a number smaller than one may come to nothing.
+    By half to one and a half, so that numbers that were equal never move by the same and still cancel. The ulps of
+    subnormal numbers are all the same, so a number smaller than one may come to nothing.
     """
     exponents = np.frexp(x)[1]  # |x| in [2^(e-1), 2^e)
     ulps = np.maximum(np.ldexp(0.5 * EPS[dtype], exponents), LEAST[dtype])
-    ulps = np.where(random.integers(0, 2, x.shape, bool), ulps, -ulps)
-    return np.copysign(np.maximum(np.abs(x) + ulps, 0.0) * (x != 0), x)
+    parts = 2.0 * random.random(x.shape) - 1.0
+    moved = np.abs(x) + ulps * (parts + np.copysign(0.5, parts))
+    return np.asarray(np.copysign(np.maximum(moved, 0.0) * (x != 0), x))
 
 
 class Moving(Activation):
