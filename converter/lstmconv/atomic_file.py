@@ -90,7 +90,7 @@ class _Pending:
             self._undo.callback(_remove, self.temporary)
             self.file = open(system.create(self.temporary), "w+b")  # noqa: SIM115 (`close` closes it)
             self._undo.callback(self.file.close)
-            system.lock(self.file.fileno())
+            system.lock(self.file.fileno(), wait=True)  # another run may be looking whether it is a leftover
             if _is_open_as(self.temporary, self.file.fileno()):
                 return
             self._undo.close()  # another run took it for a leftover before it was locked

@@ -54,6 +54,13 @@ def convert_config(config: Serialised, weights: LayerWeights, build: Builder) ->
     tensors: dict[str, Tensor] = {}
     for name, layer_config, key in inputs:
         tensors[name] = Tensor(_add_input(build, layer_config, key or name))
+    rows = {build.shape(tensor)[0] for tensor in tensors.values()} - {None}
+    if len(rows) > 1:
+        counts = " and ".join(str(count) for count in sorted(count for count in rows if count is not None))
+        raise UnsupportedError(
+            f"{model.where}: its inputs are for different numbers of rows, {counts}: they cannot be given together",
+            "E_UNSUPPORTED_STRUCTURE",
+        )
     result = call_model(model, [tensors[name] for name, _, _ in inputs])
     outputs, output_keys = _outputs(model, result)
     graph = Graph(

@@ -197,7 +197,7 @@ def _steps_that_fit(program: engine.Program, inputs: list[Input], steps: int) ->
     if not sizes and not any(isinstance(node, Conv | Pool | Slice | Reshape) for node in nodes):
         return steps
     candidates = (steps, *sizes, *(n for n in (4, 8, 12, 16, 32, 64, 128, 256, 512) if n > steps))
-    for candidate, rows in product(candidates, _row_counts(program) or [1]):
+    for candidate, rows in product(candidates, _fixed_rows(inputs) or _row_counts(program) or [1]):
         shapes = {node.name: _shape(node, rows, candidate) for node in inputs}
         if sum(math.prod(shape) for shape in shapes.values()) > MAX_ELEMENTS:
             continue
@@ -210,6 +210,11 @@ def _steps_that_fit(program: engine.Program, inputs: list[Input], steps: int) ->
     return steps
 
 
+def _fixed_rows(inputs: list[Input]) -> list[int]:
+    """The number of rows that the inputs themselves ask for, which is one for all of them."""
+    return sorted({node.shape[0] for node in inputs if node.shape[0] is not None})
+
+
 def _row_counts(program: engine.Program) -> list[int]:
     """The numbers of rows that the arrays in a graph may ask for, such as an initial state of four rows."""
     if not any(isinstance(node, Constant) and node.shape for node in program.graph.nodes):
@@ -218,7 +223,9 @@ def _row_counts(program: engine.Program) -> list[int]:
 
 
 def _rows_that_fit(program: engine.Program, inputs: list[Input], rows: int, steps: int) -> int:
-    """`rows`, or another number, where the arrays in the graph ask for that."""
+    """`rows`, or another number, where the inputs or the arrays in the graph ask for that."""
+    if fixed := _fixed_rows(inputs):
+        return fixed[0]
     counts = _row_counts(program)
     if not counts:
         return rows

@@ -51,13 +51,17 @@ def locks_files() -> bool:
     return fcntl is not None
 
 
-def lock(descriptor: int) -> bool:
+def lock(descriptor: int, wait: bool = False) -> bool:
     """Locks a file until its descriptor is closed, by the end of the process at the latest; False where another has it,
-    or there are no locks on this system or file system."""
+    or there are no locks on this system or file system.
+
+    Args:
+        wait: until the other lets go of it.
+    """
     if fcntl is None:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:
         return False
     return True

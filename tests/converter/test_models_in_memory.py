@@ -156,3 +156,16 @@ def test_without_a_probe_the_bundle_says_so_and_is_checked_behind_its_tables(tmp
     assert "ids put straight into table" in warnings[-1]
     assert made.bundle.probes == ()
     assert not made.verify().ok
+
+
+def test_a_fixed_batch_beside_an_open_one(tmp_path: Path) -> None:
+    a, b = keras.Input((3, 2), batch_size=4), keras.Input((3, 2))
+    lstmconv.export(keras.Model([a, b], keras.layers.LSTM(2)(keras.layers.Add()([a, b]))), tmp_path / "m.safetensors")
+    assert lr.load(tmp_path / "m.safetensors").verify().ok
+
+
+def test_inputs_of_different_fixed_batches_are_refused(tmp_path: Path) -> None:
+    a, b = keras.Input((3, 2), batch_size=4), keras.Input((3, 2), batch_size=3)
+    model = keras.Model([a, b], [keras.layers.LSTM(2)(a), keras.layers.LSTM(2)(b)])
+    with pytest.raises(UnsupportedError, match="for different numbers of rows, 3 and 4"):
+        lstmconv.export(model, tmp_path / "m.safetensors")

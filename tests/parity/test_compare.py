@@ -113,7 +113,7 @@ def test_a_chaotic_model_is_said_to_be_chaotic() -> None:
         assert told.ok == (verdict != "undecided")
 
 
-def test_weights_move_by_one_ulp_and_constants_stay() -> None:
+def test_weights_move_by_about_an_ulp_and_constants_stay() -> None:
     graph = gru_graph(8, 1.0)
     graph.arrays["gru/b_z"][:3] = 0, 1, -0.75
     moved = move_weights(graph, np.random.default_rng(0))
@@ -121,7 +121,8 @@ def test_weights_move_by_one_ulp_and_constants_stay() -> None:
     for name in ("gru/W_z", "gru/b_z"):
         weights, step = graph.arrays[name], np.abs(moved.arrays[name] - graph.arrays[name].astype(np.float64))
         ulps = np.where(weights == 0, 0.0, np.spacing(np.abs(weights)).astype(np.float64))
-        np.testing.assert_array_equal(step, ulps)
+        assert (step >= 0.5 * ulps).all()
+        assert (step <= 1.5 * ulps).all()
 
 
 def test_the_reference_is_computed_in_parts() -> None:
@@ -196,7 +197,7 @@ def test_a_sigmoid_that_is_an_ulp_of_one_off_agrees() -> None:
 def test_gates_that_are_an_ulp_of_one_off_agree() -> None:
     """An output gate near 1e-4 hands the error of its sigmoid on to the state, undiminished."""
     graph, inputs = gru_graph(8, 0.3), sequences(5)
-    arrays = {**graph.arrays, "gru/b_z": np.full(8, 12.0, "float32")}  # the state takes in 1 - z, near 1e-5
+    arrays = {**graph.arrays, "gru/b_z": np.full(8, 9.0, "float32")}  # the state takes in 1 - z, near 1e-4
     graph = replace(graph, arrays=arrays)
     made = run(graph, inputs)
     assert np.abs(made[0]).max() < 1e-3
