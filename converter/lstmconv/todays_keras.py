@@ -137,6 +137,7 @@ MEANINGS = (
         "the weights of some layers are not under the names where today's Keras looks for them in an archive: the file "
         "was written on Windows, or its layers are numbered on from those of another model",
     ),
+    ("Kernel shape must", "a convolution is made for arrays of another form than those it is given in today's Keras"),
     ("Exception encountered when calling", "one of its layers does not take what it is given in today's Keras"),
     ("Invalid Functional model configuration", "a model inside the model is called more than once"),
     ("the config", "what the file says of its layers is not of the form that its Keras wrote"),

@@ -76,12 +76,12 @@ def test_a_file_taken_for_a_leftover_before_it_was_locked(tmp_path: Path, monkey
     """Whoever comes between the creation of the file and its lock takes it away; another is made."""
     target, lock, taken = tmp_path / "m", system.lock, []
 
-    def late(descriptor: int) -> bool:
+    def late(descriptor: int, wait: bool = False) -> bool:
         if not taken:
             (path,) = tmp_path.iterdir()
             path.unlink()
             taken.append(path.name)
-        return lock(descriptor)
+        return lock(descriptor, wait)
 
     monkeypatch.setattr(system, "lock", late)
     publish_bytes(b"whole", target, False)

@@ -200,6 +200,6 @@ def test_gates_that_are_an_ulp_of_one_off_agree() -> None:
     arrays = {**graph.arrays, "gru/b_z": np.full(8, 9.0, "float32")}  # the state takes in 1 - z, near 1e-4
     graph = replace(graph, arrays=arrays)
     made = run(graph, inputs)
-    assert np.abs(made[0]).max() < 1e-3
+    assert np.abs(made[0]).max() < 2e-3
     assert report_of(graph, inputs, {"one": made, "two": [made[0] + np.float32(5e-8)]}).ok
     assert not report_of(graph, inputs, {"one": made, "two": [made[0] + np.float32(1e-5)]}).ok
