@@ -13,7 +13,6 @@ from typing import Any
 
 from .errors import Hint, UsageError, printable
 
-MODELS = ("Sequential", "Functional", "Model")
 WRAPPED = ("layer", "backward_layer", "cell")  # keys of a wrapper's config that hold a layer
 
 

@@ -147,13 +147,7 @@ def multi_head_attention(layer: Layer, call: Call) -> Outputs:
 
     masks = head_masks(layer, call, query, value, key if given_key is not None else None)
     factor = key_size**-0.5
-    if config.number("dropout", 0.0) > 0 or scores_wanted:
-        weights = scores_of_softmax_layer(layer, call, q, k, masks, factor)
-    else:
-        weights = scores_of_dot_product(layer, call, q, k, masks, factor)
-    context = product(layer, "context", weights, v)  # (B, heads, Tq, value_size)
-    turned = layer.add(Transpose(name=layer.name_for("context_turned"), x=context, axes=(0, 2, 1, 3)))
-    joined = layer.add(Reshape(name=layer.name_for("joined"), x=turned, shape=(0, 0, heads * value_size)))
+    weights, joined = attended(layer, call, (q, k, v), masks, factor, heads * value_size, scores_wanted)
     if use_gate:
         joined = elementwise(layer, "gated", "multiply", joined, projected["gate"])
     part = layer.weights.child("output_dense")
@@ -194,6 +188,27 @@ def dense(
     )  # fmt: skip
     bias = {"b": arrays["bias"].reshape(units)} if "bias" in arrays else {}
     return layer.add(node, {"W": arrays["kernel"].reshape(inputs, units), **bias})
+
+
+def attended(
+    layer: Layer,
+    call: Call,
+    heads: tuple[Value, Value, Value],
+    masks: list[Value],
+    factor: float,
+    width: int,
+    scores_wanted: bool,
+) -> tuple[Value, Value]:
+    """The weights (B, heads, Tq, Tk) of query, key and value (B, heads, T, size), and what they gather, the heads side
+    by side (B, Tq, width). Keras scores in two ways, by what else is asked for."""
+    q, k, v = heads
+    if layer.config.number("dropout", 0.0) > 0 or scores_wanted:
+        weights = scores_of_softmax_layer(layer, call, q, k, masks, factor)
+    else:
+        weights = scores_of_dot_product(layer, call, q, k, masks, factor)
+    context = product(layer, "context", weights, v)  # (B, heads, Tq, size)
+    turned = layer.add(Transpose(name=layer.name_for("context_turned"), x=context, axes=(0, 2, 1, 3)))
+    return weights, layer.add(Reshape(name=layer.name_for("joined"), x=turned, shape=(0, 0, width)))
 
 
 def check_bias(layer: Layer, x: Tensor, heads: int, size: int, use_bias: bool) -> None:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from lstmconv_runtime.graph import Value
-from lstmconv_runtime.nodes import Repeat, Reshape, Transpose
+from lstmconv_runtime.nodes import Repeat
 
 from ..builder import Layer, Tensor
 from ..calls import Call, Outputs
 from ..weights import Spec
 from .attention import (
     argument,
+    attended,
     check_bias,
     dense,
     flag,
     head_masks,
-    scores_of_dot_product,
-    scores_of_softmax_layer,
     split_heads,
 )
-from .compose import elementwise, product
+from .compose import elementwise
 from .shapes import known_size
 
 
@@ -51,13 +50,7 @@ def group_query_attention(layer: Layer, call: Call) -> Outputs:
     query_mask = query.mask if explicit is None else explicit.value
     masks = head_masks(layer, call, Tensor(query.value, query_mask), value, given_key)
     factor = size**-0.5
-    if config.number("dropout", 0.0) > 0 or scores_wanted:
-        weights = scores_of_softmax_layer(layer, call, q, k, masks, factor)
-    else:
-        weights = scores_of_dot_product(layer, call, q, k, masks, factor)
-    context = product(layer, "context", weights, v)  # (B, heads, Tq, size)
-    turned = layer.add(Transpose(name=layer.name_for("context_turned"), x=context, axes=(0, 2, 1, 3)))
-    joined = layer.add(Reshape(name=layer.name_for("joined"), x=turned, shape=(0, 0, heads * size)))
+    weights, joined = attended(layer, call, (q, k, v), masks, factor, heads * size, scores_wanted)
     if gate is not None:
         joined = elementwise(layer, "gated", "multiply", joined, gate)
     features = known_size(layer, query)
