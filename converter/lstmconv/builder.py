@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from lstmconv_runtime.graph import DTYPES, FLOATS, Array, DtypeError, GraphError, Node, Type, Value
 from lstmconv_runtime.nodes import Cast, Constant, Input
+from lstmconv_runtime.precision import round_to
 
 from .config import Config
 from .errors import Hint, InvalidFileError, UnsupportedError, printable
@@ -125,6 +126,8 @@ class Builder:
             raise InvalidFileError(
                 f"{where}: {printable(given[lost].flat[0].item(), 60)} is not a number of {dtype}", "E_CONFIG_TYPE"
             )
+        if kept != dtype:
+            stored = round_to(stored, dtype)  # what a half holds: 1e12 is infinite
         node = Constant(name=self.free_name(name), shape=stored.shape, dtype=dtype)
         return self.add(where, node, {"value": stored})
 

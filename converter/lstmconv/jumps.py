@@ -3,12 +3,14 @@ evaluation which rounds may find it on the other side.
 
 Numbers moved at random by an ulp may all stay on their side, and an evaluation rounds more than once. So what a step
 reads is put off by the most that it is seen to move, times `MULTIPLE`, all of it up and then all of it down: what
-comes out then tells what a step is worth in the outputs. An equality is left out: half an ulp would always make it not.
+comes out then tells what a step is worth in the outputs. Numbers that are all but equal are made equal, as activations
+that cancel make them: gelu gives 0 in float32 where it is 1e-16 in float64. Equal ones stay so: half an ulp would
+always make them not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +22,7 @@ from lstmconv_runtime.operation_nodes import ArgReduce, Round
 from .rounding import MULTIPLE
 
 ORDERS = ("greater", "greater_equal", "less", "less_equal")
+EQUALITIES = ("equal", "not_equal")
 EDGES = ("hard_shrink", "threshold")  # activations that jump
 
 
@@ -32,8 +35,12 @@ def _jumps(node: Node) -> bool:
     if isinstance(node, n.Activate):
         return node.activation.name in EDGES
     if isinstance(node, n.Elementwise):
-        return node.op in ("floor", "sign", *ORDERS)
+        return node.op in ("floor", "sign", *ORDERS) or is_equality(node)
     return isinstance(node, Round | ArgReduce | n.Cast)
+
+
+def is_equality(node: Node) -> bool:
+    return isinstance(node, n.Elementwise) and node.op in EQUALITIES and len(set(node.args)) == 2
 
 
 def _read_dtype(program: engine.Program, node: Node) -> str:
@@ -42,7 +49,7 @@ def _read_dtype(program: engine.Program, node: Node) -> str:
 
 
 def distances(
-    nodes: list[Node], still: Mapping[Value, Array], moved: Mapping[Value, Array], so_far: Mapping[Value, Array]
+    nodes: Sequence[Node], still: Mapping[Value, Array], moved: Mapping[Value, Array], so_far: Mapping[Value, Array]
 ) -> dict[Value, Array]:
     """By node, how far what decides has moved, place by place; at least as far as `so_far`."""
     found = {}
@@ -69,10 +76,27 @@ def pushed_programs(program: engine.Program, moves: Mapping[Value, Array]) -> It
     """The program with what steps read put off, up and then down, by so far for each of `distances`."""
     for sign in (MULTIPLE, -MULTIPLE) if any(move.any() for move in moves.values()) else ():
         steps = [
-            step._replace(execute=_pushed(step, sign * moves[step.node.name])) if step.node.name in moves else step
+            step._replace(execute=_decided_otherwise(step, sign * moves[step.node.name]))
+            if step.node.name in moves
+            else step
             for step in program.steps
         ]
         yield replace(program, steps=tuple(steps))
+
+
+def _decided_otherwise(step: engine.Step, by: Array) -> engine.Execute:
+    return _made_equal(step, np.abs(by)) if is_equality(step.node) else _pushed(step, by)
+
+
+def _made_equal(step: engine.Step, within: Array) -> engine.Execute:
+    equal = getattr(step.node, "op", "") == "equal"
+
+    def made_equal(values: engine.Values, gates: engine.GateTrace | None) -> tuple[Array, ...]:
+        (plain,) = step.execute(values, gates)
+        apart = np.abs(_margin(step.node, values, values))
+        return (np.where((apart > 0) & (apart <= within), equal, plain),)
+
+    return made_equal
 
 
 def _pushed(step: engine.Step, by: Array) -> engine.Execute:

@@ -15,7 +15,7 @@ from lstmconv_runtime.graph import FLOATS, Array, Graph, Node, Value, infer_type
 from lstmconv_runtime.nodes import Activate, Conv, Dense
 from lstmconv_runtime.verifying import allowed_by_rule, lowest_precision
 
-from .jumps import distances, jumping, pushed_programs
+from .jumps import distances, is_equality, jumping, pushed_programs
 from .rounding import EPS, MULTIPLE, TERMS, inexact_programs, moved_programs, passes_on, still_program
 
 # Of an output's scale: what rounding may be worth in a probe, by the lowest precision on the way.
@@ -57,10 +57,10 @@ def judge(graph: Graph, inputs: Sequence[dict[str, Array]], exact_oracle: bool =
     evaluated = [_Evaluated(program, given, lowest) for given in inputs]
     for other in moved_programs(graph, np.random.default_rng(0)):
         for one in evaluated:
-            one.see(other, with_steps=True)
+            one.see(other, one.deciding)
     for other in inexact_programs(graph, TERMS):
         for one in evaluated:
-            one.see(other)
+            one.see(other, [node for node in one.deciding if is_equality(node)])
     for one in evaluated:
         for other in pushed_programs(program, one.moves):
             one.see(other)
@@ -88,8 +88,8 @@ class _Evaluated:
         self.needed = [(0.0, 0.0)] * len(graph.outputs)
         self.moves: dict[Value, Array] = {}
 
-    def see(self, program: engine.Program, with_steps: bool = False) -> None:
-        """How far the outputs go in another evaluation, and with `with_steps` what steps are taken by."""
+    def see(self, program: engine.Program, deciding: Sequence[Node] = ()) -> None:
+        """How far the outputs go in another evaluation, and what some of the nodes that take steps are decided by."""
         try:
             values = values_of(program, self.inputs, {})
         except InputError:  # rounding takes a number out of what an integer holds
@@ -99,8 +99,7 @@ class _Evaluated:
             apart, before = difference(values[name], self.still[name]), self.needed[place]
             factor = HALF_MULTIPLE if self.lowest[name] in HALVES else MULTIPLE
             self.needed[place] = max(before[0], factor * apart.largest), max(before[1], factor * apart.rms)
-        if with_steps:
-            self.moves = distances(self.deciding, self.still, values, self.moves)
+        self.moves |= distances(deciding, self.still, values, self.moves)
 
     def judged(self, exact_oracle: bool) -> Judged:
         allowed: list[tuple[float, float] | None] = []

@@ -111,7 +111,9 @@ def _kind(node: Node, kinds: Kinds, types: Mapping[Value, Type]) -> str:
     def refuse(why: str) -> StreamError:
         return StreamError(f"node '{node.name}' ({type(node).__name__}) cannot stream: {why}")
 
-    if isinstance(node, UnfoldTime):
+    if isinstance(node, UnfoldTime) and FOLDED in present:
+        if (kinds[node.x], kinds[node.like]) != (FOLDED, STREAM):
+            raise refuse("its time axis is not that of the stream")
         return STREAM
     if len(present) > 1:
         raise refuse("it mixes each step with what is known only after the last step")

@@ -15,6 +15,7 @@ from lstmconv.conversion import bundle_of, convert
 from lstmconv.errors import InvalidFileError
 from lstmconv.keras_file import read_keras_file
 from lstmconv.probes import float64_evaluation, make_probes
+from lstmconv.rounding import EPS
 from lstmconv_runtime import Model, engine
 from lstmconv_runtime.bundle import Bundle
 from lstmconv_runtime.difference import difference
@@ -66,12 +67,13 @@ def bundle(name: str) -> Model:
 
 @pytest.mark.parametrize("name", EITHER)
 def test_a_tenth_in_any_weight_is_noticed_or_moves_no_output(name: str) -> None:
-    """What it moves is shown by evaluations in float64; a half shows no less than some of its own ulps."""
+    """What it moves is shown by evaluations in float64; a half shows no less than six of its own ulps."""
     model = bundle(name)
     assert model.verify().ok
     graph = model.bundle.graph
     lowest = {lowest_precision(graph, model.program.types)[value] for value in graph.outputs}
-    least = 2e-2 if "bfloat16" in lowest else 6e-3 if "float16" in lowest else DAMPED.get(name, 1e-9)
+    ulps = max((EPS[dtype] for dtype in lowest.intersection(("float16", "bfloat16"))), default=0.0)
+    least = max(6 * ulps, DAMPED.get(name, 1e-9))
     exact = [float64_evaluation(graph)(probe.inputs) for probe in model.bundle.probes]
     blind = {}
     for key, array in weights(graph).items():

@@ -58,6 +58,18 @@ def graphs(build: Any) -> dict[str, tuple[list[Any], list[str]]]:
             ],
             ["a"],
         ),
+        "another time": (
+            [
+                x,
+                r("LSTM", "a", "x", 2, 6, return_sequences=False),
+                n.Reshape(name="rows", x="a", shape=(0, 3, 2)),
+                n.FoldTime(name="fold", x="rows"),
+                build.dense("d", "fold", 2, 3, TANH),
+                n.UnfoldTime(name="unfold", x="d", like="rows"),
+                n.Reshape(name="flat", x="unfold", shape=(0, -1)),
+            ],
+            ["flat"],
+        ),
         "last step": (
             [
                 x,
@@ -107,7 +119,7 @@ def conv(
 
 NAMES = (
     "lstm", "last", "gru", "reset before", "simple", "masked", "masked last", "zero output", "stacked", "causal",
-    "folded", "last step", "volumes", "functions",
+    "folded", "another time", "last step", "volumes", "functions",
 )  # fmt: skip
 
 
@@ -277,6 +289,10 @@ def refused(build: Any) -> dict[str, list[Any]]:
             n.ExpandDims(name="wide", x="a:h", axis=1),
             n.Elementwise(name="culprit", op="add", args=("a", "wide")),
         ],
+        "the time of another": [
+            x, lstm, n.FoldTime(name="fold", x="a"), n.Constant(name="k", shape=(2, 4, 3), dtype="float32"),
+            n.UnfoldTime(name="culprit", x="fold", like="k"),
+        ],
         "sums over time": [x, lstm, n.CumSum(name="culprit", x="a", axis=1)],
         "place in time": [x, lstm, n.ArgReduce(name="culprit", x="a", op="max", axis=1)],
         "steps taken": [x, lstm, n.Take(name="culprit", x="a", axis=1, indices=(0,))],
@@ -291,7 +307,8 @@ def refused(build: Any) -> dict[str, list[Any]]:
 
 REFUSED = (
     "backwards", "state of the whole", "reverse", "mean over time", "pool", "first step", "attention", "groups",
-    "over time", "flatten", "wide", "transposed", "further steps", "softmax over time", "mixes", "sums over time",
+    "over time", "flatten", "wide", "transposed", "further steps", "softmax over time", "mixes",
+    "the time of another", "sums over time",
     "place in time", "steps taken", "product over time", "sum over time", "weights of steps",
 )  # fmt: skip
 

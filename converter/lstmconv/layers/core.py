@@ -116,8 +116,10 @@ def masking(layer: Layer, call: Call) -> Tensor:
 def last_size(layer: Layer, x: Tensor) -> int:
     """Size of the last axis, which must be known."""
     shape = layer.build.shape(x)
-    if len(shape) < 2 or shape[-1] is None:
-        raise InvalidFileError(f"{layer.where}: the size of its input's last axis is not known: {shape}", "E_GRAPH")
+    if len(shape) < 2:
+        raise InvalidFileError(f"{layer.where}: its input has no axis but the batch: {shape}", "E_GRAPH")
+    if shape[-1] is None:
+        raise layer.unsupported(f"the size of its input's last axis is not known: {shape}", "E_UNSUPPORTED_STRUCTURE")
     return shape[-1]
 
 

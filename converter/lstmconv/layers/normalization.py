@@ -139,11 +139,16 @@ def unit_normalization(layer: Layer, call: Call) -> Tensor:
     """x · min(1 / √Σ x², 10¹²): length 1 over its axes."""
     x = call.one(layer)
     axes = places(layer, "axis", -1, len(layer.build.shape(x)))
-    square = elementwise(layer, "square", "square", x.value)
-    total = reduced(layer, "total", "sum", square, axes, keepdims=True)
-    limit = scalar(layer, "limit", 1e12, layer.build.dtype(x))
-    inverse = elementwise(layer, "inverse", "minimum", elementwise(layer, "rsqrt", "rsqrt", total), limit)
-    return Tensor(elementwise(layer, "", "multiply", x.value, inverse), call.previous_mask(layer))
+    return Tensor(of_unit_length(layer, x.value, axes, 1e12), call.previous_mask(layer))
+
+
+def of_unit_length(layer: Layer, x: Value, axes: tuple[int, ...], limit: float) -> Value:
+    """x · min(1 / √Σ x², limit)."""
+    total = reduced(layer, "total", "sum", elementwise(layer, "square", "square", x), axes, keepdims=True)
+    inverse, dtype = elementwise(layer, "rsqrt", "rsqrt", total), layer.build.dtype(x)
+    if dtype != "float16" or limit <= float(np.finfo(np.float16).max):  # else it is infinite there, and no limit
+        inverse = elementwise(layer, "inverse", "minimum", inverse, scalar(layer, "limit", limit, dtype))
+    return elementwise(layer, "", "multiply", x, inverse)
 
 
 def normalization(layer: Layer, call: Call) -> Tensor:

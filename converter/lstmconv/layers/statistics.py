@@ -12,7 +12,7 @@ from lstmconv_runtime.operation_nodes import ArgReduce, CumSum, Round
 from ..builder import Layer, Tensor
 from ..calls import Call, Handler
 from .compose import elementwise, reduced, scalar, where
-from .normalization import KERAS_EPSILON, root_mean_square_normalized
+from .normalization import KERAS_EPSILON, of_unit_length, root_mean_square_normalized
 from .operations import argument, inner_axis, operand, rank_of, result, tensor_argument, unary
 
 
@@ -99,10 +99,7 @@ def normalize(layer: Layer, call: Call) -> Tensor:
         raise layer.unsupported(f"order {order}, epsilon {epsilon}")
     dtype = _only_floats(layer, x)
     if order == 2:
-        total = reduced(layer, "sum", "sum", elementwise(layer, "squares", "square", x.value), axes, keepdims=True)
-        most = scalar(layer, "most", 1 / epsilon, dtype)
-        inverse = elementwise(layer, "inverse", "minimum", elementwise(layer, "rsqrt", "rsqrt", total), most)
-        return result(layer, elementwise(layer, "", "multiply", x.value, inverse))
+        return result(layer, of_unit_length(layer, x.value, axes, 1 / epsilon))
     if len(axes) != 1:
         raise layer.unsupported(f"order {order} over {len(axes)} axes")
     length = _norm(layer, x.value, order, axes, True, "norm")

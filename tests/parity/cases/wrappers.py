@@ -63,6 +63,13 @@ def open_time() -> Any:
     return keras.Model(x, kl.LSTM(2)(features))
 
 
+def after_a_film() -> Any:
+    """Rows of an image take the place of time: they are not the steps of the film."""
+    x = sequence((STEPS, PLACES, 3, 1))
+    image = kl.ConvLSTM2D(2, 2)(x)
+    return keras.Model(x, [kl.TimeDistributed(INNER[name]())(image) for name in ("permute", "lstm")])
+
+
 def masked() -> Any:
     """The mask passes around, and into, the layer inside."""
     x = sequence()
@@ -78,5 +85,6 @@ def masked() -> Any:
 CASES: dict[str, Case] = {
     **{f"time-distributed-{name}": distributed(names) for name, names in GROUPS.items()},
     "time-distributed-open": open_time,
+    "time-distributed-after-film": after_a_film,
     "masked-time-distributed": masked,
 }

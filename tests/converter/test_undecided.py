@@ -1,0 +1,75 @@
+"""What rounding decides is no probe: gates near 1, the smallest halves, edges of floor, cancelled numbers compared."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from lstmconv.probe_inputs import Judged, judge
+from lstmconv_runtime.graph import SIGMOID, TANH, Activation, Array, Graph, Node
+from lstmconv_runtime.nodes import GRU, Activate, Cast, Constant, Elementwise, Input
+
+
+def judged(nodes: list[Node], x: float, arrays: dict[str, Array] | None = None, dtype: str = "float32") -> Judged:
+    """Nodes that make "y" of "x", (batch, time, 1), judged at one number."""
+    head = Input(name="x", shape=(None, None, 1), dtype=dtype)
+    graph = Graph(("x",), ("y",), None, (head, *nodes), arrays or {})
+    return judge(graph, [{"x": np.full((1, 1, 1), x, dtype)}])[0]
+
+
+def with_constant(value: float, *nodes: Node) -> tuple[list[Node], dict[str, Array]]:
+    constant = Constant(name="c", shape=(), dtype="float32")
+    return [constant, *nodes], {"c/value": np.array(value, "float32")}
+
+
+def gru(update_bias: float) -> tuple[list[Node], dict[str, Array]]:
+    node = GRU(
+        name="y", x="x", mask=None, h0=None, weights="gru", input_size=1, units=1, use_bias=True, activation=TANH,
+        recurrent_activation=SIGMOID, return_sequences=False, go_backwards=False, zero_output_for_mask=False,
+        stateful=False, reset_after=False,
+    )  # fmt: skip
+    arrays: dict[str, Array] = {f"gru/{name}": np.ones(shape, "float32") for name, shape in node.parameters().items()}
+    arrays["gru/b_z"] = np.full(1, update_bias, "float32")
+    return [node], arrays
+
+
+@pytest.mark.parametrize(("update_bias", "undecided"), [(0.0, 0), (4.0, 0), (14.0, 1)])
+def test_a_gate_near_1_leaves_a_difference_from_1_that_is_rounding(update_bias: float, undecided: int) -> None:
+    """h = (1 − z) h̃ from h = 0: of z = σ(15) float32 leaves one digit of 1 − z = 3e-7."""
+    nodes, arrays = gru(update_bias)
+    assert judged(nodes, 1.0, arrays).undecided == undecided
+
+
+@pytest.mark.parametrize(("x", "undecided"), [(1.0, 0), (1e-3, 0), (2e-7, 1)])
+def test_the_smallest_halves_have_no_digits(x: float, undecided: int) -> None:
+    tanh = Activate(name="y", x="x", activation=TANH)
+    assert judged([tanh], x, dtype="float16").undecided == undecided
+
+
+@pytest.mark.parametrize(("x", "undecided"), [(0.75, 0), (1.0, 1), (np.nextafter(np.float32(1), np.float32(0)), 1)])
+def test_a_floor_at_its_edge_is_undecided(x: float, undecided: int) -> None:
+    nodes, arrays = with_constant(
+        3.0, Elementwise(name="m", op="multiply", args=("x", "c")), Elementwise(name="y", op="floor", args=("m",))
+    )
+    assert judged(nodes, x, arrays).undecided == undecided
+
+
+@pytest.mark.parametrize(
+    ("name", "x", "undecided"),
+    [
+        ("gelu", 1.0, 0),
+        ("gelu", -7.8, 1),  # 2e-14 in float64; 1 + erf is 0 in float32
+        ("gelu", 0.0, 0),  # exactly 0 in every precision
+        ("relu", -3.0, 0),
+        ("tanh", 1e-6, 0),
+    ],
+)
+@pytest.mark.parametrize("op", ["equal", "not_equal"])
+def test_what_an_activation_cancels_is_all_but_equal_to_0(name: str, x: float, undecided: int, op: str) -> None:
+    constants = {"relu": {"max_value": None, "negative_slope": 0.0, "threshold": 0.0}}.get(name, {})
+    nodes, arrays = with_constant(
+        0.0,
+        Activate(name="a", x="x", activation=Activation(name, tuple(sorted(constants.items())))),
+        Elementwise(name="e", op=op, args=("a", "c")),
+        Cast(name="y", x="e", dtype="float32"),
+    )
+    assert judged(nodes, x, arrays).undecided == undecided
