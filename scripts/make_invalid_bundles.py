@@ -19,9 +19,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent / "runtime"))
 
 import numpy as np
-from lstmconv_runtime import nodes as n
-from lstmconv_runtime.bundle import Bundle, Probe, to_bytes
-from lstmconv_runtime.graph import LINEAR, SIGMOID, TANH, Graph
+from lstmconv_runtime.format import nodes as n
+from lstmconv_runtime.format.bundle import Bundle, Probe, to_bytes
+from lstmconv_runtime.format.graph import LINEAR, SIGMOID, TANH, Graph
 from lstmconv_runtime.model import Model
 
 FOLDER = Path(__file__).parent.parent / "tests" / "vectors" / "invalid"

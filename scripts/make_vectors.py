@@ -29,7 +29,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from cases import CASES  # noqa: E402
 from cases.building import ROWS, STEPS, valid_steps  # noqa: E402
-from lstmconv.keras_oracle import arguments, computed  # noqa: E402
+from lstmconv.bundles.keras_oracle import arguments, computed  # noqa: E402
 from lstmconv.parity.engines import EngineMissing, float64_twin  # noqa: E402
 
 FOLDER = ROOT / "tests" / "vectors" / "parity"

@@ -10,13 +10,13 @@ The bundle runs with `lstmconv_runtime`. Errors are in `lstmconv.errors`.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .conversion import Conversion, export
-    from .upgrading import Upgrade, upgrade
+    from .exporting import Conversion, export
+    from .upgrading.file import Upgrade, upgrade
 
 __all__ = ["Conversion", "Upgrade", "export", "upgrade"]
 __version__ = "0.1.0"
 
-_MODULES = {"Conversion": "conversion", "export": "conversion", "Upgrade": "upgrading", "upgrade": "upgrading"}
+_MODULES = {"Conversion": "exporting", "export": "exporting", "Upgrade": "upgrading.file", "upgrade": "upgrading.file"}
 
 
 def __getattr__(name: str) -> Any:

@@ -18,7 +18,7 @@ def main() -> int:
     """Runs the command in sys.argv; the exit code, as `failures` lists them."""
     try:
         signal.signal(signal.SIGTERM, _terminate)
-        from .standard_streams import flush_results
+        from .files.standard_streams import flush_results
 
         code = _run_app()
         flush_results()
@@ -38,7 +38,7 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 def _run_app() -> int:
     warnings.showwarning = _show_warning
-    from .cli import app
+    from .commands.cli import app
 
     code: Any = app(prog_name="lstmconv", standalone_mode=False)
     return code if isinstance(code, int) else 0
@@ -46,21 +46,21 @@ def _run_app() -> int:
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     """Warnings of libraries in a line of ours, without the source they arose in."""
-    from .standard_streams import print_note
+    from .files.standard_streams import print_note
 
     print_note("warning", f"{message} ({category.__name__})")
 
 
 def _report(error: Exception) -> int:
-    from .failures import failure_of
-    from .standard_streams import print_diagnostics, print_note
+    from .commands.failures import failure_of
+    from .files.standard_streams import print_diagnostics, print_note
 
     if os.environ.get("LSTMCONV_DEBUG") == "1":
         print_diagnostics("".join(traceback.format_exception(error)))
     failure = failure_of(error)
     print_note("error", failure.line)
     try:
-        from .standard_streams import flush_results
+        from .files.standard_streams import flush_results
 
         flush_results()
     except (Exception, SystemExit):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .graph import Array
+from .format.graph import Array
 
 
 class Difference(NamedTuple):

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .engine import Program, cast
 from .errors import InputError
-from .graph import Array
-from .number_range import not_truth, not_whole, out_of_range, overflown
-from .precision import round_to, rounder
+from .format.graph import Array
+from .layers.number_range import not_truth, not_whole, out_of_range, overflown
+from .layers.precision import round_to, rounder
+from .programs import Program, cast
 
 
 class InputCheck:

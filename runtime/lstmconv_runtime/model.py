@@ -11,13 +11,14 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from . import engine, recurrence
-from .bundle import Bundle, from_bytes
-from .bundle_source import read_file, read_object, shown
+from . import programs
 from .errors import BundleError, InputError
-from .graph import Array, Graph, Node
+from .format.bundle import Bundle, from_bytes
+from .format.graph import Array, Graph, Node
+from .format.nodes import Input
+from .format.source import read_file, read_object, shown
 from .inputs import InputCheck, by_name
-from .nodes import Input
+from .recurrent import choose
 
 if TYPE_CHECKING:
     from .streaming import Stream
@@ -73,7 +74,7 @@ class Model:
         self._data = data
         self._dtype = dtype
         self.bundle: Bundle = _frozen(from_bytes(self._data))
-        self.program = engine.prepare(self.bundle.graph, dtype)
+        self.program = programs.prepare(self.bundle.graph, dtype)
         types = self.program.types
         self._halves = [types[name].dtype == "float16" and dtype is None for name in self.bundle.graph.outputs]
         self.checks = {name: InputCheck(self.program, name) for name in self.bundle.graph.inputs}
@@ -153,7 +154,7 @@ class Model:
             stop = min(start + at_once, rows)
             part = {name: array[start:stop] for name, array in inputs.items()}
             with np.errstate(all="ignore"):  # that of the caller does not hold in another thread
-                values = engine.run_quiet(self.program, part, keep=False)
+                values = programs.run_quiet(self.program, part, keep=False)
                 made = [values[name] for name in self.bundle.graph.outputs]
                 each = [len(y) // (stop - start) for y in made]  # 1, but for time steps that are rows of the batch
                 with lock:
@@ -179,7 +180,7 @@ class Model:
 
     def _run(self, inputs: dict[str, Array]) -> list[Array]:
         """The outputs, in the model's order."""
-        return self.owned(engine.run_quiet(self.program, inputs, keep=False))
+        return self.owned(programs.run_quiet(self.program, inputs, keep=False))
 
     def trace(self, x: Inputs) -> dict[str, Any]:
         """Every value of the graph by node name; for recurrent nodes their gates.
@@ -193,9 +194,9 @@ class Model:
         """
         gates: dict[str, dict[str, Array]] = {}
         with np.errstate(all="ignore"):
-            values = engine.run_quiet(self.program, self.check_inputs(x), gates)
+            values = programs.run_quiet(self.program, self.check_inputs(x), gates)
         names = [node.name for node in self.nodes]
-        shown = zip(names, engine.own(values, names), strict=True)
+        shown = zip(names, programs.own(values, names), strict=True)
         return {name: Gates(gates[name], output=y) if name in gates else y for name, y in shown}
 
     def __copy__(self) -> Model:
@@ -246,7 +247,7 @@ class Model:
     def owned(self, values: Mapping[str, Array]) -> list[Array]:
         """The outputs as the caller gets them, in the model's order: in their own dtypes (bfloat16 as float32), and the
         caller's alone."""
-        outputs = engine.own(values, self.bundle.graph.outputs)
+        outputs = programs.own(values, self.bundle.graph.outputs)
         if True in self._halves:
             return [y.astype(np.float16) if half else y for y, half in zip(outputs, self._halves, strict=True)]
         return outputs
@@ -271,9 +272,9 @@ WORK_PER_THREAD = 2**20
 def thread_count(graph: Graph, rows: int) -> int:
     """How many threads the work of so many rows is enough for, at least 1."""
     largest = max(sum(array.size for array in graph.node_arrays(node).values()) for node in graph.nodes)
-    # From recurrence.ROWS on, rows do not advance together: more of them make no step larger.
+    # From choose.ROWS on, rows do not advance together: more of them make no step larger.
     enough = max(ROWS_PER_THREAD, -(-WORK_PER_THREAD // max(1, largest)))
-    return 1 if enough > recurrence.ROWS else max(1, rows // enough)
+    return 1 if enough > choose.ROWS else max(1, rows // enough)
 
 
 def processors() -> int:

@@ -17,10 +17,10 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import TypeAlias
 
-from . import nodes as n
-from . import operation_nodes as o
-from .graph import Graph, Node, Type, Value
-from .states import Recurrent
+from .format import nodes as n
+from .format import operation_nodes as o
+from .format.graph import Graph, Node, Type, Value
+from .recurrent.states import Recurrent
 
 Rows: TypeAlias = int | str | None
 AllRows: TypeAlias = Mapping[Value, Rows]

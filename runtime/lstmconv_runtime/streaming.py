@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from . import engine, recurrence
+from . import programs
 from .errors import InputError, StreamError
-from .graph import Array, Node, Shape, Type, Value
-from .inputs import as_array, as_dtype, by_name, fits
-from .nodes import (
+from .format.graph import Array, Node, Shape, Type, Value
+from .format.nodes import (  # fmt: skip
     Activate,
     BatchNorm,
     Cast,
@@ -52,10 +51,12 @@ from .nodes import (
     Transpose,
     UnfoldTime,
     Where,
-)  # fmt: skip
-from .operation_nodes import ArgReduce, CumSum, Einsum, Round, Take
-from .states import State
-from .windows import dilated
+)
+from .format.operation_nodes import ArgReduce, CumSum, Einsum, Round, Take
+from .format.windows import dilated
+from .inputs import as_array, as_dtype, by_name, fits
+from .recurrent import choose
+from .recurrent.states import State
 
 if TYPE_CHECKING:
     from .model import Inputs, Model, Outputs
@@ -70,7 +71,7 @@ def stream_inputs(nodes: tuple[Node, ...]) -> set[Value]:
     step."""
     wanted: set[Value] = set()
     for node in reversed(nodes):
-        if isinstance(node, engine.RECURRENT):
+        if isinstance(node, programs.RECURRENT):
             wanted.update(value for value in (node.x, node.mask) if value is not None)
         elif isinstance(node, Conv) and node.padding == "causal":
             wanted.add(node.x)
@@ -96,7 +97,7 @@ def classify(nodes: tuple[Node, ...], types: Mapping[Value, Type]) -> Kinds:
         made = _kind(node, kinds, types)
         for value in node.makes():
             kinds[value] = made
-        if isinstance(node, engine.RECURRENT) and kinds[node.x] == STREAM:
+        if isinstance(node, programs.RECURRENT) and kinds[node.x] == STREAM:
             for value in node.makes()[1:]:
                 kinds[value] = LATEST
     return kinds
@@ -121,7 +122,7 @@ def _kind(node: Node, kinds: Kinds, types: Mapping[Value, Type]) -> str:
         return LATEST
     if present == {FOLDED}:
         return FOLDED
-    if isinstance(node, engine.RECURRENT):
+    if isinstance(node, programs.RECURRENT):
         if kinds[node.x] != STREAM or (node.mask is not None and kinds[node.mask] != STREAM):
             raise refuse("its mask or its initial state follows the stream, its input does not")
         if node.go_backwards:
@@ -274,7 +275,7 @@ class Stream:
                 try:
                     made = step.execute(values, None)
                 except (ValueError, IndexError) as error:
-                    raise engine.misfit(step.node, error) from None
+                    raise programs.misfit(step.node, error) from None
                 values.update(zip(step.makes, [array.view() for array in made], strict=True))
         return values
 
@@ -286,14 +287,14 @@ class Stream:
         """True for nodes that carry something from one step to the next."""
         if isinstance(node, Conv):
             return node.padding == "causal" and len(node.kernel_size) == 1 and self._kinds[node.x] == STREAM
-        return isinstance(node, engine.RECURRENT) and self._kinds[node.x] == STREAM
+        return isinstance(node, programs.RECURRENT) and self._kinds[node.x] == STREAM
 
     def _carried_shapes(self, node: Node) -> dict[str, Shape]:
         """Shapes of what a node carries, by name: h, c and the last output; of a convolution its past inputs. None is a
         size that the first step decides."""
         if isinstance(node, Conv):
             return {"past": (self._batch, dilated(node.kernel_size[0], node.dilation[0]) - 1, node.channels)}
-        assert isinstance(node, engine.RECURRENT)
+        assert isinstance(node, programs.RECURRENT)
         last = (self._batch, *self._program.types[f"{node.name}:h"].shape[1:])
         return dict.fromkeys((*node.OUTPUTS[1:], "output"), last)
 
@@ -303,11 +304,11 @@ class Stream:
         # convolution.
         self._carried: dict[str, Any] = {}
         for node in self._carriers:
-            if isinstance(node, engine.RECURRENT):
-                space = engine.state_space(node, self._program.types[node.x].shape[2:-1])
+            if isinstance(node, programs.RECURRENT):
+                space = programs.state_space(node, self._program.types[node.x].shape[2:-1])
                 known = tuple(size for size in space if size is not None)
                 self._carried[node.name] = (
-                    engine.initial_state(self._program, node, self._fixed, self._batch, known)
+                    programs.initial_state(self._program, node, self._fixed, self._batch, known)
                     if len(known) == len(space)
                     else None
                 )
@@ -403,7 +404,7 @@ class Stream:
             try:
                 made = move(values, carried)
             except (ValueError, IndexError) as error:
-                raise engine.misfit(node, error) from None
+                raise programs.misfit(node, error) from None
             if len(makes) == 1:
                 values[makes[0]] = made[0]
             else:
@@ -415,7 +416,7 @@ class Stream:
                 outputs[position] = outputs[position][:, 0]
         return self._model.pack(outputs)
 
-    def _move(self, step: engine.Step) -> tuple[tuple[Value, ...], Move]:
+    def _move(self, step: programs.Step) -> tuple[tuple[Value, ...], Move]:
         """The values that are wanted of a node for the steps at hand, and the function that makes them and keeps what
         the node carries."""
         program, node, name = self._program, step.node, step.node.name
@@ -426,7 +427,7 @@ class Stream:
             return step.makes, lambda values, carried: step.execute(values, None)
         if isinstance(node, Conv):
             # The past stands where the padding would.
-            convolve = engine.compiled(program, node.replace(padding="valid"))
+            convolve = programs.compiled(program, node.replace(padding="valid"))
 
             def convolution(values: dict[Value, Array], carried: dict[str, Any]) -> tuple[Array, ...]:
                 past = carried[name]
@@ -435,17 +436,17 @@ class Stream:
                 return convolve({**values, node.x: x}, None)
 
             return step.makes, convolution
-        assert isinstance(node, engine.RECURRENT)
-        p, rounded = program.prepared[name], engine.rounding(program, node)
-        run = recurrence.own_run(node, p, self._batch)
+        assert isinstance(node, programs.RECURRENT)
+        p, rounded = program.prepared[name], programs.rounding(program, node)
+        run = choose.own_run(node, p, self._batch)
         open_space = None in program.types[f"{name}:h"].shape[1:]
         shown = not self._read.isdisjoint(step.makes[1:])  # the states
 
         def recur(values: dict[Value, Array], carried: dict[str, Any]) -> tuple[Array, ...]:
-            x, mask = engine.recurrent_inputs(node, values)
+            x, mask = programs.recurrent_inputs(node, values)
             state = carried[name]
             if open_space:
-                start = engine.state_of_input(program, node, values, x)
+                start = programs.state_of_input(program, node, values, x)
                 state = start if state is None else state
                 if state.output.shape != start.output.shape:
                     raise InputError(

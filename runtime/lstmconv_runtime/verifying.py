@@ -18,8 +18,8 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from .difference import Difference, difference, share
-from .graph import Graph, Type, Value
-from .nodes import Constant, Input
+from .format.graph import Graph, Type, Value
+from .format.nodes import Constant, Input
 
 if TYPE_CHECKING:
     from .model import Model

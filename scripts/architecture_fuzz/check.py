@@ -12,10 +12,10 @@ import lstmconv
 import lstmconv_runtime as lr
 import numpy as np
 from lstmconv.errors import LstmconvError, UnsupportedError
-from lstmconv_runtime import engine
-from lstmconv_runtime.bundle import from_bytes, to_bytes
+from lstmconv_runtime import programs
 from lstmconv_runtime.difference import difference
-from lstmconv_runtime.graph import Activation, Node
+from lstmconv_runtime.format.bundle import from_bytes, to_bytes
+from lstmconv_runtime.format.graph import Activation, Node
 from lstmconv_runtime.streaming import STREAM, classify
 
 from .plan import Make, Plan, build
@@ -321,7 +321,7 @@ def _compare(plan: Plan, weights: list[np.ndarray], inputs: dict[str, np.ndarray
 
     agree("predict", flat(ours), expected, tolerance)
     program = model.program
-    values = engine.run(program, model.check_inputs(inputs), {})
+    values = programs.run(program, model.check_inputs(inputs), {})
     agree("trace", [values[name] for name in program.graph.outputs], expected, tolerance)
     _ = model.trace(inputs)
     if exact is not None and "float16" not in plan.policy:

@@ -32,7 +32,7 @@ from .recurrent import (
 
 
 def supported(name: str) -> bool:
-    from lstmconv.layers import HANDLERS
+    from lstmconv.graph.layers import HANDLERS
 
     return name in HANDLERS
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from lstmconv.parity.engines import import_quietly
-from lstmconv_runtime.graph import Array
+from lstmconv_runtime.format.graph import Array
 
 MASKED_VALUE = -1.0
 STREAM_FEATURES = 8

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from lstmconv.conversion import export
+from lstmconv.exporting import export
 from lstmconv.parity.engines import EngineMissing, export_onnx_by_keras, import_quietly
 from lstmconv_runtime import load
 from lstmconv_runtime.difference import difference
-from lstmconv_runtime.graph import Array
-from lstmconv_runtime.nodes import GRU, LSTM, Dense
+from lstmconv_runtime.format.graph import Array
+from lstmconv_runtime.format.nodes import GRU, LSTM, Dense
 
 from . import naive, pytorch
 from .cases import MASKED_VALUE, Case, input_of, keras_model, step_model

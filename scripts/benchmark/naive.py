@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from lstmconv_runtime.graph import Array
+from lstmconv_runtime.format.graph import Array
 
 Parameters = Mapping[str, Array]  # of one layer, by the names of the bundle: W_i, U_i, b_i …
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from lstmconv_runtime.graph import Array
+from lstmconv_runtime.format.graph import Array
 
 Parameters = Mapping[str, Array]
 

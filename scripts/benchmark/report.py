@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from lstmconv.text_table import text_table
+from lstmconv.files.text_table import text_table
 
 from .engines import ENGINES, OURS, REFERENCE, TOLERANCE
 from .results import CaseResult, Results, mean_ratio

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from lstmconv_runtime.graph import Array
+from lstmconv_runtime.format.graph import Array
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from legacy_vectors import FIRST, architecture, model_path
-from lstmconv import doctor
-from lstmconv.conversion import bundle_of, convert
+from lstmconv.doctor import examine
 from lstmconv.errors import LstmconvError
-from lstmconv.keras_file import KerasFile, parse_keras_file
-from lstmconv.keras_file.keras_archive import model_config
-from lstmconv.keras_file.strict_json import parse_json
-from lstmconv.upgrading import planned
+from lstmconv.exporting import bundle_of, convert
+from lstmconv.reading import KerasFile, parse_keras_file
+from lstmconv.reading.keras_archive import model_config
+from lstmconv.reading.strict_json import parse_json
+from lstmconv.upgrading.file import planned
 from lstmconv_runtime import Model
 
 sys.path.append(str(Path(__file__).parents[1] / "parity"))
@@ -224,7 +224,7 @@ def check(subject: Subject, text: str, chance: random.Random) -> str:
         file, given = (file, config) if subject.beside else (replace(file, config=config), None)
         way = chance.random()
         if way < 0.1:
-            page = doctor.report_text(doctor.report(file, Path("x.keras"), given))
+            page = examine.report_text(examine.report(file, Path("x.keras"), given))
             assert page.isascii(), "a page that is not ASCII"
             return "a page of doctor"
         if way < 0.2:

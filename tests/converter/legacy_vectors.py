@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lstmconv.keras_file import read_architecture
+from lstmconv.reading import read_architecture
 from lstmconv_runtime.difference import difference
 
 FOLDER = Path(__file__).parents[1] / "vectors" / "legacy"

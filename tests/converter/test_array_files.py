@@ -11,16 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmconv.array_files import (
-    check_number,
-    parse_npy,
-    parse_npz,
-    read_inputs,
-    write_npz,
-)
-from lstmconv.csv_table import parse_csv
 from lstmconv.errors import InvalidFileError, LimitError, UsageError
-from lstmconv_runtime.nodes import Input
+from lstmconv.files.arrays import check_number, parse_npy, parse_npz, read_inputs, write_npz
+from lstmconv.files.csv_table import parse_csv
+from lstmconv_runtime.format.nodes import Input
 
 
 def npy(array: Any, **options: Any) -> bytes:
@@ -155,7 +149,7 @@ def test_mutated_files_are_refused_or_read() -> None:
 
 
 def test_npz_over_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lstmconv.array_files.MAX_ARRAY_BYTES", 100_000)
+    monkeypatch.setattr("lstmconv.files.arrays.MAX_ARRAY_BYTES", 100_000)
     bomb = archive(("a.npy", npy(np.zeros(100_000))), compression=zipfile.ZIP_DEFLATED)
     assert len(bomb) < 2000
     with pytest.raises(LimitError):

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmconv.array_files import read_inputs
-from lstmconv.array_rows import FileRows, HeldRows, open_inputs
 from lstmconv.errors import FileAccessError, InvalidFileError, LimitError, LstmconvError, UsageError
+from lstmconv.files.arrays import read_inputs
+from lstmconv.files.rows import FileRows, HeldRows, open_inputs
 from lstmconv_runtime import InputError
-from lstmconv_runtime.graph import Array
-from lstmconv_runtime.nodes import Input
+from lstmconv_runtime.format.graph import Array
+from lstmconv_runtime.format.nodes import Input
 
 
 def inputs(*names: str) -> list[Input]:
@@ -124,7 +124,7 @@ def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save(tmp_path / "f.npy", np.asfortranarray(array))
     np.savez_compressed(tmp_path / "bomb.npz", array)
     np.savez(tmp_path / "stored.npz", array)
-    monkeypatch.setattr("lstmconv.array_files.MAX_ARRAY_BYTES", 100_000)
+    monkeypatch.setattr("lstmconv.files.arrays.MAX_ARRAY_BYTES", 100_000)
     for name in ("c.npy", "stored.npz"):  # whose bytes are there, more than are held at once
         with open_inputs(tmp_path / name, inputs("x")) as given:
             assert len(given["x"].take(10)) == 10

@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from lstmconv import atomic_file, system
-from lstmconv.atomic_file import publish, publish_all, publish_bytes
 from lstmconv.errors import FileAccessError
+from lstmconv.files import atomic, system
+from lstmconv.files.atomic import publish, publish_all, publish_bytes
 
-SOURCES = Path(atomic_file.__file__).parent
+SOURCES = Path(atomic.__file__).parent
 VECTORS = Path(__file__).parents[1] / "vectors"
 # Names of `os` and `signal` that Windows does not have.
 POSIX = {
@@ -32,7 +32,7 @@ def names(folder: Path) -> list[str]:
 
 def leave(target: Path) -> Path:
     """What a run that is killed while it writes leaves."""
-    path = target.parent / f"{atomic_file._beginning(target)}0123abcd.tmp"
+    path = target.parent / f"{atomic._beginning(target)}0123abcd.tmp"
     path.write_bytes(b"half")
     return path
 

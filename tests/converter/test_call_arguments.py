@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lstmconv.builder import Builder
-from lstmconv.conversion import understand
-from lstmconv.dialects.inbound_nodes import array, arrays_of_layer, todays_call
 from lstmconv.errors import InvalidFileError, LstmconvError, UnsupportedError
-from lstmconv.graph import convert_config
-from lstmconv.keras_file import KerasFile, parse_keras_file
+from lstmconv.exporting import understand
+from lstmconv.graph.building import Builder
+from lstmconv.graph.convert import convert_config
+from lstmconv.history.dialects.inbound_nodes import array, arrays_of_layer, todays_call
+from lstmconv.reading import KerasFile, parse_keras_file
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "parity")]
 

@@ -155,9 +155,9 @@ def test_run_predicts_what_keras_predicts(folder: Path, given: str, wanted: str 
 
 def test_a_table_of_time_steps(folder: Path) -> None:
     """What most files hold: one sequence, a row per time step. Taken for sequences of one step it would run as well."""
-    from lstmconv_runtime.bundle import Bundle, to_bytes
-    from lstmconv_runtime.graph import SIGMOID, TANH, Graph
-    from lstmconv_runtime.nodes import LSTM, Input
+    from lstmconv_runtime.format.bundle import Bundle, to_bytes
+    from lstmconv_runtime.format.graph import SIGMOID, TANH, Graph
+    from lstmconv_runtime.format.nodes import LSTM, Input
 
     lstm = LSTM(
         name="lstm", x="x", mask=None, h0=None, c0=None, weights="lstm", input_size=2, units=3, use_bias=True,
@@ -221,7 +221,7 @@ def wrong_probes() -> Callable[[bytes], bytes]:
     """A bundle whose probes are another model's."""
     from dataclasses import replace
 
-    from lstmconv_runtime.bundle import from_bytes, to_bytes
+    from lstmconv_runtime.format.bundle import from_bytes, to_bytes
 
     def change(data: bytes) -> bytes:
         bundle = from_bytes(data)
@@ -416,12 +416,12 @@ sys.exit(main())
 @pytest.mark.parametrize(
     ("args", "module", "given"),
     [
-        ("demo --out there", "lstmconv.demo", "(PosixPath('there'),)"),
-        ("demo", "lstmconv.demo", "(None,)"),
-        ("parity m.keras", "lstmconv.parity.command", "(PosixPath('m.keras'), None, False, None)"),
+        ("demo --out there", "lstmconv.commands.demo", "(PosixPath('there'),)"),
+        ("demo", "lstmconv.commands.demo", "(None,)"),
+        ("parity m.keras", "lstmconv.commands.parity", "(PosixPath('m.keras'), None, False, None)"),
         (
             "parity m.keras --input x --json",
-            "lstmconv.parity.command",
+            "lstmconv.commands.parity",
             "(PosixPath('m.keras'), PosixPath('x'), True, None)",
         ),
     ],

@@ -13,9 +13,9 @@ import lstmconv
 import lstmconv_runtime as lr
 import numpy as np
 import pytest
-from lstmconv.conversion import convert
 from lstmconv.errors import UnsupportedError
-from lstmconv.keras_file import read_keras_file
+from lstmconv.exporting import convert
+from lstmconv.reading import read_keras_file
 from lstmconv_runtime.difference import difference
 
 pytest.importorskip("tensorflow")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lstmconv.array_files import read_inputs
-from lstmconv.csv_table import SEQUENCES, STEPS, csv_text, lay_out, parse_csv, read_csv
 from lstmconv.errors import InvalidFileError, UsageError
+from lstmconv.files.arrays import read_inputs
+from lstmconv.files.csv_table import SEQUENCES, STEPS, csv_text, lay_out, parse_csv, read_csv
 from lstmconv_runtime import InputError
-from lstmconv_runtime.nodes import Input
+from lstmconv_runtime.format.nodes import Input
 
 
 def given(*shape: int | None, dtype: str = "float32") -> Input:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lstmconv import demo
+from lstmconv.commands import demo
 from lstmconv.errors import FileAccessError
 from lstmconv.parity.compare import Deviation, OutputComparison, Pair
 from lstmconv.parity.report import Report

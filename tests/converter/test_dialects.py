@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from lstmconv.dialects import todays_config, untranslated
 from lstmconv.errors import UnsupportedError
+from lstmconv.history.dialects import todays_config, untranslated
 
 
 def sequential(layer: dict[str, Any], version: str) -> dict[str, Any]:

@@ -14,11 +14,11 @@ import lstmconv_runtime
 import numpy as np
 import pytest
 from legacy_vectors import ENTRIES, FIRST, FOLDER, REFUSED, apart, architecture, arrays, called, config_path, model_path
-from lstmconv.doctor import examine, forecast, report_text
+from lstmconv.doctor.examine import examine, forecast, report_text
+from lstmconv.doctor.loading_rules import meaning
 from lstmconv.errors import UnsupportedError
-from lstmconv.keras_file import read_keras_file
-from lstmconv.layers import HANDLERS
-from lstmconv.todays_keras import meaning
+from lstmconv.graph.layers import HANDLERS
+from lstmconv.reading import read_keras_file
 
 SINE = Path(__file__).parents[1] / "vectors" / "cli" / "sine.keras"
 OUT = {"export": "out.safetensors", "upgrade": "out.keras"}

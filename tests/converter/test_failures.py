@@ -7,12 +7,12 @@ from pathlib import Path
 import lstmconv
 import pytest
 from lstmconv import errors
+from lstmconv.commands.failures import failure_of
 from lstmconv.errors import FileAccessError, UsageError
-from lstmconv.failures import failure_of
-from lstmconv.output_paths import bundle_path, check_output
-from lstmconv.standard_streams import MAX_LINE, one_line
-from lstmconv.suffixes import ARCHIVE, ARRAYS, BUNDLE, TRACE
-from lstmconv.text_table import shape_text, text_table
+from lstmconv.files.output_paths import bundle_path, check_output
+from lstmconv.files.standard_streams import MAX_LINE, one_line
+from lstmconv.files.suffixes import ARCHIVE, ARRAYS, BUNDLE, TRACE
+from lstmconv.files.text_table import shape_text, text_table
 from lstmconv_runtime import BundleError, InputError, StreamError, VersionError
 
 SINE = Path(__file__).parents[1] / "vectors" / "cli" / "sine.keras"

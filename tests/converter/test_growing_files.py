@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmconv.array_files import read_inputs, write_npz
-from lstmconv.csv_table import csv_text
 from lstmconv.errors import FileAccessError, InvalidFileError, UsageError
-from lstmconv.growing_files import growing_file, standard_output
-from lstmconv_runtime.graph import Array
-from lstmconv_runtime.nodes import Input
+from lstmconv.files.arrays import read_inputs, write_npz
+from lstmconv.files.csv_table import csv_text
+from lstmconv.files.growing import growing_file, standard_output
+from lstmconv_runtime.format.graph import Array
+from lstmconv_runtime.format.nodes import Input
 
 
 def grow(path: Path, arrays: dict[str, Array], at_once: int, rows: int) -> None:

@@ -15,12 +15,12 @@ import lstmconv
 import lstmconv_runtime
 import numpy as np
 import pytest
+from lstmconv.bundles.half_weights import Drift, drift_of, with_half_weights
+from lstmconv.commands.inspection import export_report, export_text
 from lstmconv.errors import UnsupportedError, UsageError
-from lstmconv.half_weights import Drift, drift_of, with_half_weights
-from lstmconv.inspection import export_report, export_text
-from lstmconv_runtime.bundle import Bundle, from_bytes, to_bytes
-from lstmconv_runtime.graph import TANH, Array, Graph
-from lstmconv_runtime.nodes import Constant, Dense, Elementwise, Embedding, Input
+from lstmconv_runtime.format.bundle import Bundle, from_bytes, to_bytes
+from lstmconv_runtime.format.graph import TANH, Array, Graph
+from lstmconv_runtime.format.nodes import Constant, Dense, Elementwise, Embedding, Input
 
 SINE = Path(__file__).parents[1] / "vectors" / "cli" / "sine.keras"
 

@@ -15,7 +15,7 @@ from lstmconv.errors import Hint, InvalidFileError, LstmconvError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 SINE = ROOT / "tests" / "vectors" / "cli" / "sine.keras"
-COMMANDS = {"cli.py", "doctor.py", "command.py", "array_files.py", "csv_table.py"}  # speak to users of commands alone
+COMMANDS = {"cli.py", "examine.py", "parity.py", "arrays.py", "csv_table.py"}  # speak to users of commands alone
 
 
 def test_an_existing_file_in_both_languages(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_every_hint_is_an_argument_of_both_sides() -> None:
     import inspect
 
     arguments = {name for f in (lstmconv.export, lstmconv.upgrade) for name in inspect.signature(f).parameters}
-    options = (ROOT / "converter" / "lstmconv" / "cli.py").read_text()
+    options = (ROOT / "converter" / "lstmconv" / "commands" / "cli.py").read_text()
     named = set()
     for path in sources():
         for node in ast.walk(ast.parse(path.read_text())):

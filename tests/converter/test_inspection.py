@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lstmconv.bundle_file import is_keras_file, load_bundle
+from lstmconv.bundles.load import is_keras_file, load_bundle
+from lstmconv.bundles.probe_report import probe_report, probe_report_text
+from lstmconv.commands.inspection import inspect_file, inspection_text, summary
+from lstmconv.commands.prediction import named_outputs
+from lstmconv.commands.trace_files import traced_arrays
 from lstmconv.errors import FileAccessError, InvalidFileError
-from lstmconv.inspection import inspect_file, inspection_text, summary
-from lstmconv.prediction import named_outputs
-from lstmconv.probe_report import probe_report, probe_report_text
-from lstmconv.trace_files import traced_arrays
 from lstmconv_runtime import BundleError, Gates, load
-from lstmconv_runtime.bundle import Bundle, Probe, to_bytes
-from lstmconv_runtime.graph import TANH, Activation, Graph
-from lstmconv_runtime.nodes import Activate, Constant, Dense, Elementwise, Input
+from lstmconv_runtime.format.bundle import Bundle, Probe, to_bytes
+from lstmconv_runtime.format.graph import TANH, Activation, Graph
+from lstmconv_runtime.format.nodes import Activate, Constant, Dense, Elementwise, Input
 
 LEAKY = Activation("relu", (("max_value", None), ("negative_slope", 0.2), ("threshold", 0.0)))
 

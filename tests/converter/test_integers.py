@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmconv.builder import Builder
-from lstmconv.dialects import todays_config
 from lstmconv.errors import UnsupportedError
-from lstmconv.graph import convert_config
-from lstmconv.legacy_weights import Ledger, LegacyPlace
-from lstmconv.semantics import semantics_of
+from lstmconv.graph.building import Builder
+from lstmconv.graph.convert import convert_config
+from lstmconv.history.dialects import todays_config
+from lstmconv.history.legacy_arrays import Ledger, LegacyPlace
+from lstmconv.history.semantics import semantics_of
 from lstmconv_runtime import Model
-from lstmconv_runtime.bundle import Bundle, to_bytes
+from lstmconv_runtime.format.bundle import Bundle, to_bytes
 
 VERSION = "2.15.0"
 WHOLE = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from legacy_vectors import ENTRIES, IDS, REFUSED, apart, architecture, arrays, model_path
-from lstmconv.conversion import bundle_of, convert
 from lstmconv.errors import LstmconvError
-from lstmconv.keras_file import read_keras_file
+from lstmconv.exporting import bundle_of, convert
+from lstmconv.reading import read_keras_file
 from lstmconv_runtime import Model
 
 

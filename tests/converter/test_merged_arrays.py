@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from lstmconv.errors import UnsupportedError
-from lstmconv.merged_arrays import with_rows
+from lstmconv.upgrading.merged_arrays import with_rows
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.standard_normal((3, 6, 2)).astype("float32")

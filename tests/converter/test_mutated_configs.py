@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from config_mutants import run, sound_error, subjects
 from legacy_vectors import FOLDER
-from lstmconv.builder import Builder
-from lstmconv.conversion import convert
-from lstmconv.doctor import report, report_text
+from lstmconv.doctor.examine import report, report_text
 from lstmconv.errors import InvalidFileError, LstmconvError
-from lstmconv.keras_file import KerasFile, parse_keras_file
-from lstmconv.semantics import semantics_of
-from lstmconv.upgrading import planned
+from lstmconv.exporting import convert
+from lstmconv.graph.building import Builder
+from lstmconv.history.semantics import semantics_of
+from lstmconv.reading import KerasFile, parse_keras_file
+from lstmconv.upgrading.file import planned
 
 
 @pytest.mark.parametrize("part", range(4))

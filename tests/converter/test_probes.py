@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmconv import conversion
-from lstmconv.conversion import bundle_of, convert
+from lstmconv import exporting
+from lstmconv.bundles.probes import float64_evaluation, make_probes
+from lstmconv.bundles.rounding import EPS
 from lstmconv.errors import InvalidFileError
-from lstmconv.keras_file import read_keras_file
-from lstmconv.probes import float64_evaluation, make_probes
-from lstmconv.rounding import EPS
-from lstmconv_runtime import Model, engine
-from lstmconv_runtime.bundle import Bundle
+from lstmconv.exporting import bundle_of, convert
+from lstmconv.reading import read_keras_file
+from lstmconv_runtime import Model, programs
 from lstmconv_runtime.difference import difference
-from lstmconv_runtime.graph import Graph
-from lstmconv_runtime.nodes import Constant
+from lstmconv_runtime.format.bundle import Bundle
+from lstmconv_runtime.format.graph import Graph
+from lstmconv_runtime.format.nodes import Constant
 from lstmconv_runtime.verifying import lowest_precision, verify
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "parity"))
@@ -42,12 +42,12 @@ class Changed:
 
     def __init__(self, model: Model, graph: Graph) -> None:
         self.bundle: Bundle = replace(model.bundle, graph=graph)
-        self.program = engine.prepare(graph)
+        self.program = programs.prepare(graph)
         self.output_names = model.output_names
         self.model = model
 
     def predict(self, x: Any) -> list[Any]:
-        values = engine.run(self.program, self.model.check_inputs(x))
+        values = programs.run(self.program, self.model.check_inputs(x))
         return self.model.owned(values)
 
 
@@ -110,8 +110,8 @@ def test_a_bundle_that_does_not_pass_its_probes_is_not_written(tmp_path: Path, m
         made = make_probes(graph, *given)
         return tuple(replace(probe, outputs=tuple(y * np.float32(1.001) for y in probe.outputs)) for probe in made)
 
-    monkeypatch.setattr(conversion, "make_probes", wrong)
+    monkeypatch.setattr(exporting, "make_probes", wrong)
     out = tmp_path / "m.safetensors"
     with pytest.raises(InvalidFileError, match=r"differs from lstmconv .* float64 on the probes"):
-        conversion.export(Path(__file__).parents[1] / "vectors" / "cli" / "sine.keras", out)
+        exporting.export(Path(__file__).parents[1] / "vectors" / "cli" / "sine.keras", out)
     assert list(tmp_path.iterdir()) == []

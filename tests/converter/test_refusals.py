@@ -18,7 +18,7 @@ from typing import Any
 import lstmconv
 import pytest
 from lstmconv.errors import LstmconvError, UnsupportedError
-from lstmconv.layers import ADVICE, HANDLERS, OPERATIONS
+from lstmconv.graph.layers import ADVICE, HANDLERS, OPERATIONS
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "parity")]
 

@@ -11,10 +11,10 @@ import lstmconv_runtime as lr
 import numpy as np
 import pytest
 from legacy_vectors import ENTRIES, apart, arrays, model_path
-from lstmconv.conversion import convert
 from lstmconv.errors import InvalidFileError, UsageError
-from lstmconv.keras_file import read_keras_file
-from lstmconv.weights import DealtWeights, Spec
+from lstmconv.exporting import convert
+from lstmconv.reading import read_keras_file
+from lstmconv.reading.layer_weights import DealtWeights, Spec
 
 LAMBDAS = [entry for entry in ENTRIES if entry["case"] == "lambda_layer"]
 TWICE_PLUS_ONE = {"class_name": "Rescaling", "config": {"scale": 2.0, "offset": 1.0}}

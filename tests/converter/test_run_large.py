@@ -15,11 +15,11 @@ from typing import Any
 import lstmconv_runtime
 import numpy as np
 import pytest
-from lstmconv.prediction import BATCH_BYTES, MOST_ROWS, rows_at_once
-from lstmconv.progress import Progress, clock_time, progress_line
-from lstmconv_runtime.bundle import Bundle, to_bytes
-from lstmconv_runtime.graph import LINEAR, SIGMOID, TANH, Array, Graph, Node
-from lstmconv_runtime.nodes import LSTM, Dense, Input
+from lstmconv.commands.prediction import BATCH_BYTES, MOST_ROWS, rows_at_once
+from lstmconv.commands.progress import Progress, clock_time, progress_line
+from lstmconv_runtime.format.bundle import Bundle, to_bytes
+from lstmconv_runtime.format.graph import LINEAR, SIGMOID, TANH, Array, Graph, Node
+from lstmconv_runtime.format.nodes import LSTM, Dense, Input
 
 FEATURES, STEPS, UNITS = 256, 100, 64
 Process = subprocess.CompletedProcess[str]
@@ -234,7 +234,7 @@ def test_a_model_of_a_fixed_number_of_rows_gets_them_at_once() -> None:
 def on_terminal(*args: object, patience: float = 0.0) -> str:
     """What a run shows on a terminal as its standard error."""
     outer, inner = pty.openpty()
-    patch = f"from lstmconv import progress; progress.PATIENCE = {patience}; progress.INTERVAL = 0"
+    patch = f"from lstmconv.commands import progress; progress.PATIENCE = {patience}; progress.INTERVAL = 0"
     process = run(*args, patch=patch, capture_output=False, stdout=subprocess.PIPE, stderr=inner)
     os.close(inner)
     assert process.returncode == 0
@@ -259,7 +259,7 @@ def test_progress_is_shown_on_a_terminal(folder: Path) -> None:
 def test_progress_is_not_shown(folder: Path) -> None:
     assert on_terminal("x.npy", "-o", "y1.npz", "--batch-size", 10, patience=2.0) == ""  # the work is soon done
     assert on_terminal("x.npy", "-o", "y2.npz", "--batch-size", 10, "--quiet") == ""
-    patch = "from lstmconv import progress; progress.PATIENCE = 0"
+    patch = "from lstmconv.commands import progress; progress.PATIENCE = 0"
     assert run("x.npy", "-o", "y3.npz", "--batch-size", 10, patch=patch).stderr == ""  # no terminal
 
 

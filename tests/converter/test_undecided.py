@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from lstmconv.probe_inputs import Judged, judge
-from lstmconv_runtime.graph import SIGMOID, TANH, Activation, Array, Graph, Node
-from lstmconv_runtime.nodes import GRU, Activate, Cast, Constant, Elementwise, Input
+from lstmconv.bundles.probe_inputs import Judged, judge
+from lstmconv_runtime.format.graph import SIGMOID, TANH, Activation, Array, Graph, Node
+from lstmconv_runtime.format.nodes import GRU, Activate, Cast, Constant, Elementwise, Input
 
 
 def judged(nodes: list[Node], x: float, arrays: dict[str, Array] | None = None, dtype: str = "float32") -> Judged:

@@ -9,8 +9,8 @@ import pytest
 from legacy_vectors import ENTRIES, FIRST, REFUSED, apart, architecture, arrays, called, config_path, model_path
 from lstmconv import upgrade
 from lstmconv.errors import FileAccessError, MissingPackageError, UnsupportedError
-from lstmconv.keras_file import read_keras_file
-from lstmconv.upgrading import upgraded
+from lstmconv.reading import read_keras_file
+from lstmconv.upgrading.file import upgraded
 
 pytest.importorskip("h5py")
 

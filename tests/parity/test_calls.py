@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmconv.conversion import bundle_of, convert
+from lstmconv.exporting import bundle_of, convert
 from lstmconv_runtime import InputError, Model, StreamError
 from lstmconv_runtime import model as model_module
-from lstmconv_runtime.runner import Runner
+from lstmconv_runtime.recurrent.runner import Runner
 from lstmconv_runtime.streaming import Stream, stream_inputs
 from vector_files import NAMES, apart, read_vector
 

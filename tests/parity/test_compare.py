@@ -8,19 +8,15 @@ from math import inf
 
 import numpy as np
 import pytest
-from lstmconv.parity.compare import (
-    compare_outputs,
-    largest_relative,
-    reference,
-)
+from lstmconv.bundles.rounding import move_weights
+from lstmconv.parity.compare import compare_outputs, largest_relative, reference
 from lstmconv.parity.cross_check import draw_inputs
 from lstmconv.parity.engines import ROWS
 from lstmconv.parity.report import Report
-from lstmconv.rounding import move_weights
-from lstmconv_runtime import engine
+from lstmconv_runtime import programs
 from lstmconv_runtime.difference import difference
-from lstmconv_runtime.graph import SIGMOID, TANH, Array, Graph
-from lstmconv_runtime.nodes import GRU, Constant, Dense, Elementwise, Input
+from lstmconv_runtime.format.graph import SIGMOID, TANH, Array, Graph
+from lstmconv_runtime.format.nodes import GRU, Constant, Dense, Elementwise, Input
 
 
 def gru_graph(units: int, deviation: float, seed: int = 0) -> Graph:
@@ -52,7 +48,7 @@ def gru_graph(units: int, deviation: float, seed: int = 0) -> Graph:
 
 def run(graph: Graph, inputs: dict[str, Array]) -> list[Array]:
     """The float32 outputs of the runtime."""
-    values = engine.run(engine.prepare(graph), inputs)
+    values = programs.run(programs.prepare(graph), inputs)
     return [values[name] for name in graph.outputs]
 
 

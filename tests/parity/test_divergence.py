@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from lstmconv.conversion import Conversion, bundle_of, convert
-from lstmconv.keras_file import read_keras_file
+from lstmconv.exporting import Conversion, bundle_of, convert
 from lstmconv.parity.cross_check import cross_check, draw_inputs
 from lstmconv.parity.engines import Subject
 from lstmconv.parity.report import Report
+from lstmconv.reading import read_keras_file
 
 
 def report_with(conversion: Conversion, path: Path, swap: tuple[str, str] | None) -> Report:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lstmconv.commands import parity
 from lstmconv.errors import FileAccessError, InvalidFileError, MissingPackageError, UsageError
-from lstmconv.parity import command
 from lstmconv.parity.cross_check import cross_check, draw_inputs
 from lstmconv.parity.engines import INSTALL, Subject, import_quietly, open_engines
 from lstmconv_runtime import InputError
@@ -102,12 +102,12 @@ def test_dicts_of_inputs_and_outputs(tmp_path: Path) -> None:
 def test_the_command(model_path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     inputs = tmp_path / "x.npz"
     np.savez(inputs, x=np.random.default_rng(0).standard_normal((4, 9, 3)))
-    assert command.run(model_path, inputs, as_json=False) == 0
+    assert parity.run(model_path, inputs, as_json=False) == 0
     captured = capfd.readouterr()
     assert "input  x (4, 9, 3) float32" in captured.out
     assert "AGREE: Keras, runtime, onnxruntime" in captured.out
     assert captured.err == ""
-    assert command.run(model_path, None, as_json=True) == 0
+    assert parity.run(model_path, None, as_json=True) == 0
     found = json.loads(capfd.readouterr().out)
     assert found["agree"] is True
     assert found["inputs"] == {"x": {"shape": [8, 20, 3], "dtype": "float32"}}
@@ -116,14 +116,14 @@ def test_the_command(model_path: Path, tmp_path: Path, capfd: pytest.CaptureFixt
 def test_without_keras_the_command_says_what_to_install(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keras", None)
     with pytest.raises(MissingPackageError, match="keras, which is not installed: pip install"):
-        command.run(model_path, None, as_json=False)
+        parity.run(model_path, None, as_json=False)
 
 
 def test_inputs_are_read_as_by_run(model_path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """`--input` takes what `run` takes, refuses what `run` refuses, and calls it by the same names."""
     rows = np.arange(12.0).reshape(4, 3) / 10
     (tmp_path / "x.csv").write_text("a,b,c\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
-    assert command.run(model_path, tmp_path / "x.csv", as_json=False, rows_are="steps") == 0
+    assert parity.run(model_path, tmp_path / "x.csv", as_json=False, rows_are="steps") == 0
     assert "input  x (1, 4, 3) float32" in capfd.readouterr().out
     np.savez(tmp_path / "two.npz", x=rows, y=rows)
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
@@ -137,5 +137,5 @@ def test_inputs_are_read_as_by_run(model_path: Path, tmp_path: Path, capfd: pyte
         ("x.txt", UsageError, "E_SUFFIX"),
     ):
         with pytest.raises(error) as failure:
-            command.run(model_path, tmp_path / name, as_json=False)
+            parity.run(model_path, tmp_path / name, as_json=False)
         assert failure.value.code == code

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmconv.conversion import bundle_of, convert
-from lstmconv.layers import HANDLERS, OPERATIONS
+from lstmconv.exporting import bundle_of, convert
+from lstmconv.graph.layers import HANDLERS, OPERATIONS
 from lstmconv.parity.engines import EngineMissing, Subject, import_quietly, keras_engine, onnxruntime_engine
-from lstmconv_runtime import Model, engine
-from lstmconv_runtime.bundle import Bundle, to_bytes
+from lstmconv_runtime import Model, programs
+from lstmconv_runtime.format.bundle import Bundle, to_bytes
 from lstmconv_runtime.streaming import STREAM, classify, stream_inputs
 from vector_files import FOLDER, NAMES, Vector, apart, classes, of_outputs, read_vector, stream_refusals
 
@@ -83,7 +83,7 @@ def predict(subject: Subjects) -> list[Any]:
 def reference(subject: Subjects) -> list[Any]:
     """The cells gate by gate, as `trace` shows them."""
     model = subject.model()
-    values = engine.run(model.program, model.check_inputs(subject.vector.inputs), gates={})
+    values = programs.run(model.program, model.check_inputs(subject.vector.inputs), gates={})
     return model.owned(values)
 
 
@@ -211,8 +211,8 @@ def test_the_runtime_is_as_exact_as_keras() -> None:
         vector = read_vector(name)
         if not vector.exact:
             continue
-        program = engine.prepare(vector.graph)
-        values = engine.run(program, dict(zip(vector.graph.inputs, vector.inputs, strict=True)), None)
+        program = programs.prepare(vector.graph)
+        values = programs.run(program, dict(zip(vector.graph.inputs, vector.inputs, strict=True)), None)
         for index, exact in vector.exact.items():
             if vector.outputs[index].dtype != np.float32:
                 continue

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lstmconv.conversion import convert
-from lstmconv.graph import prune
-from lstmconv.keras_file import KerasFile, read_keras_file
+from lstmconv.exporting import convert
+from lstmconv.graph.convert import prune
+from lstmconv.reading import KerasFile, read_keras_file
 from lstmconv_runtime import StreamError
 from lstmconv_runtime.difference import difference
-from lstmconv_runtime.graph import Graph, Type, Value, infer_types
+from lstmconv_runtime.format.graph import Graph, Type, Value, infer_types
 from lstmconv_runtime.streaming import classify
 
 FOLDER = Path(__file__).resolve().parent.parent / "vectors" / "parity"

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import settings
-from lstmconv_runtime import nodes as n
-from lstmconv_runtime.bundle import Bundle, Probe, to_bytes
-from lstmconv_runtime.graph import LINEAR, SIGMOID, TANH, Activation, Array, Graph, Node
+from lstmconv_runtime.format import nodes as n
+from lstmconv_runtime.format.bundle import Bundle, Probe, to_bytes
+from lstmconv_runtime.format.graph import LINEAR, SIGMOID, TANH, Activation, Array, Graph, Node
 from lstmconv_runtime.model import Model
 
 settings.register_profile("quick", max_examples=30, deadline=None, derandomize=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmconv_runtime.activations import ACTIVATIONS, erf, function
-from lstmconv_runtime.graph import Activation
+from lstmconv_runtime.format.graph import Activation
+from lstmconv_runtime.layers.activations import ACTIVATIONS, erf, function
 
 
 def sigmoid(x: float) -> float:

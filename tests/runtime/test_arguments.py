@@ -12,7 +12,7 @@ from typing import Any
 import lstmconv_runtime as lr
 import numpy as np
 import pytest
-from lstmconv_runtime import nodes as n
+from lstmconv_runtime.format import nodes as n
 
 
 class Odd:

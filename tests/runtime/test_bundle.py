@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lstmconv_runtime import BundleError, Model
-from lstmconv_runtime import nodes as n
-from lstmconv_runtime.activations import ACTIVATIONS
-from lstmconv_runtime.bundle import Bundle, Probe, from_bytes, to_bytes
-from lstmconv_runtime.graph import Activation
-from lstmconv_runtime.graph_json import DECODE, graph_from_json, graph_to_json
+from lstmconv_runtime.format import nodes as n
+from lstmconv_runtime.format.bundle import Bundle, Probe, from_bytes, to_bytes
+from lstmconv_runtime.format.graph import Activation
+from lstmconv_runtime.format.graph_json import DECODE, graph_from_json, graph_to_json
+from lstmconv_runtime.layers.activations import ACTIVATIONS
 
 
 def test_reads_back_what_it_wrote(build: Any) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmconv_runtime.activations import ACTIVATIONS
-from lstmconv_runtime.graph import SIGMOID, TANH, Activation
+from lstmconv_runtime.format.graph import SIGMOID, TANH, Activation
+from lstmconv_runtime.layers.activations import ACTIVATIONS
 
 # A constant each that is neither 0 nor a default, so that a forgotten one shows.
 CONSTANTS = {

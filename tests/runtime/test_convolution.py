@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lstmconv_runtime import InputError
-from lstmconv_runtime import nodes as n
-from lstmconv_runtime.convolution import convolve, convolve_transposed, pool
-from lstmconv_runtime.graph import LINEAR, GraphError, Type
+from lstmconv_runtime.format import nodes as n
+from lstmconv_runtime.format.graph import LINEAR, GraphError, Type
+from lstmconv_runtime.layers.convolution import convolve, convolve_transposed, pool
 
 
 def plain_transpose(x: Any, W: Any, strides: Any, dilation: Any, crops: Any) -> Any:

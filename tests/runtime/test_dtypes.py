@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmconv_runtime import engine
-from lstmconv_runtime import nodes as n
-from lstmconv_runtime.activations import ACTIVATIONS
-from lstmconv_runtime.graph import DTYPES, FLOATS, INTS, LINEAR, Activation, DtypeError, Node, Type
+from lstmconv_runtime import programs
+from lstmconv_runtime.format import nodes as n
+from lstmconv_runtime.format.graph import DTYPES, FLOATS, INTS, LINEAR, Activation, DtypeError, Node, Type
+from lstmconv_runtime.layers.activations import ACTIVATIONS
 
 NUMBERS = (*FLOATS, *INTS)
 X = np.array([[[1, 2], [3, 1], [2, 2], [1, 0]], [[2, 1], [0, 1], [1, 3], [1, 1]]])  # (2, 4, 2)
@@ -89,10 +89,10 @@ def test_results_have_the_dtype_inferred(build: Any, name: str) -> None:
         graph = build.graph([build.input(4, 2, dtype=dtype), node])
         arrays = {key: np.abs(array) + np.float32(0.1) for key, array in graph.arrays.items()}
         for precision in (None, "float64"):
-            program = engine.prepare(graph, precision)
+            program = programs.prepare(graph, precision)
             program.graph.arrays.update(arrays)
             x = X.astype(program.dtype("x"))
-            made = engine.run(program, {"x": x})["y"]
+            made = programs.run(program, {"x": x})["y"]
             assert made.dtype == program.dtype("y"), (dtype, precision)
             wanted = program.types["y"].shape
             assert len(wanted) == made.ndim
@@ -106,16 +106,16 @@ def test_where_and_recurrent_nodes(build: Any, dtype: str) -> None:
         n.Elementwise(name="c", op="equal", args=("x", "x")),
         n.Where(name="y", condition="c", a="x", b="x"),
     ]
-    program = engine.prepare(build.graph(nodes))
-    assert engine.run(program, {"x": X.astype(program.dtype("x"))})["y"].dtype == program.dtype("y")
+    program = programs.prepare(build.graph(nodes))
+    assert programs.run(program, {"x": X.astype(program.dtype("x"))})["y"].dtype == program.dtype("y")
     for kind in ("LSTM", "GRU", "SimpleRNN"):
         nodes = [build.input(4, 2, dtype=dtype), build.recurrent(kind, "y", "x", 2, 3)]
         if dtype not in FLOATS:
             with pytest.raises(DtypeError, match=dtype):
-                engine.prepare(build.graph(nodes))
+                programs.prepare(build.graph(nodes))
             continue
-        program = engine.prepare(build.graph(nodes))
-        values = engine.run(program, {"x": X.astype(program.dtype("x"))})
+        program = programs.prepare(build.graph(nodes))
+        values = programs.run(program, {"x": X.astype(program.dtype("x"))})
         assert {values[name].dtype for name in nodes[1].makes()} == {program.dtype("y")}
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import lstmconv_runtime as lr
 import numpy as np
 import pytest
-from lstmconv_runtime.bundle import from_bytes
-from lstmconv_runtime.graph import SIGMOID, GraphError, Type
+from lstmconv_runtime.format.bundle import from_bytes
+from lstmconv_runtime.format.graph import SIGMOID, GraphError, Type
+from lstmconv_runtime.format.nodes import Constant
 from lstmconv_runtime.model import Model
-from lstmconv_runtime.nodes import Constant
 
 ROWS = 300  # more than advance together
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lstmconv_runtime import BundleError, VersionError, load
-from lstmconv_runtime import bundle as bundle_module
+from lstmconv_runtime.format import bundle as bundle_module
 
 FOLDER = Path(__file__).parent.parent / "vectors" / "invalid"
 MANIFEST = json.loads((FOLDER / "manifest.json").read_text())

@@ -16,12 +16,12 @@ from typing import Any
 import lstmconv_runtime as lr
 import numpy as np
 import pytest
-from lstmconv_runtime import engine
 from lstmconv_runtime import model as model_module
-from lstmconv_runtime import nodes as n
-from lstmconv_runtime.bundle import Probe
-from lstmconv_runtime.cells import lstm_step
-from lstmconv_runtime.graph import LINEAR
+from lstmconv_runtime import programs
+from lstmconv_runtime.format import nodes as n
+from lstmconv_runtime.format.bundle import Probe
+from lstmconv_runtime.format.graph import LINEAR
+from lstmconv_runtime.recurrent.cells import lstm_step
 
 
 def sigmoid(x: Any) -> Any:
@@ -361,7 +361,7 @@ def test_what_a_graph_is_made_of_stays_writeable(build: Any) -> None:
     data = bytearray(build.bytes(graph))
     model = lr.load(data)
     made = model.predict(batch(2, 3, 2))
-    engine.prepare(graph)
+    programs.prepare(graph)
     data[-4:] = b"\0\0\0\0"
     for array in graph.arrays.values():
         array[...] = 0

@@ -7,9 +7,9 @@ from typing import Any
 import lstmconv_runtime as lr
 import numpy as np
 import pytest
-from lstmconv_runtime import nodes as n
-from lstmconv_runtime.graph import INTS
-from lstmconv_runtime.number_range import out_of_range
+from lstmconv_runtime.format import nodes as n
+from lstmconv_runtime.format.graph import INTS
+from lstmconv_runtime.layers.number_range import out_of_range
 
 ENDS = {name: (int(np.iinfo(name).min), int(np.iinfo(name).max)) for name in INTS}
 

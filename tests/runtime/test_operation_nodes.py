@@ -8,9 +8,9 @@ from typing import Any
 import lstmconv_runtime as lr
 import numpy as np
 import pytest
-from lstmconv_runtime import nodes as n
-from lstmconv_runtime.bundle import from_bytes, needed_version
-from lstmconv_runtime.graph import DTYPES, FLOATS, GraphError, Type, infer_types
+from lstmconv_runtime.format import nodes as n
+from lstmconv_runtime.format.bundle import from_bytes, needed_version
+from lstmconv_runtime.format.graph import DTYPES, FLOATS, GraphError, Type, infer_types
 
 INTS = ("int8", "int32", "int64", "uint8")
 NAN, INF = float("nan"), float("inf")

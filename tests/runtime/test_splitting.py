@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from lstmconv_runtime import InputError, splitting
-from lstmconv_runtime import nodes as n
-from lstmconv_runtime.graph import TANH
+from lstmconv_runtime.format import nodes as n
+from lstmconv_runtime.format.graph import TANH
 from lstmconv_runtime.model import Model
 
 SIX = 6  # rows of every batch here

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmconv_runtime import loops, recurrence
-from lstmconv_runtime import nodes as n
-from lstmconv_runtime.graph import TANH, Array
-from lstmconv_runtime.recurrence import zero_state
-from lstmconv_runtime.runner import PORTION, WIDE, Layout, Runner
+from lstmconv_runtime.format import nodes as n
+from lstmconv_runtime.format.graph import TANH, Array
+from lstmconv_runtime.recurrent import choose, steps
+from lstmconv_runtime.recurrent.choose import zero_state
+from lstmconv_runtime.recurrent.runner import PORTION, WIDE, Layout, Runner
 
 UNITS, FEATURES = 256, 2
 GATE = 4 * UNITS  # bytes of one gate of one row: well above what views and tuples need
@@ -29,7 +29,7 @@ def cell(build: Any, kind: str, units: int = UNITS, features: int = FEATURES, **
     """A recurrent node and its arrays, laid out."""
     node = build.recurrent(kind, "cell", "x", features, units, **options)
     graph = build.graph([build.input(None, features), node])
-    layout = recurrence.prepare(node, graph.node_arrays(node)).layout
+    layout = choose.prepare(node, graph.node_arrays(node)).layout
     assert layout is not None
     return node, layout
 
@@ -77,9 +77,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         return counted_call
 
     for ufunc in ("add", "subtract", "multiply", "divide", "tanh", "exp", "copyto"):
-        monkeypatch.setattr(loops, ufunc, counting(ufunc, getattr(loops, ufunc)))
-    product_with = loops.product_with
-    monkeypatch.setattr(loops, "product_with", lambda M: counting("product", product_with(M)))
+        monkeypatch.setattr(steps, ufunc, counting(ufunc, getattr(steps, ufunc)))
+    product_with = steps.product_with
+    monkeypatch.setattr(steps, "product_with", lambda M: counting("product", product_with(M)))
     return counted
 
 
@@ -219,14 +219,14 @@ def test_a_sequence_is_held_once(build: Any, batch: int, steps: int, masked: boo
     units = 32
     node = build.recurrent("LSTM", "cell", "x", FEATURES, units)
     graph = build.graph([build.input(None, FEATURES), node])
-    p = recurrence.prepare(node, graph.node_arrays(node))
+    p = choose.prepare(node, graph.node_arrays(node))
     x, state = inputs(batch, steps), zero_state(node, batch, (), np.dtype(np.float32))
     mask = np.ones((batch, steps), bool) if masked else None
-    recurrence.run(node, p, x[:, :5], None if mask is None else mask[:, :5], state, sequence=True)
+    choose.run(node, p, x[:, :5], None if mask is None else mask[:, :5], state, sequence=True)
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        result = recurrence.run(node, p, x, mask, state, sequence=True)
+        result = choose.run(node, p, x, mask, state, sequence=True)
         peak = tracemalloc.get_traced_memory()[1] - before
     finally:
         tracemalloc.stop()

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lstmconv_runtime import InputError, StreamError
-from lstmconv_runtime import nodes as n
-from lstmconv_runtime.graph import TANH, Activation
+from lstmconv_runtime.format import nodes as n
+from lstmconv_runtime.format.graph import TANH, Activation
 
 
 def graphs(build: Any) -> dict[str, tuple[list[Any], list[str]]]:

@@ -9,9 +9,9 @@ import lstmconv_runtime as lr
 import numpy as np
 import pytest
 from lstmconv_runtime import BundleError, VersionError
-from lstmconv_runtime import nodes as n
-from lstmconv_runtime.bundle import Bundle, Probe, from_bytes, to_bytes
-from lstmconv_runtime.graph import Activation, Graph
+from lstmconv_runtime.format import nodes as n
+from lstmconv_runtime.format.bundle import Bundle, Probe, from_bytes, to_bytes
+from lstmconv_runtime.format.graph import Activation, Graph
 
 SOFTMAX = Activation("softmax", (("axis", -1.0),))
 
@@ -136,7 +136,7 @@ def test_an_allowance_makes_format_1_1_and_reads_back(build: Any) -> None:
 
 
 def test_an_allowance_in_a_file_of_format_1_0_is_refused(build: Any) -> None:
-    from lstmconv_runtime import bundle as module
+    from lstmconv_runtime.format import bundle as module
 
     made = probed(build, dense(build), x_of(), allowed=((1e-3, 1e-4),)).bundle
     as_of_old = pytest.MonkeyPatch()

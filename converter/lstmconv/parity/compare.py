@@ -26,12 +26,12 @@ from itertools import combinations
 from math import inf
 
 import numpy as np
-from lstmconv_runtime import engine
+from lstmconv_runtime import programs
 from lstmconv_runtime.difference import difference
-from lstmconv_runtime.graph import FLOATS, Array, Graph, Value, infer_types
+from lstmconv_runtime.format.graph import FLOATS, Array, Graph, Value, infer_types
 
-from ..keras_oracle import ROWS
-from ..rounding import EPS, MULTIPLE, TERMS_ELSEWHERE, inexact_programs, moved_programs, still_program
+from ..bundles.keras_oracle import ROWS
+from ..bundles.rounding import EPS, MULTIPLE, TERMS_ELSEWHERE, inexact_programs, moved_programs, still_program
 
 # Of the scale, by the value's dtype. Halves round at 5e-4 and 4e-3; float64 gets some more ulps than float32.
 TOLERANCE = {"float16": 1e-2, "bfloat16": 1e-2, "float32": 1e-5, "float64": 1e-13}
@@ -84,16 +84,16 @@ def reference(graph: Graph, inputs: Mapping[Value, Array], seed: int = 0) -> Ref
     values = [value for node in graph.nodes for value in node.makes()]
     scale, movement, off = dict.fromkeys(values, 0.0), dict.fromkeys(values, 0.0), dict.fromkeys(values, 0.0)
     parts: list[list[Array]] = []
-    held = {name: engine.cast(array, still.dtype(name)) for name, array in inputs.items()}
+    held = {name: programs.cast(array, still.dtype(name)) for name, array in inputs.items()}
     for start in range(0, len(next(iter(held.values()))), ROWS):
         chunk = {name: array[start : start + ROWS] for name, array in held.items()}
-        made = engine.run(still, chunk, gates={})
+        made = programs.run(still, chunk, gates={})
         parts.append([made[name] for name in graph.outputs])
         for value in values:
             scale[value] = max(scale[value], difference(made[value], made[value]).scale)
-        for programs, farthest in ((moved, movement), (inexact, off)):
-            for program in programs:
-                other = engine.run(program, chunk, gates={})
+        for others, farthest in ((moved, movement), (inexact, off)):
+            for program in others:
+                other = programs.run(program, chunk, gates={})
                 for value in values:
                     farthest[value] = max(farthest[value], difference(other[value], made[value]).largest)
     outputs = tuple(np.concatenate(column) for column in zip(*parts, strict=True))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from lstmconv_runtime import engine
+from lstmconv_runtime import programs
 from lstmconv_runtime.difference import difference
-from lstmconv_runtime.graph import FLOATS, Array, Graph
-from lstmconv_runtime.nodes import Input
+from lstmconv_runtime.format.graph import FLOATS, Array, Graph
+from lstmconv_runtime.format.nodes import Input
 
-from ..probes import Draw, drawn
+from ..bundles.probes import Draw, drawn
 from .compare import Reference, compare_outputs, reference
 from .divergence import NodeDifference, node_differences
 from .engines import EngineMissing, Subject, keras_in_float64, open_engines
@@ -25,7 +25,7 @@ def draw_inputs(graph: Graph, seed: int = 0) -> dict[str, Array]:
     Raises:
         InputError: none were found.
     """
-    return drawn(engine.prepare(graph), Draw(ROWS, STEPS, 1.0, empty_row=True), np.random.default_rng(seed))
+    return drawn(programs.prepare(graph), Draw(ROWS, STEPS, 1.0, empty_row=True), np.random.default_rng(seed))
 
 
 def cross_check(subject: Subject, inputs: Mapping[str, Array]) -> Report:

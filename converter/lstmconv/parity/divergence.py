@@ -14,12 +14,12 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from lstmconv_runtime import Model, engine
+from lstmconv_runtime import Model, programs
 from lstmconv_runtime.difference import difference
-from lstmconv_runtime.graph import Array
-from lstmconv_runtime.nodes import Input
+from lstmconv_runtime.format.graph import Array
+from lstmconv_runtime.format.nodes import Input
 
-from ..keras_oracle import ROWS, functional
+from ..bundles.keras_oracle import ROWS, functional
 from .compare import Reference
 from .engines import EngineMissing, engine_of_keras, import_quietly
 
@@ -54,7 +54,7 @@ def node_differences(
     largest = dict.fromkeys(expected, 0.0)
     for start in range(0, rows, ROWS):
         chunk = runtime.check_inputs({name: array[start : start + ROWS] for name, array in inputs.items()})
-        values = engine.run(runtime.program, chunk)
+        values = programs.run(runtime.program, chunk)
         for name, array in list(expected.items()):
             part = array[start : start + ROWS]
             if values[name].shape != part.shape:

@@ -21,21 +21,13 @@ from typing import Any
 
 import numpy as np
 from lstmconv_runtime import Model
-from lstmconv_runtime.graph import Array
+from lstmconv_runtime.format.graph import Array
 
-from ..conversion import bundle_of, convert
-from ..keras_file import read_keras_file
-from ..keras_oracle import (
-    ROWS,
-    as_numpy,
-    first_line,
-    functional,
-    keras_oracle,
-    reset_states,
-    states_kept,
-)
-from ..probes import Oracle as Engine
-from ..probes import OracleError
+from ..bundles.keras_oracle import ROWS, as_numpy, first_line, functional, keras_oracle, reset_states, states_kept
+from ..bundles.probes import Oracle as Engine
+from ..bundles.probes import OracleError
+from ..exporting import bundle_of, convert
+from ..reading import read_keras_file
 
 INSTALL = "pip install 'lstmconv[parity]'"
 

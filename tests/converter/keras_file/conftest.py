@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from lstmconv.errors import LstmconvError
-from lstmconv.keras_file import parse_keras_file
+from lstmconv.reading import parse_keras_file
 
 _VECTORS = Path(__file__).parents[2] / "vectors" / "keras_file"
 

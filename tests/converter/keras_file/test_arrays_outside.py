@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from legacy_vectors import FOLDER, apart
-from lstmconv.conversion import bundle_of, convert
-from lstmconv.doctor import examine
+from lstmconv.doctor.examine import examine
 from lstmconv.errors import InvalidFileError
-from lstmconv.keras_file import KerasFile, read_architecture, read_keras_file
-from lstmconv.upgrading import upgraded
+from lstmconv.exporting import bundle_of, convert
+from lstmconv.reading import KerasFile, read_architecture, read_keras_file
+from lstmconv.upgrading.file import upgraded
 from lstmconv_runtime import Model
 
 h5py = pytest.importorskip("h5py")

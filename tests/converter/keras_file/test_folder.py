@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from legacy_vectors import FOLDER, apart, arrays
 from lstmconv import export
-from lstmconv.conversion import convert
 from lstmconv.errors import LstmconvError
-from lstmconv.keras_file import read_keras_file
-from lstmconv.keras_file.folder import MEMBERS
+from lstmconv.exporting import convert
+from lstmconv.reading import read_keras_file
+from lstmconv.reading.folder import MEMBERS
 from lstmconv_runtime import load
 
 ARCHIVE = FOLDER / "k3" / "lstm.keras"

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 from lstmconv.errors import FileAccessError, InvalidFileError, LimitError, LstmconvError
-from lstmconv.keras_file import parse_keras_file, read_keras_file
-from lstmconv.keras_file.read_bytes import read_bytes
-from lstmconv.keras_file.strict_json import parse_json
+from lstmconv.files.read_bytes import read_bytes
+from lstmconv.reading import parse_keras_file, read_keras_file
+from lstmconv.reading.strict_json import parse_json
 
 Refusal = Callable[[bytes], tuple[int, str]]
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lstmconv.errors import LimitError
-from lstmconv.keras_file import ArchiveWeights, parse_keras_file
-from lstmconv.keras_file.metered_bytes import MeteredBytes
+from lstmconv.reading import ArchiveWeights, parse_keras_file
+from lstmconv.reading.hdf5.metered_bytes import MeteredBytes
 
 h5py = pytest.importorskip("h5py")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lstmconv.errors import LstmconvError
-from lstmconv.keras_file import (
+from lstmconv.reading import (
     ArchiveWeights,
     KerasFile,
     LegacyWeights,
@@ -280,7 +280,7 @@ def test_needs_no_heavy_library(vectors: Path) -> None:
         "import sys\n"
         "seen = []\n"
         "sys.addaudithook(lambda event, args: seen.append((event, args)))\n"
-        "from lstmconv.keras_file import read_keras_file\n"
+        "from lstmconv.reading import read_keras_file\n"
         "seen.clear()\n"
         "file = read_keras_file(sys.argv[1])\n"
         "file.weights.arrays('layers/dense')\n"

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from legacy_vectors import ENTRIES, FOLDER, model_path
-from lstmconv.doctor import examine, report_text
+from lstmconv.doctor.examine import examine, report_text
 from lstmconv.errors import LstmconvError
-from lstmconv.keras_file import ArchiveWeights, KerasFile, parse_keras_file, read_keras_file
+from lstmconv.reading import ArchiveWeights, KerasFile, parse_keras_file, read_keras_file
 
 h5py = pytest.importorskip("h5py")
 

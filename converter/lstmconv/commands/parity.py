@@ -1,0 +1,50 @@
+"""`lstmconv parity`: a Keras file and, if given, inputs to check it on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from lstmconv_runtime.inputs import by_name
+from lstmconv_runtime.model import inputs_of
+
+from ..errors import MissingPackageError, UsageError
+from ..files.arrays import read_inputs
+from ..files.standard_streams import print_result
+from ..parity.cross_check import cross_check, draw_inputs
+from ..parity.engines import EngineMissing, Subject, import_quietly
+from .progress import Working
+
+
+def run(model: Path, input: Path | None, as_json: bool, rows_are: str | None = None) -> int:
+    """Prints the parity report of a Keras file.
+
+    Args:
+        input: a file of arrays, see `arrays.read_inputs`; None draws random ones.
+        as_json: print the report as JSON.
+        rows_are: what the rows of a `.csv` are.
+
+    Returns:
+        0 where all engines agree, 1 where they do not or where there was nothing to compare.
+
+    Raises:
+        UsageError: `rows_are` without `input`.
+        MissingPackageError: Keras is not installed, so there is nothing to compare with.
+        LstmconvError: the model cannot be converted, or the inputs cannot be read.
+        InputError: the inputs do not fit the model.
+    """
+    if input is None and rows_are is not None:
+        raise UsageError("--rows-are tells what the rows of --input are, and none is given")
+    subject = Subject.from_file(model)
+    if input is None:
+        inputs = draw_inputs(subject.runtime.bundle.graph)
+    else:
+        inputs = by_name(subject.runtime.input_names, read_inputs(input, inputs_of(subject.runtime), rows_are))
+    with Working("comparing"):
+        try:
+            import_quietly("keras")
+        except EngineMissing as reason:
+            raise MissingPackageError(f"parity {reason}") from None
+        report = cross_check(subject, inputs)
+    print_result(json.dumps(report.as_dict(), indent=2, allow_nan=False) if as_json else report.text())
+    return 0 if report.ok else 1

@@ -1,0 +1,1 @@
+"""Keras config and arrays → graph."""

@@ -1,0 +1,1 @@
+"""What older files mean: their configs and arrays in today's terms."""

@@ -1,0 +1,1 @@
+"""The part of HDF5 that Keras writes, read with limits."""

@@ -1,0 +1,1 @@
+"""The same model as a file that today's Keras opens."""

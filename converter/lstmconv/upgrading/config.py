@@ -1,0 +1,523 @@
+"""Today's form of a model, as `dialects` gives it, → the config and the arrays that Keras 3 itself would write.
+
+What today's form leaves open is filled in (modules, dtypes and shapes of tensors), options that Keras 3 does not take
+are left out, and what an old formula computed is put into the weights: Keras 3's hard_sigmoid at 1.2·z is the old one
+at z.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+from lstmconv_runtime.format.graph import FLOATS, Array
+
+from ..errors import UnsupportedError, printable
+from ..graph.building import Builder, Tensor
+from ..graph.convert import MODELS, compute_dtype, is_operation
+from ..graph.functional import Reference, tensor_reference
+from ..graph.layer_config import Config
+from ..history.gates import KERAS_GRU, KERAS_LSTM
+from ..reading.form import Serialised, is_reference, map_entries, name_of
+from ..reading.layer_weights import LayerWeights, Spec
+from .archive import Path
+from .merged_arrays import with_rows
+
+_RNN = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask")
+_GATED = ("units", "activation", "recurrent_activation", "use_bias", "dropout", "recurrent_dropout")
+_CONV = ("kernel_size", "strides", "padding", "data_format", "dilation_rate", "activation", "use_bias")
+_POOL = ("pool_size", "padding", "strides", "data_format")
+_CONV_LSTM = (*_RNN, "filters", *_CONV, "recurrent_activation", "unit_forget_bias", "dropout", "recurrent_dropout")
+
+# What the constructors of Keras 3 take, but for what training alone needs.
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "LSTM": (*_RNN, *_GATED, "unit_forget_bias"),
+    "GRU": (*_RNN, *_GATED, "reset_after"),
+    "SimpleRNN": (*_RNN, "units", "activation", "use_bias", "dropout", "recurrent_dropout"),
+    "LSTMCell": (*_GATED, "unit_forget_bias"),
+    "GRUCell": (*_GATED, "reset_after"),
+    "SimpleRNNCell": ("units", "activation", "use_bias", "dropout", "recurrent_dropout"),
+    "StackedRNNCells": ("cells",),
+    "RNN": (*_RNN, "cell"),
+    "Bidirectional": ("merge_mode", "layer", "backward_layer"),
+    "TimeDistributed": ("layer",),
+    "Embedding": ("input_dim", "output_dim", "mask_zero"),
+    "Masking": ("mask_value",),
+    "Concatenate": ("axis",),
+    "Dot": ("axes", "normalize"),
+    "Dense": ("units", "activation", "use_bias"),
+    "Activation": ("activation",),
+    "Dropout": ("rate", "noise_shape"),
+    "ReLU": ("max_value", "negative_slope", "threshold"),
+    "LeakyReLU": ("negative_slope",),
+    "ELU": ("alpha",),
+    "Softmax": ("axis",),
+    "PReLU": ("shared_axes",),
+    "SpatialDropout1D": ("rate",),
+    "SpatialDropout2D": ("rate", "data_format"),
+    "GaussianDropout": ("rate",),
+    "GaussianNoise": ("stddev",),
+    "AlphaDropout": ("rate", "noise_shape"),
+    "ActivityRegularization": ("l1", "l2"),
+    "Conv1D": ("filters", "groups", *_CONV),
+    "Conv2D": ("filters", "groups", *_CONV),
+    "DepthwiseConv1D": ("depth_multiplier", *_CONV),
+    "DepthwiseConv2D": ("depth_multiplier", *_CONV),
+    "SeparableConv1D": ("depth_multiplier", "filters", *_CONV),
+    "SeparableConv2D": ("depth_multiplier", "filters", *_CONV),
+    "ConvLSTM1D": _CONV_LSTM,
+    "ConvLSTM2D": _CONV_LSTM,
+    "MaxPooling1D": _POOL,
+    "MaxPooling2D": _POOL,
+    "AveragePooling1D": _POOL,
+    "AveragePooling2D": _POOL,
+    "GlobalMaxPooling1D": ("data_format", "keepdims"),
+    "GlobalMaxPooling2D": ("data_format", "keepdims"),
+    "GlobalAveragePooling1D": ("data_format", "keepdims"),
+    "GlobalAveragePooling2D": ("data_format", "keepdims"),
+    "BatchNormalization": ("axis", "momentum", "epsilon", "center", "scale", "synchronized"),
+    "LayerNormalization": ("axis", "epsilon", "center", "scale", "rms_scaling"),
+    "GroupNormalization": ("groups", "axis", "epsilon", "center", "scale"),
+    "UnitNormalization": ("axis",),
+    "Normalization": ("axis", "invert", "mean", "variance"),
+    "Rescaling": ("scale", "offset"),
+    "Flatten": ("data_format",),
+    "Reshape": ("target_shape",),
+    "Permute": ("dims",),
+    "RepeatVector": ("n",),
+    "ZeroPadding1D": ("padding", "data_format"),
+    "ZeroPadding2D": ("padding", "data_format"),
+    "Cropping1D": ("cropping",),
+    "UpSampling1D": ("size",),
+    "Attention": ("use_scale", "score_mode", "dropout"),
+    "AdditiveAttention": ("use_scale", "dropout"),
+    "MultiHeadAttention": (
+        "num_heads", "key_dim", "value_dim", "dropout", "use_bias", "use_gate", "output_shape", "attention_axes",
+    ),
+    "Conv3D": ("filters", "groups", *_CONV),
+    "Conv1DTranspose": ("filters", "output_padding", *_CONV),
+    "Conv2DTranspose": ("filters", "output_padding", *_CONV),
+    "Conv3DTranspose": ("filters", "output_padding", *_CONV),
+    "ConvLSTM3D": _CONV_LSTM,
+    "MaxPooling3D": _POOL,
+    "AveragePooling3D": _POOL,
+    "GlobalMaxPooling3D": ("data_format", "keepdims"),
+    "GlobalAveragePooling3D": ("data_format", "keepdims"),
+    "ZeroPadding3D": ("padding", "data_format"),
+    "Cropping2D": ("cropping", "data_format"),
+    "Cropping3D": ("cropping", "data_format"),
+    "UpSampling2D": ("size", "data_format", "interpolation"),
+    "UpSampling3D": ("size", "data_format"),
+    "SpatialDropout3D": ("rate", "data_format"),
+    **dict.fromkeys(("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"), ()),
+    "EinsumDense": ("equation", "output_shape", "activation", "bias_axes"),
+    "GroupQueryAttention": (
+        "head_dim", "num_query_heads", "num_key_value_heads", "dropout", "use_bias", "use_gate",
+    ),
+    "RMSNormalization": ("axis", "epsilon"),
+    "CategoryEncoding": ("num_tokens", "output_mode"),
+    "IntegerLookup": ("mask_token", "oov_token", "num_oov_indices", "vocabulary", "max_tokens", "output_mode"),
+}  # fmt: skip
+
+# Arguments of operations that Keras 3 takes when they are made, by class: the rest of a call are tensors.
+OPERATION_OPTIONS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("Mean", "Sum", "Max", "Min", "Any", "All"), ("axis", "keepdims")),
+    **dict.fromkeys(("Concatenate", "Stack", "ExpandDims", "Squeeze", "Flip", "Softmax", "LogSoftmax"), ("axis",)),
+    "Reshape": ("newshape",),
+    "Transpose": ("axes",),
+    "Swapaxes": ("axis1", "axis2"),
+    "Cast": ("dtype",),
+    **dict.fromkeys(("Std", "Var", "Argmax", "Argmin", "Logsumexp"), ("axis", "keepdims")),
+    "Cumsum": ("axis", "dtype"),
+    "Norm": ("ord", "axis", "keepdims"),
+    "Normalize": ("axis", "order", "epsilon"),
+    "Round": ("decimals",),
+    "Clip": ("x_min", "x_max"),
+    "Tile": ("repeats",),
+    "Repeat": ("repeats", "axis"),
+    "Pad": ("pad_width", "mode"),
+    "Split": ("indices_or_sections", "axis"),
+    "Unstack": ("num", "axis"),
+    "Take": ("axis",),
+    "LeakyRelu": ("negative_slope",),
+    "Gelu": ("approximate",),
+}
+# How many arguments of a call come before those, where it is more than one.
+OPERATION_INPUTS = {"Take": 2}
+
+# Which gates an activation acts on, by class and option: those of these kernels are multiplied for hard_sigmoid.
+_GATES = {"LSTM": KERAS_LSTM, "GRU": KERAS_GRU, "SimpleRNN": ("h",)}
+_DENSE = ("Dense", "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
+HARD_SIGMOID_SCALE = 1.2  # = 0.2 / (1/6): Keras 3 has relu6(x + 3) / 6, older ones clip(0.2 x + 0.5, 0, 1)
+PLACEWISE = "a hard_sigmoid that acts on something else than a product with weights"
+
+
+class Recorded:
+    """LayerWeights that keeps every array it hands out, by path."""
+
+    def __init__(self, inner: LayerWeights, arrays: dict[Path, list[Array]], path: Path = ()) -> None:
+        self._inner = inner
+        self._arrays = arrays
+        self._path = path
+
+    def child(self, attribute: str) -> Recorded:
+        return Recorded(self._inner.child(attribute), self._arrays, (*self._path, attribute))
+
+    def members(self, attribute: str, items: Sequence[Serialised]) -> list[LayerWeights]:
+        names = [str(n) if attribute == "cells" else name_of(item) for n, item in enumerate(items)]
+        places = self._inner.members(attribute, items)
+        return [
+            Recorded(place, self._arrays, (*self._path, attribute, name))
+            for name, place in zip(names, places, strict=True)
+        ]
+
+    def take(self, where: str, specs: Sequence[Spec]) -> dict[str, Array]:
+        arrays = self._inner.take(where, specs)
+        if specs:
+            self._arrays[self._path] = [arrays[spec.name] for spec in specs if spec.name in arrays]
+        return arrays
+
+
+def layer_name(item: dict[str, Any]) -> str:
+    config = item.get("config")
+    return str(item.get("name") or (config.get("name") if type(config) is dict else None))
+
+
+@dataclass
+class Modern:
+    """The making of one archive.
+
+    Attributes:
+        build: the conversion of the model, whose types and calls say what the config leaves out.
+        arrays: by path; those of old formulas are changed in place.
+        notes: what has been changed, for the user.
+    """
+
+    build: Builder
+    arrays: dict[Path, list[Array]]
+    notes: list[str] = field(default_factory=list)
+
+    def model(self, item: Mapping[str, Any], prefix: str = "", path: Path = ()) -> dict[str, Any]:
+        """A Sequential or Functional model and everything in it.
+
+        Raises:
+            UnsupportedError: Keras 3 has nothing that computes the same.
+        """
+        config = item["config"]
+        name = legal(str(config.get("name") or item.get("name") or "model"))
+        trainable = config.get("trainable", True) is not False
+        if item["class_name"] == "Sequential":
+            layers = [made for layer in config["layers"] for made in self._chained(layer, prefix, path)]
+            inner = {"name": name, "trainable": trainable, "layers": layers}
+            return {"module": "keras", "class_name": "Sequential", "config": inner, "registered_name": None}
+        ran = self.build.ran[prefix][0]
+        layers = [made for layer in config["layers"] for made in self._called(layer, prefix, path, ran)]
+        nested = {layer_name(layer) for layer in config["layers"] if layer["class_name"] in ("Functional", "Model")}
+
+        def place(entry: list[Any], numbered_from_0: bool = False) -> list[Any]:
+            found, index, position = entry if numbered_from_0 else ran.outside(tuple(entry[:3]))
+            return [legal(found), index + int(found in nested), position]
+
+        inner = {"name": name, "trainable": trainable, "layers": layers}
+        for key in ("input_layers", "output_layers"):
+            inner[key] = map_entries(place, [config[key]] if is_reference(config[key]) else config[key])
+        return {
+            "module": "keras.src.models.functional", "class_name": "Functional", "config": inner,
+            "registered_name": "Functional",
+        }  # fmt: skip
+
+    def _chained(self, item: dict[str, Any], prefix: str, path: Path) -> list[dict[str, Any]]:
+        """A layer of a Sequential model, and what must come before it."""
+        made = self._layer(item, prefix, path)
+        if self._acts_alone(item):
+            name = layer_name(item)
+            return [self._rescaling(f"{name}_scale", item), made]
+        return [made]
+
+    def _called(self, item: dict[str, Any], prefix: str, path: Path, ran: Any) -> list[dict[str, Any]]:
+        """A layer or operation of a Functional model with its calls."""
+        name = layer_name(item)
+        calls = [
+            {
+                "args": self.argument(call["args"], ran),
+                "kwargs": {
+                    key: self.argument(value, ran)
+                    for key, value in call["kwargs"].items()
+                    if key != "training" and value is not None
+                },
+            }
+            for call in item.get("inbound_nodes", [])
+        ]
+        if is_operation(cast(Serialised, item)):
+            return [_operation(item, calls)]
+        arrays: list[dict[str, Any]] = []
+        if not self.build.semantics.modern:
+            arrays, calls = with_rows(legal(name), item["class_name"], calls, {legal(own) for own, _ in ran.results})
+        calls = [{**call, "args": _arrays_in_place(item, call["args"])} for call in calls]
+        made = self._layer(item, prefix, path)
+        if not self._acts_alone(item):
+            return [*arrays, {**made, "inbound_nodes": calls}]
+        scaled = f"{name}_scale"
+        first = {**self._rescaling(scaled, item), "inbound_nodes": calls}
+        type_of = [ran.results[name, index][0] for index in range(len(calls))]
+        second = [
+            {"args": [self.tensor((scaled, index, 0), tensor)], "kwargs": {}} for index, tensor in enumerate(type_of)
+        ]
+        return [first, {**made, "inbound_nodes": second}]
+
+    def tensor(self, ref: Reference, tensor: Tensor) -> dict[str, Any]:
+        """A reference as Keras 3 writes it."""
+        type_ = self.build.types[tensor.value]
+        history = [legal(ref[0]), ref[1], ref[2]]
+        inner = {"shape": list(type_.shape), "dtype": type_.dtype, "keras_history": history}
+        return {"class_name": "__keras_tensor__", "config": inner}
+
+    def argument(self, value: Any, ran: Any) -> Any:
+        """An argument of a call, references in it numbered as Keras 3 numbers them inside calls."""
+        found = tensor_reference("the model", value)
+        if found is not None:
+            ref = ran.inside(found)
+            return self.tensor(ref, ran.tensor(ref))
+        if type(value) is list:
+            return [self.argument(item, ran) for item in value]
+        if type(value) is dict and "class_name" not in value:
+            return {key: self.argument(item, ran) for key, item in value.items()}
+        return value
+
+    def _layer(self, item: dict[str, Any], prefix: str, path: Path) -> dict[str, Any]:
+        """One entry of a model's list of layers, without its calls."""
+        name = layer_name(item)
+        own = (*path, "layers", name)
+        if item["class_name"] in MODELS:
+            return {**self.model(item, f"{prefix}{name}.", own), "name": legal(name)}
+        if item["class_name"] == "InputLayer":
+            return _input_layer(name, item["config"])
+        made = self.layer(item, own, f"{prefix}{name}")
+        made["config"]["name"] = legal(name)
+        return {**made, "name": legal(name)}
+
+    def layer(self, item: dict[str, Any], path: Path, shown: str) -> dict[str, Any]:
+        """A layer or a cell, with the layers inside it."""
+        class_name, config = item["class_name"], item["config"]
+        if class_name == "Bidirectional" and type(config.get("backward_layer")) is not dict:
+            config = {**config, **_two_directions(config["layer"])}
+        if class_name not in OPTIONS:
+            raise UnsupportedError(f"layer '{printable(shown)}' ({printable(class_name)}): not known to upgrade")
+        where = f"layer '{printable(shown)}' ({class_name})"
+        made: dict[str, Any] = {"name": legal(str(config["name"]))} if config.get("name") else {}
+        if not class_name.startswith("SpatialDropout"):
+            made["trainable"] = config.get("trainable", True) is not False
+        made["dtype"] = _policy(config, where)
+        for key in OPTIONS[class_name]:
+            if key in config:
+                made[key] = self._option(key, config[key], path, shown)
+        if class_name == "BatchNormalization" and type(made.get("axis")) is list and len(made["axis"]) == 1:
+            made["axis"] = made["axis"][0]
+        if class_name == "GRU" or class_name == "GRUCell":
+            made.setdefault("reset_after", True)
+        if not self.build.semantics.modern:
+            self._rescale(class_name, config, path, where)
+        return {"module": "keras.layers", "class_name": class_name, "config": made, "registered_name": None}
+
+    def _option(self, key: str, value: Any, path: Path, shown: str) -> Any:
+        if key in ("layer", "backward_layer", "cell") and type(value) is dict:
+            attribute = "forward_layer" if key == "layer" and _is_bidirectional(self.arrays, path) else key
+            own = (*path, attribute)
+            if value["class_name"] in MODELS:
+                return self.model(value, f"{shown}.", own)
+            return self.layer(value, own, f"{shown}.{attribute}")
+        if key == "cells":
+            return [self.layer(cell, (*path, "cells", str(n)), f"{shown}.cell{n}") for n, cell in enumerate(value)]
+        if key in ("activation", "recurrent_activation") and type(value) is dict:
+            return _activation_object(value)
+        return value
+
+    def _acts_alone(self, item: dict[str, Any]) -> bool:
+        """Whether the layer is a hard_sigmoid without weights, of the old formula."""
+        inner = item["config"]
+        if item["class_name"] == "TimeDistributed" and type(inner.get("layer")) is dict:
+            item = inner["layer"]
+        return (
+            not self.build.semantics.modern
+            and item["class_name"] == "Activation"
+            and activation_name(item["config"].get("activation")) == "hard_sigmoid"
+        )
+
+    def _rescaling(self, name: str, item: dict[str, Any]) -> dict[str, Any]:
+        self.notes.append(f"layer '{printable(layer_name(item))}': a Rescaling before it for the old hard_sigmoid")
+        config = {"name": legal(name), "trainable": True, "dtype": _policy(item["config"], name)}
+        config |= {"scale": HARD_SIGMOID_SCALE, "offset": 0.0}
+        made = {"module": "keras.layers", "class_name": "Rescaling", "config": config, "registered_name": None}
+        return {**made, "name": legal(name)}
+
+    def _rescale(self, class_name: str, config: dict[str, Any], path: Path, where: str) -> None:
+        """Multiplies the weights that a hard_sigmoid of the old formula acts on."""
+        activations = [activation_name(config.get(key)) for key in ("recurrent_activation", "activation")]
+        if "hard_sigmoid" not in activations or class_name == "Activation":
+            return
+        kind = "LSTM" if class_name.startswith("ConvLSTM") else class_name.removesuffix("Cell")
+        if kind in _GATES:
+            inner, outer = (activation == "hard_sigmoid" for activation in activations)
+            if outer and kind == "LSTM":
+                raise UnsupportedError(f"{where}: activation hard_sigmoid of before Keras 3 acts on the cell state too")
+            candidate = {"c", "h"}
+            gates = [outer if gate in candidate else inner for gate in _GATES[kind]]
+            place = path if class_name.endswith("Cell") else (*path, "cell")
+        elif class_name in _DENSE:
+            gates, place = [True], path
+        else:
+            raise UnsupportedError(f"{where}: {PLACEWISE} has no equivalent in Keras 3")
+        factors = np.where(gates, HARD_SIGMOID_SCALE, 1.0)
+        if place not in self.arrays:
+            return
+        self.arrays[place] = [
+            (array * np.repeat(factors, array.shape[-1] // len(factors))).astype(array.dtype)
+            for array in self.arrays[place]
+        ]
+        self.notes.append(f"{where}: weights multiplied by {HARD_SIGMOID_SCALE} for the old hard_sigmoid")
+
+
+def _two_directions(layer: dict[str, Any]) -> dict[str, Any]:
+    """The layers of both directions, of which old files hold one."""
+    config = layer["config"]
+    backward = {**config, "go_backwards": not config.get("go_backwards", False)}
+    return {
+        key: {**layer, "config": {**values, "name": f"{direction}_{config.get('name', 'layer')}"}}
+        for key, direction, values in (("layer", "forward", config), ("backward_layer", "backward", backward))
+    }
+
+
+def _is_bidirectional(arrays: Mapping[Path, Any], path: Path) -> bool:
+    return any(key[: len(path) + 1] == (*path, "forward_layer") for key in arrays)
+
+
+def legal(name: str) -> str:
+    """A name as Keras 3 takes it."""
+    return name.replace("/", "_")
+
+
+def activation_name(value: Any) -> str | None:
+    """The name of an activation function, however it is written."""
+    if type(value) is dict:
+        inner = value.get("config")
+        return activation_name(inner.get("activation") if type(inner) is dict else inner)
+    return value if type(value) is str else None
+
+
+def _activation_object(value: dict[str, Any]) -> Any:
+    """An activation layer used as a function; a function by its name."""
+    if value.get("class_name") == "function":
+        return value.get("config")
+    made = {key: item for key, item in value.get("config", {}).items() if key in OPTIONS[str(value["class_name"])]}
+    return {"module": "keras.layers", "class_name": value["class_name"], "config": made, "registered_name": None}
+
+
+def _policy(config: dict[str, Any], where: str) -> dict[str, Any]:
+    """The dtype policy of a layer."""
+    written = config.get("dtype")
+    inner = written.get("config") if type(written) is dict else None
+    name = inner.get("name") if type(inner) is dict else written
+    if type(name) is not str:
+        name = compute_dtype(Config(where, config))
+    return {"module": "keras", "class_name": "DTypePolicy", "config": {"name": name}, "registered_name": None}
+
+
+def _input_layer(name: str, config: dict[str, Any]) -> dict[str, Any]:
+    shape = config.get("batch_shape", config.get("batch_input_shape"))
+    dtype = config.get("dtype") or "float32"
+    made = {"batch_shape": shape, "dtype": dtype, "sparse": False, "ragged": False, "name": legal(name)}
+    return {
+        "module": "keras.layers", "class_name": "InputLayer", "config": made, "registered_name": None,
+        "name": legal(name), "inbound_nodes": [],
+    }  # fmt: skip
+
+
+def _operation(item: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str, Any]:
+    """An operation: what it is made with goes into its config, as Keras 3 has it."""
+    name, class_name = layer_name(item), item["class_name"]
+    config = {**item["config"], "name": legal(name)}
+    options, inputs = OPERATION_OPTIONS.get(class_name, ()), OPERATION_INPUTS.get(class_name, 1)
+    plain = class_name in ("GetItem", "Take")
+    made = []
+    for call in calls:
+        args = call["args"]
+        if options and len(args) > inputs:
+            config |= {key: value for key, value in zip(options, args[inputs:], strict=False) if value is not None}
+            args = args[:inputs]
+        config |= {key: value for key, value in call["kwargs"].items() if key in options}
+        kwargs = {key: value for key, value in call["kwargs"].items() if key not in options}
+        if not plain:
+            args = [_constant(arg, _float_dtype(args)) for arg in args]
+        made.append({"args": args, "kwargs": kwargs})
+    return {
+        "module": item["module"], "class_name": class_name, "config": config, "registered_name": class_name,
+        "name": legal(name), "inbound_nodes": made,
+    }  # fmt: skip
+
+
+COMMUTATIVE = ("Add", "Multiply", "Average", "Maximum", "Minimum")
+
+
+def _arrays_in_place(item: dict[str, Any], args: list[Any]) -> list[Any]:
+    """The arguments of a layer or model, the arrays among them where Keras 3 takes them.
+
+    Its merge layers and models must have a tensor of the graph first, and models take arrays as tensors alone.
+
+    Raises:
+        UnsupportedError: an array comes first, and its order counts.
+    """
+    class_name, inputs = item["class_name"], args[0] if len(args) == 1 else None
+    if class_name in MODELS:
+        args = [_as_tensors(arg) for arg in args]
+        first = next(iter(_leaves(args)), None)
+    elif class_name in (*COMMUTATIVE, "Subtract", "Concatenate", "Dot") and type(inputs) is list and inputs:
+        first = inputs[0]
+    else:
+        return args
+    if not _is_array(first):
+        return args
+    if class_name in COMMUTATIVE and type(inputs) is list:
+        return [sorted(inputs, key=_is_array)]
+    raise UnsupportedError(
+        f"layer '{printable(layer_name(item))}' ({printable(class_name)}): Keras 3 takes no array as its first input",
+        "E_NO_EQUIVALENT",
+    )
+
+
+def _is_array(value: Any) -> bool:
+    return type(value) is dict and value.get("class_name") in ("__numpy__", "__tensor__")
+
+
+def _leaves(value: Any) -> list[Any]:
+    return [leaf for item in value for leaf in _leaves(item)] if type(value) is list else [value]
+
+
+def _as_tensors(value: Any) -> Any:
+    if type(value) is list:
+        return [_as_tensors(item) for item in value]
+    return {**value, "class_name": "__tensor__"} if _is_array(value) else value
+
+
+def _float_dtype(args: Any) -> str | None:
+    """The floating point dtype of the tensors among the arguments of an operation; None where there is not just one."""
+    if type(args) is list:
+        found = {dtype for arg in args if (dtype := _float_dtype(arg)) is not None}
+        return found.pop() if len(found) == 1 else None
+    if type(args) is dict and args.get("class_name") == "__keras_tensor__":
+        dtype = args["config"]["dtype"]
+        return str(dtype) if dtype in FLOATS else None
+    return None
+
+
+def _constant(value: Any, dtype: str | None) -> Any:
+    """Numbers as the array that Keras 3 takes in their place, in the dtype of the tensors they meet, as before it."""
+    if type(value) is dict and value.get("class_name") == "__numpy__" and dtype is not None:
+        config = value["config"]
+        return {**value, "config": {**config, "dtype": dtype}} if config["dtype"] in FLOATS else value
+    if type(value) is list and value and all(type(number) in (int, float, list) for number in value):
+        return {"class_name": "__numpy__", "config": {"value": value, "dtype": "float32"}}
+    if type(value) is list:
+        return [_constant(item, dtype) for item in value]
+    return value

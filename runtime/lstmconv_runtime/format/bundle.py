@@ -1,0 +1,424 @@
+"""The bundle: bytes ⇄ graph. FORMAT.md is the specification; the MUST-reject rules are numbered there and here.
+
+N01  not a safetensors file: its length, header or offsets do not add up; a header over 16 MiB   E_BUNDLE_FORMAT
+N02  header or metadata are not strict JSON in the canonical form, or have unknown fields        E_BUNDLE_FORMAT
+N03  the metadata is not exactly one key, "lstmconv", with an object in it                       E_BUNDLE_FORMAT
+N04  the format version is missing or malformed                                                  E_BUNDLE_VERSION
+N05  another major version, a newer minor one with something unknown, or one older than what it holds   E_BUNDLE_VERSION
+N06  a node, field, activation or constant is unknown, missing, or of the wrong kind             E_BUNDLE_GRAPH
+N07  the graph does not type-check: order, names, inputs, outputs, ranks, sizes, dtypes          E_BUNDLE_GRAPH
+N08  a tensor is missing, left over, or of another shape or dtype than the graph says            E_BUNDLE_CONTRACT
+N09  a probe, or what it allows, does not fit the inputs and outputs of the graph                E_BUNDLE_CONTRACT
+N10  the digest does not match                                                                   E_BUNDLE_DIGEST
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any, NoReturn
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from ..errors import BundleError, InputError, VersionError
+from .graph import FLOATS, Array, Graph, GraphError, Type, Value, infer_types, same_size
+from .graph_json import canonical, graph_from_json, graph_to_json, object_with, refuse, strings
+from .nodes import GRU, LSTM, Constant, ConvLSTM, Input, SimpleRNN
+
+__all__ = ["FORMAT_VERSION", "Bundle", "Probe", "canonical", "digest", "from_bytes", "graph_to_json", "to_bytes"]
+
+FORMAT_VERSION = (1, 1)  # the newest that this package reads
+MAX_HEADER = 16 * 1024 * 1024
+MAX_RANK = 16
+MAX_ELEMENTS = 2**31  # of a value, per row of the batch
+MAX_PROBES = 100
+PROBE = "$probe"  # prefix of the tensors of probes; no node name starts with $
+OTHER_FILES = {  # by their first bytes, with which no bundle begins
+    b"PK\3\4": "a zip archive, as .keras files are",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file, as .h5 models are",
+}
+TENSOR_DTYPES = {
+    "F16": "float16", "F32": "float32", "F64": "float64", "BOOL": "bool",
+    "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64", "U8": "uint8", "U16": "uint16", "U32": "uint32",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Inputs and the outputs an oracle computed for them.
+
+    Attributes:
+        oracle: who computed the outputs, for example "keras 3.15.1".
+        inputs: arrays by input name.
+        outputs: arrays in the order of Graph.outputs.
+        allowed: for each output the largest difference and the largest root mean square of differences that are
+            rounding, or None where the rule of `verifying` says so; empty where it does for all.
+    """
+
+    oracle: str
+    inputs: dict[str, Array]
+    outputs: tuple[Array, ...]
+    allowed: tuple[tuple[float, float] | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Everything a bundle file holds.
+
+    Attributes:
+        source: where the model comes from: "framework", "version", and "sha256" of the file where there was one;
+            "weights" is "float16" where they were rounded to it for storage.
+        semantics: facts of the source framework's version that decided what the nodes say.
+        format_version: as the file says; "" for a bundle not yet written, which gets the lowest that has all it holds.
+    """
+
+    graph: Graph
+    source: dict[str, str]
+    semantics: dict[str, str]
+    probes: tuple[Probe, ...]
+    format_version: str = ""
+    digest: str = ""
+
+
+def to_bytes(bundle: Bundle) -> bytes:
+    """The bundle as a file: the same bundle gives the same bytes.
+
+    Raises:
+        BundleError: the graph breaks a rule of FORMAT.md.
+    """
+    try:
+        types = infer_types(bundle.graph)
+    except GraphError as error:
+        refuse(str(error))
+    # safetensors writes the buffer of an array whatever its strides and byte order are.
+    tensors = {name: _plain(array) for name, array in bundle.graph.arrays.items()}
+    for index, probe in enumerate(bundle.probes):
+        for name, array in probe.inputs.items():
+            tensors[f"{PROBE}{index}/input/{name}"] = _plain(array)
+        for position, array in enumerate(probe.outputs):
+            tensors[f"{PROBE}{index}/output/{position}"] = _plain(array)
+    metadata: dict[str, Any] = {
+        "format": ".".join(map(str, needed_version(bundle.graph, types, bundle.probes))),
+        "source": bundle.source,
+        "semantics": bundle.semantics,
+        "graph": graph_to_json(bundle.graph),
+        "probes": [probe.oracle for probe in bundle.probes],
+    }
+    if any(map(_has_allowance, bundle.probes)):
+        metadata["rounding"] = [list(probe.allowed) or [None] * len(probe.outputs) for probe in bundle.probes]
+    metadata["digest"] = digest(metadata, tensors)
+    return save_tensors(tensors, {"lstmconv": canonical(metadata)})
+
+
+def needed_version(graph: Graph, types: Mapping[Value, Type], probes: tuple[Probe, ...] = ()) -> tuple[int, int]:
+    """The lowest version of the format that has everything in a bundle of this graph and these probes."""
+    newer = any(map(_has_allowance, probes)) or _has_state_for_all_rows(graph, types)
+    return max(((1, 1) if newer else (1, 0), *(node.since() for node in graph.nodes)))
+
+
+def _has_state_for_all_rows(graph: Graph, types: Mapping[Value, Type]) -> bool:
+    """Whether an initial state of one row stands for all rows, which version 1.0 did not have."""
+    return any(
+        state is not None and types[state].shape[0] == 1 and types[node.x].shape[0] != 1
+        for node in graph.nodes
+        if isinstance(node, LSTM | GRU | SimpleRNN | ConvLSTM)
+        for state in node.states
+    )
+
+
+def _has_allowance(probe: Probe) -> bool:
+    return any(pair is not None for pair in probe.allowed)
+
+
+def _plain(array: Array) -> Array:
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")).reshape(array.shape)
+
+
+def from_bytes(data: bytes) -> Bundle:
+    """Reads and checks a bundle.
+
+    Raises:
+        BundleError: it breaks one of the rules above; the code says which kind.
+        VersionError: it needs a newer runtime.
+    """
+    if not isinstance(data, bytes):
+        raise InputError(f"a bundle is bytes, not {type(data).__name__}; `load` takes paths", "E_ARGUMENT")
+    header = _check_container(data)
+    metadata = _metadata(header)
+    newer = _check_version(metadata)
+    try:
+        return _read(data, metadata)
+    except BundleError as error:
+        if newer and error.code in ("E_BUNDLE_FORMAT", "E_BUNDLE_GRAPH", "E_BUNDLE_CONTRACT"):
+            raise VersionError(
+                f"the bundle has format {metadata['format']} and holds what this lstmconv_runtime, made for format "
+                f"{'.'.join(map(str, FORMAT_VERSION))}, does not know: {error}"
+            ) from None
+        raise
+
+
+def _read(data: bytes, metadata: dict[str, Any]) -> Bundle:
+    _check_fields(metadata)
+    try:
+        tensors = load_tensors(data)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        refuse(f"not a safetensors file: {error}", "E_BUNDLE_FORMAT")
+    # The contract comes before the digest: it says what is wrong, the digest only that something is.
+    model_tensors = {name: array for name, array in tensors.items() if not name.startswith("$")}
+    graph = graph_from_json(metadata["graph"], model_tensors)
+    try:
+        _check_contract(graph)
+        types = infer_types(graph)
+    except GraphError as error:
+        refuse(str(error))
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        refuse(f"the settings of a node contradict each other: {error}")
+    _check_graph(graph, types)
+    probes = _probes(metadata, {name: array for name, array in tensors.items() if name.startswith("$")})
+    needed = needed_version(graph, types, probes)
+    if tuple(map(int, metadata["format"].split("."))) < needed:
+        raise VersionError(
+            f"the bundle says format {metadata['format']} and holds what came with {'.'.join(map(str, needed))}"
+        )
+    for probe in probes:
+        _check_probe(probe, graph, types)
+    if digest(_without(metadata, "digest"), tensors) != metadata["digest"]:
+        refuse("the digest does not match: the file was damaged or changed", "E_BUNDLE_DIGEST")
+    return Bundle(graph, metadata["source"], metadata["semantics"], probes, metadata["format"], metadata["digest"])
+
+
+def digest(metadata: Mapping[str, Any], tensors: Mapping[str, Array]) -> str:
+    """SHA-256 over the canonical metadata without its digest, then each tensor by name: name, dtype, shape, data."""
+    import hashlib  # not needed to import the package
+
+    sha = hashlib.sha256(canonical(metadata).encode())
+    for name in sorted(tensors):
+        array = tensors[name]
+        sha.update(f"\0{name}\0{array.dtype.name}\0{canonical(list(array.shape))}\0".encode())
+        sha.update(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).data)
+    return f"sha256:{sha.hexdigest()}"
+
+
+def _without(mapping: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {k: v for k, v in mapping.items() if k != key}
+
+
+# --- N01 to N05: the container and its metadata -----------------------------------------------------------------------
+
+
+def _strict_json(text: bytes | str, what: str) -> Any:
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(items)
+        if len(made) != len(items):
+            refuse(f"{what}: duplicate key", "E_BUNDLE_FORMAT")
+        return made
+
+    def constant(name: str) -> NoReturn:
+        raise ValueError(f"{name} is not a number")
+
+    try:
+        text = text.decode("utf-8") if isinstance(text, bytes) else text
+        made = json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
+        # Refuses lone surrogates and numbers that overflow, which the parser lets through.
+        json.dumps(made, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError) as error:
+        refuse(f"{what} is not strict JSON: {error}", "E_BUNDLE_FORMAT")
+    return made
+
+
+def _check_container(data: bytes) -> dict[str, Any]:
+    """N01, N02: the header, after checking that the tensors fill the file without gap, overlap or rest."""
+    format_ = "E_BUNDLE_FORMAT"
+    looks_like = next((what for start, what in OTHER_FILES.items() if data.startswith(start)), None)
+    if looks_like is not None:
+        refuse(f"this is {looks_like}, not a bundle; `lstmconv export` makes the bundle of a Keras model", format_)
+    if len(data) < 10:
+        refuse(f"not a safetensors file: {len(data)} bytes are too short for one", format_)
+    length = int.from_bytes(data[:8], "little")
+    if length > MAX_HEADER or 8 + length > len(data) or data[8:9] != b"{":
+        refuse("not a safetensors file: bad header length", format_)
+    text = data[8 : 8 + length]
+    header = _strict_json(text, "header")
+    if type(header) is not dict:
+        refuse("the header is not an object", format_)
+    # Every bit of the header thereby stands for something that the digest or the checks below cover.
+    compact = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    if text != compact + b" " * (-len(compact) % 8):
+        refuse("the header is not compact JSON padded with spaces to a multiple of 8 bytes", format_)
+    spans = []
+    for name, entry in header.items():
+        if name != "__metadata__":
+            spans.append(_check_entry(f"tensor {name!r:.200}", entry, len(data)))
+    position = 0
+    for start, stop in sorted(spans):
+        if start != position:
+            refuse("tensors overlap or leave a gap", format_)
+        position = stop
+    if 8 + length + position != len(data):
+        refuse("bytes are missing or left over at the end", format_)
+    return header
+
+
+def _check_entry(where: str, entry: Any, limit: int) -> tuple[int, int]:
+    """The first and last offset of a tensor, checked against its dtype and shape."""
+    format_ = "E_BUNDLE_FORMAT"
+    object_with(entry, where, {"dtype", "shape", "data_offsets"}, format_)
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if type(dtype) is not str or dtype not in TENSOR_DTYPES:
+        refuse(f"{where}: dtype {dtype!r:.100} is not one of {', '.join(TENSOR_DTYPES)}", "E_BUNDLE_CONTRACT")
+    for numbers, most in ((shape, MAX_RANK), (offsets, 2)):
+        if type(numbers) is not list or len(numbers) > most:
+            refuse(f"{where}: bad shape or offsets", format_)
+        if not all(type(k) is int and 0 <= k <= limit for k in numbers):
+            refuse(f"{where}: bad shape or offsets", format_)
+    if len(offsets) != 2 or offsets[1] - offsets[0] != np.dtype(TENSOR_DTYPES[dtype]).itemsize * prod(shape):
+        refuse(f"{where}: {dtype} {shape} does not take the bytes {offsets}", format_)
+    return offsets[0], offsets[1]
+
+
+def _metadata(header: dict[str, Any]) -> dict[str, Any]:
+    """N03, and that the text is canonical."""
+    code = "E_BUNDLE_FORMAT"
+    outer = header.get("__metadata__")
+    if type(outer) is not dict or set(outer) != {"lstmconv"} or type(outer["lstmconv"]) is not str:
+        refuse('the metadata is not exactly one key, "lstmconv": this is not an lstmconv bundle', code)
+    metadata = _strict_json(outer["lstmconv"], "metadata")
+    if type(metadata) is not dict:
+        refuse("the metadata is not an object", code)
+    if canonical(metadata) != outer["lstmconv"]:
+        refuse("the metadata is not canonical JSON", code)
+    return metadata
+
+
+def _check_version(metadata: dict[str, Any]) -> bool:
+    """N04, N05: whether the bundle is of a newer minor version than this reader."""
+    version = metadata.get("format")
+    if type(version) is not str or not re.fullmatch(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})", version):
+        refuse("the format version is missing or malformed", "E_BUNDLE_VERSION")
+    major, minor = map(int, version.split("."))
+    if major != FORMAT_VERSION[0]:
+        hint = ": install a newer one" if major > FORMAT_VERSION[0] else ""
+        raise VersionError(
+            f"the bundle has format {version}; this lstmconv_runtime reads format {FORMAT_VERSION[0]}{hint}"
+        )
+    return minor > FORMAT_VERSION[1]
+
+
+def _check_fields(metadata: dict[str, Any]) -> None:
+    code = "E_BUNDLE_FORMAT"
+    optional = {"rounding"} & set(metadata)
+    object_with(metadata, "metadata", {"format", "source", "semantics", "graph", "probes", "digest", *optional}, code)
+    for name in ("source", "semantics"):
+        entry = metadata[name]
+        if type(entry) is not dict or not all(type(value) is str for value in entry.values()):
+            refuse(f"metadata field {name!r} does not map strings to strings", code)
+
+
+# --- N07 to N09: the graph, its tensors, its probes -------------------------------------------------------------------
+
+
+def _check_graph(graph: Graph, types: Mapping[Value, Type]) -> None:
+    """N07, beyond what `infer_types` checks."""
+    made = [node.name for node in graph.nodes if isinstance(node, Input)]
+    if not made or sorted(made) != sorted(graph.inputs):
+        refuse("the inputs are not the names of the Input nodes, each once")
+    if not all(types[name].rank >= 1 for name in made):
+        refuse("an input has no batch axis")
+    keys = graph.output_keys
+    if not graph.outputs or (keys is not None and (len(set(keys)) != len(keys) or len(keys) != len(graph.outputs))):
+        refuse("there are no outputs, or their keys are not one for each")
+    for value, (shape, _) in types.items():
+        if any(n is not None and n < 0 for n in shape) or prod(n for n in shape[1:] if n is not None) > MAX_ELEMENTS:
+            refuse(f"the value {value!r:.100} has the shape {shape}")
+
+
+def _check_contract(graph: Graph) -> None:
+    """N08: the tensors are exactly those the nodes declare."""
+    code = "E_BUNDLE_CONTRACT"
+    declared: dict[str, tuple[int, ...]] = {}
+    constants: dict[str, str] = {}
+    for node in graph.nodes:
+        for name, shape in node.parameters().items():
+            key = f"{node.namespace()}/{name}"
+            if declared.setdefault(key, shape) != shape:
+                refuse(f"tensor {key!r:.200} is shared by nodes that disagree on its shape", code)
+            if isinstance(node, Constant):
+                constants[key] = node.dtype
+    for key in sorted(set(declared) ^ set(graph.arrays)):
+        refuse(f"tensor {key!r:.200} is {'missing' if key in declared else 'left over'}", code)
+    for key, shape in declared.items():
+        array = graph.arrays[key]
+        if array.shape != shape:
+            refuse(f"tensor {key!r:.200} has the shape {array.shape}, the graph needs {shape}", code)
+        _check_dtype(f"tensor {key!r:.200}", array, constants.get(key, "float32"))
+
+
+def _check_dtype(where: str, array: Array, dtype: str) -> None:
+    """A tensor of any floating point type may stand for a value of any other; whole numbers and bool are exact."""
+    fits = array.dtype.kind == "f" if dtype in FLOATS else array.dtype.name == dtype
+    if not fits:
+        refuse(f"{where} is {array.dtype}, the graph needs {dtype}", "E_BUNDLE_CONTRACT")
+    if array.dtype.kind == "b" and array.size and int(array.view(np.uint8).max()) > 1:
+        refuse(f"{where} holds bytes other than 0 and 1", "E_BUNDLE_CONTRACT")
+
+
+def _probes(metadata: dict[str, Any], tensors: dict[str, Array]) -> tuple[Probe, ...]:
+    """N09: the probes, from the tensors whose names begin with $."""
+    code = "E_BUNDLE_CONTRACT"
+    oracles = strings(metadata["probes"], "probes")
+    if len(oracles) > MAX_PROBES:
+        refuse(f"more than {MAX_PROBES} probes", code)
+    inputs: list[dict[str, Array]] = [{} for _ in oracles]
+    outputs: list[dict[int, Array]] = [{} for _ in oracles]
+    for name, array in tensors.items():
+        found = re.fullmatch(r"\$probe(0|[1-9][0-9]{0,5})/(?:input/(.+)|output/(0|[1-9][0-9]{0,5}))", name)
+        if found is None or int(found[1]) >= len(oracles):
+            refuse(f"tensor {name!r:.200} belongs to no probe", code)
+        if found[2] is not None:
+            inputs[int(found[1])][found[2]] = array
+        else:
+            outputs[int(found[1])][int(found[3])] = array
+    probes = []
+    for oracle, given, made, allowed in zip(oracles, inputs, outputs, _allowed(metadata, len(oracles)), strict=True):
+        if sorted(made) != list(range(len(made))):
+            refuse("the outputs of a probe are not numbered from 0", code)
+        probes.append(Probe(oracle, given, tuple(made[place] for place in range(len(made))), allowed))
+    return tuple(probes)
+
+
+def _allowed(metadata: dict[str, Any], count: int) -> list[tuple[tuple[float, float] | None, ...]]:
+    """N09: for each probe its allowances; there is one at least, or the field is left out."""
+    code = "E_BUNDLE_CONTRACT"
+    if "rounding" not in metadata:
+        return [()] * count
+    rows = metadata["rounding"]
+    if type(rows) is not list or len(rows) != count or not all(type(row) is list for row in rows):
+        refuse("the allowances are not a list for each probe", code)
+    pairs = [pair for row in rows for pair in row if pair is not None]
+    if not pairs or not all(type(pair) is list and len(pair) == 2 and all(map(_bound, pair)) for pair in pairs):
+        refuse("an allowance is not two numbers of at least 0, or there is none", code)
+    return [tuple(None if pair is None else (float(pair[0]), float(pair[1])) for pair in row) for row in rows]
+
+
+def _bound(number: Any) -> bool:
+    return type(number) is float and number >= 0  # JSON has no infinity and no NaN
+
+
+def _check_probe(probe: Probe, graph: Graph, types: Mapping[Value, Type]) -> None:
+    code = "E_BUNDLE_CONTRACT"
+    if set(probe.inputs) != set(graph.inputs) or len(probe.outputs) != len(graph.outputs):
+        refuse("a probe does not have the inputs and outputs of the graph", code)
+    if probe.allowed and len(probe.allowed) != len(graph.outputs):
+        refuse("a probe does not have an allowance or null for each output", code)
+    pairs = [*probe.inputs.items(), *zip(graph.outputs, probe.outputs, strict=True)]
+    for name, array in pairs:
+        shape, dtype = types[name]
+        if array.ndim != len(shape) or not all(same_size(n, m) for n, m in zip(shape, array.shape, strict=True)):
+            refuse(f"a probe has the shape {array.shape} for {name!r:.100}, which has {shape}", code)
+        _check_dtype(f"a probe of {name!r:.100}", array, dtype)

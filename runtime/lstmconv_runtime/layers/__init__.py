@@ -1,0 +1,1 @@
+"""What each node computes, apart from the recurrent ones."""

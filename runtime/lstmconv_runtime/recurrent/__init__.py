@@ -1,0 +1,1 @@
+"""Recurrent nodes: readable cells, and the loops that run them."""
