@@ -1,4 +1,4 @@
-"""Writes the small real files that tests/converter/keras_file reads, with the Keras that is installed.
+"""Writes the small real files that tests/converter/reading reads, with the Keras that is installed.
 
     python scripts/make_reader_vectors.py [FOLDER]        default: tests/vectors/keras_file
 

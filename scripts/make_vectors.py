@@ -1,4 +1,4 @@
-"""Writes tests/vectors/parity: what Keras computes for the models of tests/parity/cases.
+"""Writes tests/vectors/parity: what Keras computes for the models of tests/common/cases.
 
     python scripts/make_vectors.py [CASE…]        default: every case, and files of no case are removed
 
@@ -23,7 +23,7 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / part) for part in ("runtime", "converter", "tests/parity")]
+sys.path[:0] = [str(ROOT / part) for part in ("runtime", "converter", "tests/common")]
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402

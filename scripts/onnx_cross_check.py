@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / part) for part in ("runtime", "converter", "tests/parity")]
+sys.path[:0] = [str(ROOT / part) for part in ("runtime", "converter", "tests/common")]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 DOCUMENT = ROOT / "docs" / "onnx-cross-check.md"
@@ -107,7 +107,7 @@ def document(rows: list[Row]) -> str:
     lines = [
         "# Keras's own ONNX export, beside what Keras computes",
         "",
-        "Every case of `tests/parity/cases`: `model.export(…, format=\"onnx\")` by Keras, run by onnxruntime, compared",
+        "Every case of `tests/common/cases`: `model.export(…, format=\"onnx\")` by Keras, run by onnxruntime, compared",
         "with the outputs of Keras itself, committed in `tests/vectors/parity`. Differences are the largest, of the",
         f"scale of the output; up to {TOLERANCE:.0e} agrees ({HALF_TOLERANCE:.0e} in half precision).",
         "",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / part) for part in ("scripts", "runtime", "converter", "tests/parity", "tests/converter")]
+sys.path[:0] = [str(ROOT / part) for part in ("scripts", "runtime", "converter", "tests/common")]
 
 from architecture_fuzz.grammar import ops_table  # noqa: E402
 from lstmconv.graph.layers import HANDLERS, OPERATIONS  # noqa: E402

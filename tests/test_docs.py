@@ -13,9 +13,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import ROOT, VECTORS
 
-ROOT = Path(__file__).resolve().parent.parent
-VECTORS = ROOT / "tests" / "vectors"
 DOCUMENTS = [
     "README.md", "CHANGELOG.md", "SECURITY.md", "docs/decisions.md", "docs/support.md",
     "docs/onnx-cross-check.md", "runtime/README.md", "runtime/FORMAT.md",

@@ -12,9 +12,8 @@ from pathlib import Path
 import lstmconv
 import pytest
 from lstmconv.errors import Hint, InvalidFileError, LstmconvError, UsageError
+from paths import ROOT, SINE
 
-ROOT = Path(__file__).resolve().parents[2]
-SINE = ROOT / "tests" / "vectors" / "cli" / "sine.keras"
 COMMANDS = {"cli.py", "examine.py", "parity.py", "arrays.py", "csv_table.py"}  # speak to users of commands alone
 
 

@@ -14,8 +14,8 @@ import venv
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 FOREIGN = ("tensorflow", "keras", "onnx", "onnxruntime", "typer", "pyfive", "h5py", "lstmconv", "matplotlib")
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import lstmconv_runtime as lr
 import numpy as np
 import pytest
+from paths import VECTORS
 
-VECTORS = Path(__file__).parents[1] / "vectors" / "runtime"
+FOLDER = VECTORS / "runtime"
 
 
 @pytest.mark.parametrize("name", ["wave", "masked"])
 def test_the_predictions_of_keras(name: str) -> None:
-    model = lr.load(VECTORS / f"{name}.safetensors")
-    with np.load(VECTORS / f"{name}.npz") as made:
+    model = lr.load(FOLDER / f"{name}.safetensors")
+    with np.load(FOLDER / f"{name}.npz") as made:
         assert np.abs(model.predict(made["x"]) - made["y"]).max() <= 1e-6
         assert str(made["made_by"]).startswith("keras 3")
     verification = model.verify()

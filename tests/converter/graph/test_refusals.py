@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import io
 import json
-import sys
 import zipfile
 from collections.abc import Iterator
 from functools import lru_cache
@@ -19,11 +18,8 @@ import lstmconv
 import pytest
 from lstmconv.errors import LstmconvError, UnsupportedError
 from lstmconv.graph.layers import ADVICE, HANDLERS, OPERATIONS
-
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "parity")]
-
-from refusals import QUANTISED, REFUSED, UNSUPPORTED_CLASSES, Refused  # noqa: E402
-from vector_files import NAMES, Vector, classes, read_vector  # noqa: E402
+from refusals import QUANTISED, REFUSED, UNSUPPORTED_CLASSES, Refused
+from vector_files import NAMES, Vector, classes, read_vector
 
 SETTINGS = [(name, refused) for name, table in REFUSED.items() for refused in table]
 OUTER: set[str] = set()  # classes found outside others

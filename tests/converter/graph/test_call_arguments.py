@@ -6,9 +6,7 @@ The files are those of the parity vectors with one argument put into a call, so 
 from __future__ import annotations
 
 import copy
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +16,7 @@ from lstmconv.graph.building import Builder
 from lstmconv.graph.convert import convert_config
 from lstmconv.history.dialects.inbound_nodes import array, arrays_of_layer, todays_call
 from lstmconv.reading import KerasFile, parse_keras_file
-
-sys.path[:0] = [str(Path(__file__).parents[1] / "parity")]
-
-from vector_files import NAMES, read_vector  # noqa: E402
+from vector_files import NAMES, read_vector
 
 ARRAY = {"class_name": "__numpy__", "config": {"value": [[1.0, 2.0]], "dtype": "float32"}}
 

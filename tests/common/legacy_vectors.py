@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from lstmconv.reading import read_architecture
 from lstmconv_runtime.difference import difference
+from paths import VECTORS
 
-FOLDER = Path(__file__).parents[1] / "vectors" / "legacy"
+FOLDER = VECTORS / "legacy"
 ENTRIES: list[dict[str, Any]] = json.loads((FOLDER / "manifest.json").read_text())
 IDS = [f"{entry['env']}-{entry['file']}" for entry in ENTRIES]
 

@@ -19,8 +19,8 @@ from lstmconv.doctor.loading_rules import meaning
 from lstmconv.errors import UnsupportedError
 from lstmconv.graph.layers import HANDLERS
 from lstmconv.reading import read_keras_file
+from paths import SINE
 
-SINE = Path(__file__).parents[1] / "vectors" / "cli" / "sine.keras"
 OUT = {"export": "out.safetensors", "upgrade": "out.keras"}
 ENVIRONMENTS = sorted({entry["env"] for entry in ENTRIES})
 

@@ -25,7 +25,7 @@ class Blocker:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Blocker())
 from pathlib import Path
-from lstmconv import demo
+from lstmconv.commands import demo
 from lstmconv.errors import LstmconvError
 try:
     demo.run(Path(sys.argv[1]))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,9 +24,6 @@ from lstmconv.reading.keras_archive import model_config
 from lstmconv.reading.strict_json import parse_json
 from lstmconv.upgrading.file import planned
 from lstmconv_runtime import Model
-
-sys.path.append(str(Path(__file__).parents[1] / "parity"))
-
 from vector_files import NAMES, read_vector
 
 LONGEST = 500  # characters of a message

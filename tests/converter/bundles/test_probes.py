@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,9 +21,7 @@ from lstmconv_runtime.format.bundle import Bundle
 from lstmconv_runtime.format.graph import Graph
 from lstmconv_runtime.format.nodes import Constant
 from lstmconv_runtime.verifying import lowest_precision, verify
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "parity"))
-
+from paths import SINE
 from vector_files import NAMES, read_vector
 
 SHORT = (
@@ -97,7 +94,7 @@ def test_models_that_round_more_pass_their_own_probes(name: str) -> None:
 
 
 def test_an_ordinary_model_needs_no_allowance_and_stays_format_1_0() -> None:
-    file = read_keras_file(Path(__file__).parents[1] / "vectors" / "cli" / "sine.keras")
+    file = read_keras_file(SINE)
     model = Model(bundle_of(convert(file)))
     assert model.bundle.format_version == "1.0"
     assert [probe.allowed for probe in model.bundle.probes] == [(), (), ()]
@@ -113,5 +110,5 @@ def test_a_bundle_that_does_not_pass_its_probes_is_not_written(tmp_path: Path, m
     monkeypatch.setattr(exporting, "make_probes", wrong)
     out = tmp_path / "m.safetensors"
     with pytest.raises(InvalidFileError, match=r"differs from lstmconv .* float64 on the probes"):
-        exporting.export(Path(__file__).parents[1] / "vectors" / "cli" / "sine.keras", out)
+        exporting.export(SINE, out)
     assert list(tmp_path.iterdir()) == []

@@ -21,13 +21,14 @@ from lstmconv.reading import (
     read_architecture,
     read_keras_file,
 )
+from paths import VECTORS
 
 h5py = pytest.importorskip("h5py")
 
 _MODELS = os.environ.get("LSTMCONV_MODELS", "")
 _REAL = sorted(path for path in Path(_MODELS).glob("*") if path.suffix in (".h5", ".keras")) if _MODELS else []
 _REAL = [path for path in _REAL if not path.name.endswith(".io.h5")]  # inputs and outputs, no model
-_COMMITTED = sorted((Path(__file__).parents[2] / "vectors" / "keras_file").glob("*"))
+_COMMITTED = sorted((VECTORS / "keras_file").glob("*"))
 
 
 def _text(value: bytes | str) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from lstmconv_runtime import BundleError, VersionError, load
 from lstmconv_runtime.format import bundle as bundle_module
+from paths import VECTORS
 
-FOLDER = Path(__file__).parent.parent / "vectors" / "invalid"
+FOLDER = VECTORS / "invalid"
 MANIFEST = json.loads((FOLDER / "manifest.json").read_text())
 
 

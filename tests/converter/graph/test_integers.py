@@ -1,6 +1,6 @@
 """Whole numbers in the functions that tf.keras 2 recorded, which are TensorFlow's own: TensorFlow is the oracle.
 
-What today's keras.ops makes of whole numbers is in tests/parity/cases/operations.py.
+What today's keras.ops makes of whole numbers is in tests/common/cases/operations.py.
 """
 
 from __future__ import annotations

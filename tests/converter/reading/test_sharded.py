@@ -13,8 +13,9 @@ import lstmconv_runtime as lr
 import numpy as np
 import pytest
 from lstmconv.errors import FileAccessError, InvalidFileError, LstmconvError
+from paths import VECTORS
 
-VECTOR = Path(__file__).parents[2] / "vectors" / "sharded"
+VECTOR = VECTORS / "sharded"
 
 
 @pytest.fixture

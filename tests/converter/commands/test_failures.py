@@ -14,8 +14,8 @@ from lstmconv.files.standard_streams import MAX_LINE, one_line
 from lstmconv.files.suffixes import ARCHIVE, ARRAYS, BUNDLE, TRACE
 from lstmconv.files.text_table import shape_text, text_table
 from lstmconv_runtime import BundleError, InputError, StreamError, VersionError
+from paths import SINE
 
-SINE = Path(__file__).parents[1] / "vectors" / "cli" / "sine.keras"
 ANY = ("",)  # names without a suffix
 
 

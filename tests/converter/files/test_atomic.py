@@ -14,9 +14,9 @@ import pytest
 from lstmconv.errors import FileAccessError
 from lstmconv.files import atomic, system
 from lstmconv.files.atomic import publish, publish_all, publish_bytes
+from paths import VECTORS
 
-SOURCES = Path(atomic.__file__).parent
-VECTORS = Path(__file__).parents[1] / "vectors"
+SOURCES = Path(atomic.__file__).parents[1]
 # Names of `os` and `signal` that Windows does not have.
 POSIX = {
     "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_DIRECTORY", "O_SYNC", "O_DSYNC", "fchmod", "fchown", "chown", "lchown",

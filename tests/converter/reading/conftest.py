@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from lstmconv.errors import LstmconvError
 from lstmconv.reading import parse_keras_file
+from paths import VECTORS
 
-_VECTORS = Path(__file__).parents[2] / "vectors" / "keras_file"
+_VECTORS = VECTORS / "keras_file"
 
 
 @pytest.fixture(scope="session")

@@ -545,6 +545,8 @@ def build(family: str) -> tuple[Any, list[str]]:
     x = keras.Input(shape)
     outputs, names = [], []
     for name, case in cases.items():
+        if isinstance(case, L.Layer):  # named when this module was imported, as others may be by now
+            case = type(case).from_config({**case.get_config(), "name": f"case_{len(outputs)}"})
         made = case(x)
         flat = list(made) if isinstance(made, list | tuple) else [made]
         outputs += flat

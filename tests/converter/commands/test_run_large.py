@@ -73,7 +73,7 @@ def run(*args: object, patch: str = "", **options: Any) -> Process:
     """
     code = f"""
 import os, signal, sys
-from lstmconv import prediction
+from lstmconv.commands import prediction
 from lstmconv.__main__ import main
 predict, batches = prediction.named_outputs, []
 def before(number, action):

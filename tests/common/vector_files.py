@@ -17,8 +17,9 @@ from lstmconv_runtime import StreamError
 from lstmconv_runtime.difference import difference
 from lstmconv_runtime.format.graph import Graph, Type, Value, infer_types
 from lstmconv_runtime.streaming import classify
+from paths import VECTORS
 
-FOLDER = Path(__file__).resolve().parent.parent / "vectors" / "parity"
+FOLDER = VECTORS / "parity"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.npz"))
 HALVES = ("float16", "bfloat16")
 

@@ -18,8 +18,9 @@ from typing import Any
 import lstmconv_runtime
 import numpy as np
 import pytest
+from paths import VECTORS
 
-VECTORS = Path(__file__).parents[1] / "vectors" / "cli"
+FOLDER = VECTORS / "cli"
 COMMANDS = ("export", "inspect", "run", "trace", "verify", "parity", "upgrade", "doctor", "demo")
 ERROR = re.compile(r"lstmconv: error: [ -~]+ \[E_[A-Z_0-9]+\]\n")
 Process = subprocess.CompletedProcess[str]
@@ -47,14 +48,14 @@ def assert_fails(process: Process, exit_code: int, error_code: str) -> str:
 
 
 def sine_arrays() -> tuple[Any, Any]:
-    record = json.loads((VECTORS / "sine.json").read_text())
+    record = json.loads((FOLDER / "sine.json").read_text())
     return np.array(record["x"], "float32"), np.array(record["y"], "float32")
 
 
 @pytest.fixture(scope="session")
 def bundle_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("bundle") / "sine.safetensors"
-    process = cli("export", VECTORS / "sine.keras", "-o", path)
+    process = cli("export", FOLDER / "sine.keras", "-o", path)
     assert process.returncode == 0, process.stderr
     return path.read_bytes()
 
@@ -63,7 +64,7 @@ def bundle_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def folder(tmp_path: Path, bundle_bytes: bytes, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with sine.keras, sine.safetensors, and the same windows as x.npy, x.npz and x.csv."""
     x, _ = sine_arrays()
-    (tmp_path / "sine.keras").write_bytes((VECTORS / "sine.keras").read_bytes())
+    (tmp_path / "sine.keras").write_bytes((FOLDER / "sine.keras").read_bytes())
     (tmp_path / "sine.safetensors").write_bytes(bundle_bytes)
     np.save(tmp_path / "x.npy", x)
     np.savez(tmp_path / "x.npz", input_layer=x)
@@ -384,11 +385,11 @@ def test_force_replaces(folder: Path) -> None:
 def test_a_bug_asks_to_be_reported(folder: Path) -> None:
     code = """
 import sys
-from lstmconv import conversion
+from lstmconv import exporting
 from lstmconv.__main__ import main
 def broken(*args, **options):
     raise ZeroDivisionError("a\\nbug")
-conversion.export = broken
+exporting.export = broken
 sys.exit(main())
 """
     line = assert_fails(python(code, "export", "sine.keras", "--force"), 70, "E_BUG")
@@ -403,11 +404,11 @@ sys.exit(main())
 def test_out_of_memory(folder: Path) -> None:
     code = """
 import sys
-from lstmconv import conversion
+from lstmconv import exporting
 from lstmconv.__main__ import main
 def large(*args, **options):
     raise MemoryError
-conversion.export = large
+exporting.export = large
 sys.exit(main())
 """
     assert_fails(python(code, "export", "sine.keras", "--force"), 5, "E_LIMIT_MEMORY")
@@ -443,12 +444,12 @@ sys.exit(main())
 def test_warnings_of_libraries_are_one_line(folder: Path) -> None:
     code = """
 import sys, warnings
-from lstmconv import conversion
+from lstmconv import exporting
 from lstmconv.__main__ import main
 def warning(*args, **options):
     warnings.warn("over\\nflow", RuntimeWarning)
     sys.exit(0)
-conversion.export = warning
+exporting.export = warning
 sys.exit(main())
 """
     process = python(code, "export", "sine.keras", "--force")
@@ -538,12 +539,12 @@ sys.exit(main())
 def test_a_signal_during_a_long_command(folder: Path) -> None:
     code = """
 import sys, time
-from lstmconv import conversion
+from lstmconv import exporting
 from lstmconv.__main__ import main
 def waiting(*args, **options):
     print("waiting", flush=True)
     time.sleep(30)
-conversion.export = waiting
+exporting.export = waiting
 sys.exit(main())
 """
     for number, exit_code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
@@ -566,17 +567,18 @@ def test_work_that_takes_long_says_so_on_a_terminal(folder: Path) -> None:
     """For whoever waits, though libraries are kept quiet by taking standard error away; and nothing of it stays."""
     code = """
 import os, sys, time
-from lstmconv import conversion, progress
+from lstmconv import exporting
+from lstmconv.commands import progress
 from lstmconv.__main__ import main
 progress.PATIENCE = float(sys.argv.pop(1))
-export = conversion.export
+export = exporting.export
 def slow(*args, **options):
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     time.sleep(1)
     os.dup2(kept, 2)
     return export(*args, **options)
-conversion.export = slow
+exporting.export = slow
 sys.exit(main())
 """
     for patience, wanted in (("0.1", r"(\rconverting  0:0\d\x1b\[K)+\r\x1b\[K"), ("60", "")):

@@ -21,8 +21,7 @@ from lstmconv.errors import UnsupportedError, UsageError
 from lstmconv_runtime.format.bundle import Bundle, from_bytes, to_bytes
 from lstmconv_runtime.format.graph import TANH, Array, Graph
 from lstmconv_runtime.format.nodes import Constant, Dense, Elementwise, Embedding, Input
-
-SINE = Path(__file__).parents[1] / "vectors" / "cli" / "sine.keras"
+from paths import SINE
 
 
 def graph(W: Any = 0.1, k: float = 0.1) -> Graph:
