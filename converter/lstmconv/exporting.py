@@ -23,7 +23,7 @@ from .files.atomic import publish_bytes
 from .files.suffixes import BUNDLE, check_suffix
 from .graph.building import Builder
 from .graph.convert import convert_config
-from .graph.layers import HANDLERS
+from .graph.keras_classes import HANDLERS
 from .graph.replacing import replacements, with_replacements
 from .history.dialects import todays_config
 from .history.legacy_arrays import Ledger, LegacyPlace, deal_out

@@ -32,7 +32,7 @@ from .recurrent import (
 
 
 def supported(name: str) -> bool:
-    from lstmconv.graph.layers import HANDLERS
+    from lstmconv.graph.keras_classes import HANDLERS
 
     return name in HANDLERS
 

@@ -429,7 +429,7 @@ def upgrade(
 
 def _print_layers(wanted: bool) -> None:
     if wanted:
-        from ..graph.layers import HANDLERS
+        from ..graph.keras_classes import HANDLERS
 
         print_result("\n".join(sorted(HANDLERS)))
         raise typer.Exit

@@ -10,39 +10,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..errors import printable
-from ..graph.keras_classes import OTHERS_OF_KERAS_3
-from ..graph.layers import HANDLERS
-from ..history.dialects.keras2 import UNGROUPED
+from ..graph.keras_classes import CLASSES, HANDLERS, OTHERS_OF_KERAS_3
 from ..history.dialects.tf_operations import is_tf_operation
 from ..history.semantics import version_tuple
 from ..reading import ArchiveWeights, KerasFile, LegacyWeights
-from ..upgrading.config import OPTIONS, layer_name
+from ..reading.form import MODELS
+from ..upgrading.config import layer_name
 
-MODELS = ("Sequential", "Functional", "Model")
 RECURRENT = ("LSTM", "GRU", "SimpleRNN")
-STRICT = (*RECURRENT, "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")  # layers that name the arguments they do not take
-# layers that are quoted whole with an argument they do not take
-DESERIALISED = ("PReLU", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", *UNGROUPED)
 CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells")
 WRAPPERS = ("Bidirectional", "TimeDistributed")
-# Layers that look at the rank of their input, by the words of their refusal.
-RANKED = {
-    **dict.fromkeys(
-        (
-            *STRICT, "RNN", "Bidirectional", "Cropping1D", "Cropping2D", "Cropping3D", "UpSampling1D", "UpSampling2D",
-            "UpSampling3D", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D",
-            *(f"{kind}Pooling{space}D" for kind in ("Max", "Average", "GlobalMax", "GlobalAverage") for space in "123"),
-        ),
-        "Input 0 with name 'None' of layer '{name}' is incompatible with the layer",
-    ),
-    **dict.fromkeys(
-        ("Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"),
-        "Kernel shape must have the same length as input",
-    ),
-    **dict.fromkeys(
-        ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), "Exception encountered when calling {cls}.call()"
-    ),
-}  # fmt: skip
 BUILT_IN = frozenset({
     "L1", "L2", "L1L2", "OrthogonalRegularizer", "MaxNorm", "NonNeg", "UnitNorm", "MinMaxNorm", "Zeros", "Ones",
     "Constant", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", "Orthogonal", "Identity",
@@ -214,7 +191,7 @@ def _tf_archive(config: Any) -> str | None:
             if extra:
                 return f"Unrecognized keyword arguments passed to {inner['class_name']}: {extra}"
         extra = _extra(name, values, kept=())
-        if name in STRICT and extra:
+        if extra and CLASSES[str(name)].extra == "named":
             return f"Unrecognized keyword arguments passed to {name}: {extra}"
         if extra or not _known(name):
             return "<class 'keras.src.models.sequential.Sequential'> could not be deserialized properly"
@@ -237,11 +214,12 @@ def _elsewhere(weights: ArchiveWeights | LegacyWeights, path: str = "layers") ->
 
 def _extra(class_name: Any, values: dict[str, Any], kept: tuple[str, ...]) -> dict[str, Any]:
     """The options of a layer that Keras 3 does not take."""
-    taken = {*OPTIONS.get(class_name, ()), "name", "trainable", "dtype", "seed", "activity_regularizer", *kept}
+    row = CLASSES.get(class_name)
+    if row is None or row.options is None:
+        return {}
+    taken = {*row.options, "name", "trainable", "dtype", "seed", "activity_regularizer", *kept}
     taken |= {"implementation"} if class_name in ("LSTM", "GRU") else set()
     taken |= {"input_length"} if class_name == "Embedding" else set()
-    if class_name not in OPTIONS:
-        return {}
     return {key: value for key, value in values.items() if key not in taken and not key.endswith(ROLES)}
 
 
@@ -257,9 +235,9 @@ def _legacy(config: Any, version: tuple[int, ...], in_tensorflow: bool) -> str |
     before_tensorflow = version < (2, 4) and not in_tensorflow
     for item in values.get("layers", ()):
         found = _legacy_layer(item, version, in_tensorflow)
-        ranked = RANKED.get(str(item.get("class_name")))
-        if found is None and sequential and before_tensorflow and ranked is not None:
-            found = ranked.format(name=layer_name(item), cls=item["class_name"])
+        row = CLASSES.get(str(item.get("class_name")))
+        if found is None and sequential and before_tensorflow and row is not None and row.ranked:
+            found = row.ranked.format(name=layer_name(item), cls=item["class_name"])
         if found is not None:
             return found
     for item in values.get("layers", ()):
@@ -288,9 +266,9 @@ def _legacy_layer(item: dict[str, Any], version: tuple[int, ...], in_tensorflow:
             words = f"Could not interpret {role} identifier: {{'class_name': '{value.get('class_name')}'"
             return words if name in RECURRENT else f"{_not_made(name)} ... {words}"
     extra = _extra(name, values, kept=("batch_input_shape", "input_dtype", "input_dim", "input_shape"))
-    if name in STRICT and extra:
+    if extra and CLASSES[str(name)].extra == "named":
         return f"Unrecognized keyword arguments passed to {name}: {extra}"
-    if name in DESERIALISED and extra:
+    if extra and CLASSES[str(name)].extra == "quoted":
         return _not_made(name)
     return None
 

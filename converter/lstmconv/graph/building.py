@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from lstmconv_runtime.layers.precision import round_to
 
 from ..errors import Hint, InvalidFileError, UnsupportedError, printable
 from ..history.semantics import Semantics
+from ..reading.form import Serialised
 from ..reading.layer_weights import LayerWeights, check_finite
 from .layer_config import Config
 
@@ -32,6 +33,23 @@ class StoredArray:
     dtype: str
 
 
+class Inside(NamedTuple):
+    """What opens and calls the layers and models inside a layer: handlers of wrappers have it from the builder, since
+    what walks over models calls the handlers.
+
+    Attributes:
+        open_layer: (item, name, weights, build) → Layer.
+        open_model: (item, weights, build, prefix, depth) → a model.
+        run_layer: (layer, call) → what the call makes.
+        call_nested: (model, call) → what the call makes.
+    """
+
+    open_layer: Callable[[Serialised, str, LayerWeights, Builder], Layer]
+    open_model: Callable[[Serialised, LayerWeights, Builder, str, int], Any]
+    run_layer: Callable[[Layer, Any], Any]
+    call_nested: Callable[[Any, Any], Any]
+
+
 @dataclass
 class Builder:
     """The graph as it grows.
@@ -43,6 +61,7 @@ class Builder:
         obstacles: where a list is given, what is unsupported is put there, and a stand-in takes the layer's place.
         fixed: values that no input reaches: constants, and what is computed from them alone.
         ran: of every Functional model, by the prefix of its layers' names, how its calls ran (`functional.Ran`).
+        inside: given by `convert.convert_config`.
     """
 
     semantics: Semantics
@@ -56,6 +75,7 @@ class Builder:
     obstacles: list[UnsupportedError] | None = None
     fixed: set[Value] = field(default_factory=set)
     ran: dict[str, list[Any]] = field(default_factory=dict)
+    inside: Inside = field(init=False)
 
     def free_name(self, wanted: str) -> str:
         """`wanted`, made a legal node name and unique."""

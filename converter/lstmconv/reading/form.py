@@ -18,7 +18,8 @@ from ..errors import InvalidFileError, LimitError, printable
 MAX_LAYERS = 1000
 MAX_NESTING = 20
 MAX_NAME = 1000
-MODELS = ("Sequential", "Functional", "Model", "Container")
+MODELS = ("Sequential", "Functional", "Model")
+EVER_MODELS = (*MODELS, "Container")  # of Keras 1 as well
 HOLDERS = {
     "Bidirectional": "layer", "TimeDistributed": "layer", "SpectralNormalization": "layer", "RNN": "cell",
     "StackedRNNCells": "cells",
@@ -64,7 +65,7 @@ def as_written(item: Any) -> Any:
         LimitError: more layers than any model has.
     """
     _check_object("the model", item, today=False)
-    if item["class_name"] in MODELS:
+    if item["class_name"] in EVER_MODELS:
         _check_model("the model", item, today=False, depth=0)
     return item
 
@@ -77,7 +78,7 @@ def todays(item: Any) -> Serialised:
         LimitError: more layers than any model has.
     """
     _check_object("the model", item, today=True)
-    if item["class_name"] in MODELS:
+    if item["class_name"] in EVER_MODELS:
         _check_model("the model", item, today=True, depth=0)
     return cast(Serialised, item)
 
@@ -184,7 +185,7 @@ def _check_model(where: str, item: Any, today: bool, depth: int) -> None:
 
 def _check_inside(where: str, layer: Any, today: bool, depth: int) -> None:
     """A model used as a layer, or the layers that a wrapper holds."""
-    if layer["class_name"] in MODELS:
+    if layer["class_name"] in EVER_MODELS:
         _check_model(where, layer, today, depth + 1)
         return
     config = layer["config"]

@@ -16,110 +16,16 @@ from lstmconv_runtime.format.graph import FLOATS, Array
 
 from ..errors import UnsupportedError, printable
 from ..graph.building import Builder, Tensor
-from ..graph.convert import MODELS, compute_dtype, is_operation
+from ..graph.dtype_policy import compute_dtype
 from ..graph.functional import Reference, tensor_reference
+from ..graph.keras_classes import CLASSES
 from ..graph.layer_config import Config
+from ..graph.opening import is_operation
 from ..history.gates import KERAS_GRU, KERAS_LSTM
-from ..reading.form import Serialised, is_reference, map_entries, name_of
+from ..reading.form import MODELS, Serialised, is_reference, map_entries, name_of
 from ..reading.layer_weights import LayerWeights, Spec
 from .archive import Path
 from .merged_arrays import with_rows
-
-_RNN = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask")
-_GATED = ("units", "activation", "recurrent_activation", "use_bias", "dropout", "recurrent_dropout")
-_CONV = ("kernel_size", "strides", "padding", "data_format", "dilation_rate", "activation", "use_bias")
-_POOL = ("pool_size", "padding", "strides", "data_format")
-_CONV_LSTM = (*_RNN, "filters", *_CONV, "recurrent_activation", "unit_forget_bias", "dropout", "recurrent_dropout")
-
-# What the constructors of Keras 3 take, but for what training alone needs.
-OPTIONS: dict[str, tuple[str, ...]] = {
-    "LSTM": (*_RNN, *_GATED, "unit_forget_bias"),
-    "GRU": (*_RNN, *_GATED, "reset_after"),
-    "SimpleRNN": (*_RNN, "units", "activation", "use_bias", "dropout", "recurrent_dropout"),
-    "LSTMCell": (*_GATED, "unit_forget_bias"),
-    "GRUCell": (*_GATED, "reset_after"),
-    "SimpleRNNCell": ("units", "activation", "use_bias", "dropout", "recurrent_dropout"),
-    "StackedRNNCells": ("cells",),
-    "RNN": (*_RNN, "cell"),
-    "Bidirectional": ("merge_mode", "layer", "backward_layer"),
-    "TimeDistributed": ("layer",),
-    "Embedding": ("input_dim", "output_dim", "mask_zero"),
-    "Masking": ("mask_value",),
-    "Concatenate": ("axis",),
-    "Dot": ("axes", "normalize"),
-    "Dense": ("units", "activation", "use_bias"),
-    "Activation": ("activation",),
-    "Dropout": ("rate", "noise_shape"),
-    "ReLU": ("max_value", "negative_slope", "threshold"),
-    "LeakyReLU": ("negative_slope",),
-    "ELU": ("alpha",),
-    "Softmax": ("axis",),
-    "PReLU": ("shared_axes",),
-    "SpatialDropout1D": ("rate",),
-    "SpatialDropout2D": ("rate", "data_format"),
-    "GaussianDropout": ("rate",),
-    "GaussianNoise": ("stddev",),
-    "AlphaDropout": ("rate", "noise_shape"),
-    "ActivityRegularization": ("l1", "l2"),
-    "Conv1D": ("filters", "groups", *_CONV),
-    "Conv2D": ("filters", "groups", *_CONV),
-    "DepthwiseConv1D": ("depth_multiplier", *_CONV),
-    "DepthwiseConv2D": ("depth_multiplier", *_CONV),
-    "SeparableConv1D": ("depth_multiplier", "filters", *_CONV),
-    "SeparableConv2D": ("depth_multiplier", "filters", *_CONV),
-    "ConvLSTM1D": _CONV_LSTM,
-    "ConvLSTM2D": _CONV_LSTM,
-    "MaxPooling1D": _POOL,
-    "MaxPooling2D": _POOL,
-    "AveragePooling1D": _POOL,
-    "AveragePooling2D": _POOL,
-    "GlobalMaxPooling1D": ("data_format", "keepdims"),
-    "GlobalMaxPooling2D": ("data_format", "keepdims"),
-    "GlobalAveragePooling1D": ("data_format", "keepdims"),
-    "GlobalAveragePooling2D": ("data_format", "keepdims"),
-    "BatchNormalization": ("axis", "momentum", "epsilon", "center", "scale", "synchronized"),
-    "LayerNormalization": ("axis", "epsilon", "center", "scale", "rms_scaling"),
-    "GroupNormalization": ("groups", "axis", "epsilon", "center", "scale"),
-    "UnitNormalization": ("axis",),
-    "Normalization": ("axis", "invert", "mean", "variance"),
-    "Rescaling": ("scale", "offset"),
-    "Flatten": ("data_format",),
-    "Reshape": ("target_shape",),
-    "Permute": ("dims",),
-    "RepeatVector": ("n",),
-    "ZeroPadding1D": ("padding", "data_format"),
-    "ZeroPadding2D": ("padding", "data_format"),
-    "Cropping1D": ("cropping",),
-    "UpSampling1D": ("size",),
-    "Attention": ("use_scale", "score_mode", "dropout"),
-    "AdditiveAttention": ("use_scale", "dropout"),
-    "MultiHeadAttention": (
-        "num_heads", "key_dim", "value_dim", "dropout", "use_bias", "use_gate", "output_shape", "attention_axes",
-    ),
-    "Conv3D": ("filters", "groups", *_CONV),
-    "Conv1DTranspose": ("filters", "output_padding", *_CONV),
-    "Conv2DTranspose": ("filters", "output_padding", *_CONV),
-    "Conv3DTranspose": ("filters", "output_padding", *_CONV),
-    "ConvLSTM3D": _CONV_LSTM,
-    "MaxPooling3D": _POOL,
-    "AveragePooling3D": _POOL,
-    "GlobalMaxPooling3D": ("data_format", "keepdims"),
-    "GlobalAveragePooling3D": ("data_format", "keepdims"),
-    "ZeroPadding3D": ("padding", "data_format"),
-    "Cropping2D": ("cropping", "data_format"),
-    "Cropping3D": ("cropping", "data_format"),
-    "UpSampling2D": ("size", "data_format", "interpolation"),
-    "UpSampling3D": ("size", "data_format"),
-    "SpatialDropout3D": ("rate", "data_format"),
-    **dict.fromkeys(("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"), ()),
-    "EinsumDense": ("equation", "output_shape", "activation", "bias_axes"),
-    "GroupQueryAttention": (
-        "head_dim", "num_query_heads", "num_key_value_heads", "dropout", "use_bias", "use_gate",
-    ),
-    "RMSNormalization": ("axis", "epsilon"),
-    "CategoryEncoding": ("num_tokens", "output_mode"),
-    "IntegerLookup": ("mask_token", "oov_token", "num_oov_indices", "vocabulary", "max_tokens", "output_mode"),
-}  # fmt: skip
 
 # Arguments of operations that Keras 3 takes when they are made, by class: the rest of a call are tensors.
 OPERATION_OPTIONS: dict[str, tuple[str, ...]] = {
@@ -303,14 +209,15 @@ class Modern:
         class_name, config = item["class_name"], item["config"]
         if class_name == "Bidirectional" and type(config.get("backward_layer")) is not dict:
             config = {**config, **_two_directions(config["layer"])}
-        if class_name not in OPTIONS:
+        options = CLASSES[class_name].options if class_name in CLASSES else None
+        if options is None:
             raise UnsupportedError(f"layer '{printable(shown)}' ({printable(class_name)}): not known to upgrade")
         where = f"layer '{printable(shown)}' ({class_name})"
         made: dict[str, Any] = {"name": legal(str(config["name"]))} if config.get("name") else {}
         if not class_name.startswith("SpatialDropout"):
             made["trainable"] = config.get("trainable", True) is not False
         made["dtype"] = _policy(config, where)
-        for key in OPTIONS[class_name]:
+        for key in options:
             if key in config:
                 made[key] = self._option(key, config[key], path, shown)
         if class_name == "BatchNormalization" and type(made.get("axis")) is list and len(made["axis"]) == 1:
@@ -410,7 +317,11 @@ def _activation_object(value: dict[str, Any]) -> Any:
     """An activation layer used as a function; a function by its name."""
     if value.get("class_name") == "function":
         return value.get("config")
-    made = {key: item for key, item in value.get("config", {}).items() if key in OPTIONS[str(value["class_name"])]}
+    made = {
+        key: item
+        for key, item in value.get("config", {}).items()
+        if key in (CLASSES[value["class_name"]].options or ())
+    }
     return {"module": "keras.layers", "class_name": value["class_name"], "config": made, "registered_name": None}
 
 
@@ -457,9 +368,6 @@ def _operation(item: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str, A
     }  # fmt: skip
 
 
-COMMUTATIVE = ("Add", "Multiply", "Average", "Maximum", "Minimum")
-
-
 def _arrays_in_place(item: dict[str, Any], args: list[Any]) -> list[Any]:
     """The arguments of a layer or model, the arrays among them where Keras 3 takes them.
 
@@ -472,13 +380,13 @@ def _arrays_in_place(item: dict[str, Any], args: list[Any]) -> list[Any]:
     if class_name in MODELS:
         args = [_as_tensors(arg) for arg in args]
         first = next(iter(_leaves(args)), None)
-    elif class_name in (*COMMUTATIVE, "Subtract", "Concatenate", "Dot") and type(inputs) is list and inputs:
+    elif CLASSES[class_name].order and type(inputs) is list and inputs:
         first = inputs[0]
     else:
         return args
     if not _is_array(first):
         return args
-    if class_name in COMMUTATIVE and type(inputs) is list:
+    if class_name not in MODELS and CLASSES[class_name].order == "any" and type(inputs) is list:
         return [sorted(inputs, key=_is_array)]
     raise UnsupportedError(
         f"layer '{printable(layer_name(item))}' ({printable(class_name)}): Keras 3 takes no array as its first input",

@@ -24,20 +24,16 @@ from ..errors import UnsupportedError, printable
 from ..graph.building import Builder, Tensor
 from ..graph.convert import convert_config
 from ..graph.functional import Reference
+from ..graph.keras_classes import CLASSES
 from ..history.dialects.inbound_nodes import tensor as reference_to
 from ..history.semantics import semantics_of
-from ..reading.form import flat_entries, todays
+from ..reading.form import MODELS, flat_entries, todays
 from ..reading.layer_weights import PlainWeights
 from .archive import KERAS_VERSION
 from .config import Modern, legal
 
 NUMPY, CORE = "keras.src.ops.numpy", "keras.src.ops.core"
 RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN")
-MASK_USERS = (
-    *RECURRENT, "Bidirectional", "TimeDistributed", "GlobalAveragePooling1D", "ConvLSTM1D", "ConvLSTM2D",
-    "ConvLSTM3D", "BatchNormalization", "Softmax", "Sequential", "Functional",
-)  # fmt: skip
-CHOOSY = ("Multiply", "Maximum", "Minimum")  # merges that Keras 3 computes otherwise where masks are
 MERGES = {"concat": "Concatenate", "sum": "Add", "ave": "Average"}
 OPERATIONS = {
     "not_equal": "NotEqual", "equal": "Equal", "logical_and": "LogicalAnd", "logical_or": "LogicalOr",
@@ -158,7 +154,7 @@ class _Page:
                     "masked steps of a stack of cells, and no layer of Keras 3 does",
                     "E_NO_EQUIVALENT",
                 )
-            if item["class_name"] in CHOOSY and item["module"] == "keras.layers" and self._masked_arguments(calls):
+            if item["module"] == "keras.layers" and masks_of(item) == "choose" and self._masked_arguments(calls):
                 layers += self._merge_operation(item)
             elif item["class_name"] == "Bidirectional" and masked and self._differs(item):
                 layers += self._two_layers(item)
@@ -338,7 +334,7 @@ class _Page:
         new = build.ran[self.prefix][0]
         nodes = {value: node for node in build.nodes for value in node.makes()}
         for item in list(self.config["layers"]):
-            if item["class_name"] not in MASK_USERS:
+            if item["class_name"] not in MODELS and masks_of(item) != "used":
                 continue
             for call in item["inbound_nodes"]:
                 if not _is_reference(call["kwargs"].get("mask")) and call["kwargs"].get("mask") is not None:
@@ -424,6 +420,12 @@ def _operation(
         "module": module, "class_name": class_name, "config": {"name": name, **options},
         "registered_name": class_name, "name": name, "inbound_nodes": calls,
     }  # fmt: skip
+
+
+def masks_of(item: Mapping[str, Any]) -> str:
+    """What a layer of Keras 3 does with the masks of its inputs: `KerasClass.masks`."""
+    row = CLASSES.get(item["class_name"])
+    return row.masks if row else ""
 
 
 def _is_reference(value: Any) -> bool:

@@ -17,7 +17,7 @@ from legacy_vectors import ENTRIES, FIRST, FOLDER, REFUSED, apart, architecture,
 from lstmconv.doctor.examine import examine, forecast, report_text
 from lstmconv.doctor.loading_rules import meaning
 from lstmconv.errors import UnsupportedError
-from lstmconv.graph.layers import HANDLERS
+from lstmconv.graph.keras_classes import HANDLERS
 from lstmconv.reading import read_keras_file
 from paths import SINE
 

@@ -11,6 +11,7 @@ from ...errors import UnsupportedError, printable
 from ...reading.layer_weights import Spec
 from ..building import Builder, Layer, Tensor
 from ..call import Call
+from ..dtype_policy import compute_dtype
 from ..layer_config import Config
 from .compose import elementwise, reduced, scalar, where
 from .shapes import known_size, places
@@ -91,8 +92,6 @@ def with_axis_in(where: str, activation: Activation, rank: int) -> Activation:
 
 
 def _read(config: Config, key: str, build: Builder, default: str = "linear") -> Activation:
-    from ..convert import compute_dtype
-
     value = config.raw(key, default)
     inner = value.get("config") if isinstance(value, dict) else None
     if isinstance(inner, dict) and "dtype" in inner:

@@ -22,7 +22,6 @@ from ...errors import printable
 from ..building import Layer
 from .compose import elementwise, reduced, scalar
 
-INT8_LAYERS = frozenset({"Dense", "Embedding", "EinsumDense"})
 EXACT_IN_FLOAT32 = 2**24
 EXACT_IN_INT32 = 2**31
 

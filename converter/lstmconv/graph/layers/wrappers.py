@@ -8,7 +8,7 @@ from lstmconv_runtime.format.graph import Value
 from lstmconv_runtime.format.nodes import Concatenate, Elementwise, Flip, FoldTime, UnfoldTime
 
 from ...errors import InvalidFileError, printable
-from ...reading.form import Serialised
+from ...reading.form import MODELS, Serialised
 from ...reading.layer_weights import Noted, Spec
 from ..building import Layer, Tensor
 from ..call import Call, map_tensors
@@ -19,8 +19,6 @@ MERGES = {"sum": "add", "ave": "add", "mul": "multiply"}
 
 def bidirectional(layer: Layer, call: Call) -> Any:
     """Two recurrent layers over the same sequence, one of them backwards, and their outputs merged."""
-    from ..convert import run_layer
-
     config = layer.config
     merge_mode = config.choice("merge_mode", ("concat", "sum", "ave", "mul", None), "concat")
     forward, backward = _directions(layer)
@@ -39,7 +37,7 @@ def bidirectional(layer: Layer, call: Call) -> Any:
     made = []
     for direction, initial in ((forward, given[:half]), (backward, given[half:])):
         kwargs = {"initial_state": initial or None, "mask": None if mask is None else Tensor(mask)}
-        result = run_layer(direction, Call([Tensor(x.value, mask)], kwargs))
+        result = layer.build.inside.run_layer(direction, Call([Tensor(x.value, mask)], kwargs))
         made.append(result if isinstance(result, list) else [result])
     y, y_rev = (layer.build.cast(layer.where, outputs[0].value, layer.dtype) for outputs in made)
     if sequences:
@@ -57,8 +55,6 @@ def bidirectional(layer: Layer, call: Call) -> Any:
 def _directions(layer: Layer) -> tuple[Layer, Layer]:
     """The forward and the backward layer, opened once."""
     if not layer.parts:
-        from ..convert import open_layer
-
         config = layer.config
         forward: Serialised = config.raw("layer")
         backward: Serialised | None = config.raw("backward_layer")
@@ -71,7 +67,7 @@ def _directions(layer: Layer) -> tuple[Layer, Layer]:
                 values["zero_output_for_mask"] = values.get("return_sequences", False)
             item = {**item, "config": values}
             place = layer.weights.child(f"{part}_layer")
-            layer.parts[part] = open_layer(item, f"{layer.name}.{part}", place, layer.build)
+            layer.parts[part] = layer.build.inside.open_layer(item, f"{layer.name}.{part}", place, layer.build)
     config = layer.config
     config.ignore("layer", "backward_layer")
     return layer.parts["forward"], layer.parts["backward"]
@@ -102,17 +98,15 @@ def _keeps_state(item: Any) -> bool:
 
 def time_distributed(layer: Layer, call: Call) -> Any:
     """A layer, or a nested model, on every time step by itself: time is folded into the batch around it."""
-    from ..convert import MODELS, call_nested, open_layer, open_model, run_layer
-
-    x = call.one(layer)
+    x, inside = call.one(layer), layer.build.inside
     item: Serialised = layer.config.raw("layer")
     is_model = item["class_name"] in MODELS
     if not layer.parts:
         place = layer.weights.child("layer")
         if is_model:
-            layer.parts["layer"] = open_model(item, place, layer.build, f"{layer.name}.", 1)
+            layer.parts["layer"] = layer.build.inside.open_model(item, place, layer.build, f"{layer.name}.", 1)
         else:
-            layer.parts["layer"] = open_layer(item, f"{layer.name}.layer", place, layer.build)
+            layer.parts["layer"] = layer.build.inside.open_layer(item, f"{layer.name}.layer", place, layer.build)
     inner = layer.parts["layer"]
     if not is_model and is_int8(inner):
         raise layer.unsupported(f"{inner.class_name} quantised to int8: Keras leaves its scales out here")
@@ -120,14 +114,14 @@ def time_distributed(layer: Layer, call: Call) -> Any:
     passed = mask if layer.build.semantics.recurrent_passes_mask else None
     if item["class_name"] in LAST_AXIS:
         inner.name = layer.name
-        result = run_layer(inner, Call([Tensor(x.value)]))
+        result = layer.build.inside.run_layer(inner, Call([Tensor(x.value)]))
         return Tensor(result.value, passed)
     if _keeps_state(item):
         raise layer.unsupported("a stateful layer inside")
     folded = Tensor(layer.add(FoldTime(name=layer.name_for("folded"), x=x.value)))
     if mask is not None:
         folded = Tensor(folded.value, layer.add(FoldTime(name=layer.name_for("mask"), x=mask)))
-    result = call_nested(inner, Call([folded])) if is_model else run_layer(inner, Call([folded]))
+    result = (inside.call_nested if is_model else inside.run_layer)(inner, Call([folded]))
 
     def unfold(tensor: Tensor) -> Tensor:
         return Tensor(layer.add(UnfoldTime(name=layer.name_for(), x=tensor.value, like=x.value)), passed)
@@ -141,8 +135,6 @@ WITH_KERNEL = ("Dense", "EinsumDense", "Conv1D", "Conv2D", "DepthwiseConv1D", "D
 
 def spectral_normalization(layer: Layer, call: Call) -> Tensor:
     """At inference the layer inside with its kernel as it was stored; the result in the dtype of the input."""
-    from ..convert import open_layer, run_layer
-
     config = layer.config
     item: Serialised = config.raw("layer")
     if not layer.build.semantics.modern:
@@ -153,10 +145,10 @@ def spectral_normalization(layer: Layer, call: Call) -> Tensor:
         raise layer.unsupported(f"layer of class '{name}': only {', '.join(WITH_KERNEL)} are")
     if not layer.parts:
         place = Noted(layer.weights.child("layer"))
-        layer.parts["layer"] = open_layer(item, f"{layer.name}.layer", place, layer.build)
+        layer.parts["layer"] = layer.build.inside.open_layer(item, f"{layer.name}.layer", place, layer.build)
     inner = layer.parts["layer"]
     x = call.one(layer)
-    made = run_layer(inner, Call([x]))
+    made = layer.build.inside.run_layer(inner, Call([x]))
     kernel = inner.weights.specs[0]
     vector = Spec("vector_u", (1, kernel.shape[-1]), trainable=False)
     layer.weights.take(layer.where, [kernel._replace(copy=True), vector])
