@@ -9,9 +9,10 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 from lstmconv_runtime import load
 from lstmconv_runtime.format.graph import Array
 
@@ -20,6 +21,10 @@ from ..exporting import export
 from ..parity.cross_check import cross_check
 from ..parity.engines import EngineMissing, Subject, export_onnx_by_keras, import_quietly, open_engines
 from ..parity.report import Report
+from .options import SETTINGS
+
+app = typer.Typer(**SETTINGS)
+
 
 WINDOW = 5  # time steps the model sees
 PERIOD = 80  # time steps of the wave
@@ -238,3 +243,20 @@ def _finish(figure: Any, path: Path, *all_axes: Any) -> None:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+@app.command(epilog="Exit codes: 0 done, 1 the engines do not agree, 2 usage or a missing package, 6 input or output.")
+def demo(
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The folder for its files; by default ./demo.")
+    ] = None,
+) -> None:
+    """Train, export and compare a sine-wave LSTM.
+
+    Writes the model, its bundle, its ONNX export and two pictures.
+
+    \b
+    Example:
+      lstmconv demo --out sine-demo
+    """
+    raise typer.Exit(run(out))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from lstmconv_runtime import BundleError
 from lstmconv_runtime.format.bundle import Bundle, from_bytes
 from lstmconv_runtime.format.graph import Graph, Node, infer_types
@@ -17,9 +18,14 @@ from ..bundles.load import is_keras_file
 from ..errors import printable
 from ..exporting import Conversion, convert
 from ..files.read_bytes import read_bytes
+from ..files.standard_streams import print_note
 from ..files.text_table import shape_text, text_table
 from ..reading import KerasFile, parse_keras_file, read_keras_file
 from ..reading.folder import is_model_folder
+from .options import SETTINGS, Json, print_report
+from .progress import Working
+
+app = typer.Typer(**SETTINGS)
 
 
 def inspect_file(path: Path) -> dict[str, Any]:
@@ -213,3 +219,24 @@ def _settings_text(settings: dict[str, Any]) -> str:
         elif value not in (None, False) and key not in ("weights", "input_size"):
             shown.append(f"{key}={shape_text(value) if isinstance(value, list) else printable(value, 60)}")
     return " ".join(shown) or "-"
+
+
+@app.command(epilog="Exit codes: 0 done, 2 usage, 3 unsupported, 4 invalid, 5 over a limit, 6 input or output.")
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A bundle or a Keras file.", readable=False)],
+    as_json: Json = False,
+) -> None:
+    """Show what is in a bundle or a Keras file.
+
+    Layers with their settings, named tensors with shapes and dtypes, the number of parameters, where the model comes
+    from, its inputs, outputs and probes; of a Keras file, what its bundle would hold.
+
+    \b
+    Example:
+      lstmconv inspect sine.safetensors
+    """
+    with Working("reading"):
+        found = inspect_file(file)
+    for warning in found["warnings"]:
+        print_note("warning", warning)
+    print_report(found, inspection_text(found), as_json)

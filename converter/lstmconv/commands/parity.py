@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from lstmconv_runtime.inputs import by_name
 from lstmconv_runtime.model import inputs_of
 
@@ -13,7 +15,10 @@ from ..files.arrays import read_inputs
 from ..files.standard_streams import print_result
 from ..parity.cross_check import cross_check, draw_inputs
 from ..parity.engines import EngineMissing, Subject, import_quietly
+from .options import SETTINGS, CsvRows, Json, ModelFile
 from .progress import Working
+
+app = typer.Typer(**SETTINGS)
 
 
 def run(model: Path, input: Path | None, as_json: bool, rows_are: str | None = None) -> int:
@@ -48,3 +53,31 @@ def run(model: Path, input: Path | None, as_json: bool, rows_are: str | None = N
         report = cross_check(subject, inputs)
     print_result(json.dumps(report.as_dict(), indent=2, allow_nan=False) if as_json else report.text())
     return 0 if report.ok else 1
+
+
+@app.command(
+    epilog="Exit codes: 0 the engines agree, 1 they do not, 2 usage or a missing package, 3, 4, 5, 6 as for export."
+)
+def parity(
+    model: ModelFile,
+    input_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--input",
+            metavar="INPUT",
+            help="A .npy, .npz or .csv file, as for run; by default random numbers.",
+            readable=False,
+        ),
+    ] = None,
+    rows_are: CsvRows = None,
+    as_json: Json = False,
+) -> None:
+    """Compare Keras, the runtime, onnxruntime.
+
+    The same inputs go through all three; a table shows how far their outputs are apart.
+
+    \b
+    Example:
+      lstmconv parity sine.keras --input windows.npy
+    """
+    raise typer.Exit(run(model, input_file, as_json, rows_are))

@@ -12,16 +12,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import lstmconv_runtime
 import numpy as np
 import pytest
+import typer
+from lstmconv.commands.cli import COMMANDS
 from paths import VECTORS
 
 FOLDER = VECTORS / "cli"
-COMMANDS = ("export", "inspect", "run", "trace", "verify", "parity", "upgrade", "doctor", "demo")
 ERROR = re.compile(r"lstmconv: error: [ -~]+ \[E_[A-Z_0-9]+\]\n")
 Process = subprocess.CompletedProcess[str]
 
@@ -429,12 +431,13 @@ sys.exit(main())
 )
 def test_commands_of_other_modules_decide_the_exit_code(args: str, module: str, given: str) -> None:
     code = f"""
-import sys, types
+import sys
+import {module} as module
 from lstmconv.__main__ import main
 def run(*args):
     print(args)
     return 1
-sys.modules["{module}"] = types.SimpleNamespace(run=run)
+module.run = run
 sys.exit(main())
 """
     process = python(code, *args.split())
@@ -594,3 +597,10 @@ sys.exit(main())
         assert process.returncode == 0
         assert re.fullmatch(wanted + r"\|", shown)
     assert cli("export", "sine.keras", "--force").stderr == ""
+
+
+def test_the_list_of_commands_says_what_they_say_themselves() -> None:
+    for name, (module, line) in COMMANDS.items():
+        command = typer.main.get_command(import_module(f"lstmconv.commands.{module}").app)
+        assert command.help is not None
+        assert command.help.splitlines()[0] == line, name
