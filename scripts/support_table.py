@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / part) for part in ("scripts", "runtime", "converter", "tests/common")]
 
 from architecture_fuzz.grammar import ops_table  # noqa: E402
-from lstmconv.graph.keras_classes import HANDLERS, OPERATIONS  # noqa: E402
+from lstmconv.graph.keras_classes import HANDLERS  # noqa: E402
+from lstmconv.graph.keras_functions import OPERATIONS  # noqa: E402
 from refusals import REFUSED, Refused  # noqa: E402
 from vector_files import NAMES, Vector, classes, of_outputs, read_vector, stream_refusals  # noqa: E402
 

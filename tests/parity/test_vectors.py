@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 from lstmconv.exporting import bundle_of, convert
-from lstmconv.graph.keras_classes import HANDLERS, OPERATIONS
+from lstmconv.graph.keras_classes import HANDLERS
+from lstmconv.graph.keras_functions import OPERATIONS
 from lstmconv.parity.engines import EngineMissing, Subject, import_quietly, keras_engine, onnxruntime_engine
 from lstmconv_runtime import Model, programs
 from lstmconv_runtime.format.bundle import Bundle, to_bytes

@@ -15,7 +15,7 @@ from ..history.dialects.tf_operations import is_tf_operation
 from ..history.semantics import version_tuple
 from ..reading import ArchiveWeights, KerasFile, LegacyWeights
 from ..reading.form import MODELS
-from ..upgrading.config import layer_name
+from ..upgrading.calls import layer_name
 
 RECURRENT = ("LSTM", "GRU", "SimpleRNN")
 CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells")

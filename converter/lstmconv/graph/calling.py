@@ -13,7 +13,8 @@ from ..reading.layer_weights import NoWeights
 from .building import Layer, StoredArray, Tensor
 from .call import Call, flatten, is_given, leaves, map_tensors
 from .functional import Numbers, run_calls
-from .keras_classes import CLASSES, HANDLERS, OPERATIONS
+from .keras_classes import CLASSES, HANDLERS
+from .keras_functions import OPERATIONS
 from .layer_config import Config
 from .opening import KerasModel, described, entries, is_operation, model_inputs
 

@@ -9,22 +9,19 @@ from typing import Literal, NamedTuple
 
 from ..reading.form import MODELS
 from .call import Handler
+from .functions import contraction
 from .layers import (
     activations,
-    arrangement,
     attention,
-    contraction,
     convolution,
     core,
     grouped_attention,
     merging,
     normalization,
-    operations,
     pooling,
     preprocessing,
     recurrent,
     reshaping,
-    statistics,
     wrappers,
 )  # fmt: skip
 
@@ -194,14 +191,6 @@ _WITHOUT = "export the model that begins behind it, keras.Model(inner_input, out
 ADVICE: dict[str, str] = {
     **dict.fromkeys(("TextVectorization", "StringLookup"), f"it works on text, and a bundle holds numbers: {_WITHOUT}"),
     **dict.fromkeys(("Hashing", "HashedCrossing"), f"it hashes its input: {_WITHOUT}"),
-}
-
-# By module of keras.src.ops and class: the functions that a functional graph may hold beside its layers.
-OPERATIONS: dict[tuple[str, str], Handler] = {
-    **operations.OPERATIONS,
-    **arrangement.OPERATIONS,
-    **statistics.OPERATIONS,
-    **contraction.OPERATIONS,
 }
 
 # Layers of Keras 3 that have no handler, and can be opened there.

@@ -24,7 +24,8 @@ from ..reading.layer_weights import PlainWeights
 from .archive import KERAS_VERSION, archive_bytes, require_h5py
 from .archive import Path as KerasPath
 from .config import Modern, Recorded
-from .masks import functional_form, write_masks_out
+from .functional_form import functional_form
+from .masks import write_masks_out
 from .order import ordered
 
 TOLERANCE = 1e-4  # of the output's scale, in float64: a different formula is far beyond it, the rounding of 1.2·w below

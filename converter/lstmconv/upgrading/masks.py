@@ -13,7 +13,7 @@ Every mask is a chain of comparisons in the graph of the old model; here it beco
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,13 +24,14 @@ from ..errors import UnsupportedError, printable
 from ..graph.building import Builder, Tensor
 from ..graph.convert import convert_config
 from ..graph.functional import Reference
-from ..graph.keras_classes import CLASSES
-from ..history.dialects.inbound_nodes import tensor as reference_to
 from ..history.semantics import semantics_of
 from ..reading.form import MODELS, flat_entries, todays
 from ..reading.layer_weights import PlainWeights
 from .archive import KERAS_VERSION
-from .config import Modern, legal
+from .calls import legal
+from .config import Modern
+from .functional_form import functional_models
+from .references import first_reference, is_tensor, masks_of, moved_to, operation_on, parts, references
 
 NUMPY, CORE = "keras.src.ops.numpy", "keras.src.ops.core"
 RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN")
@@ -40,37 +41,13 @@ OPERATIONS = {
 }  # fmt: skip
 
 
-def functional_form(item: Mapping[str, Any]) -> dict[str, Any]:
-    """A model in today's form with every Sequential in it as a Functional chain, whose calls can be given masks."""
-    config = item["config"]
-    layers = [functional_form(layer) if "layers" in layer.get("config", {}) else layer for layer in config["layers"]]
-    layers = [_inner_form(layer) for layer in layers]
-    made = {**item, "config": {**config, "layers": layers}}
-    if item["class_name"] != "Sequential" or not layers or layers[0]["class_name"] != "InputLayer":
-        return made
-    names = [str(layer.get("name") or layer["config"].get("name")) for layer in layers]
-    chained = [{**layers[0], "name": names[0], "inbound_nodes": []}]
-    for before, name, layer in zip(names, names[1:], layers[1:], strict=False):
-        call = {"args": [reference_to(before, 0, 0)], "kwargs": {}}
-        chained.append({**layer, "name": name, "inbound_nodes": [call]})
-    ends = {"input_layers": [[names[0], 0, 0]], "output_layers": [[names[-1], 0, 0]]}
-    return {**made, "class_name": "Functional", "config": {**config, "layers": chained, **ends}}
-
-
-def _inner_form(layer: dict[str, Any]) -> dict[str, Any]:
-    inner = layer.get("config", {}).get("layer")
-    if type(inner) is dict and "layers" in inner.get("config", {}):
-        return {**layer, "config": {**layer["config"], "layer": functional_form(inner)}}
-    return layer
-
-
 def write_masks_out(config: dict[str, Any], maker: Modern, restructured: bool) -> None:
     """Changes the archive's config, and the arrays in `maker`, so that Keras 3 computes with the old masks.
 
     Args:
         restructured: other layers take the place of those that Keras 3 computes otherwise.
     """
-    pages = [_Page(*found, maker) for found in _functional_models(config)]
+    pages = [_Page(*found, maker) for found in functional_models(config)]
     pages = [page for page in pages if any(_masked(run) for run in page.runs)]
     if not pages:
         return
@@ -84,17 +61,6 @@ def write_masks_out(config: dict[str, Any], maker: Modern, restructured: bool) -
 
 def _masked(run: Any) -> bool:
     return any(tensor.mask is not None for tensors in run.results.values() for tensor in tensors)
-
-
-def _functional_models(
-    item: dict[str, Any], prefix: str = "", path: tuple[str, ...] = ()
-) -> list[tuple[dict[str, Any], str, tuple[str, ...]]]:
-    found = [(item["config"], prefix, path)] if item["class_name"] == "Functional" else []
-    for layer in item["config"]["layers"]:
-        name = layer["config"]["name"]
-        if "layers" in layer["config"]:
-            found += _functional_models(layer, f"{prefix}{name}.", (*path, "layers", name))
-    return found
 
 
 class _Page:
@@ -115,7 +81,7 @@ class _Page:
 
     def tensor(self, ref: Any) -> Tensor | None:
         """The old tensor of a reference of the archive; None for an array."""
-        return self.made_at(tuple(ref["config"]["keras_history"])) if _is_reference(ref) else None
+        return self.made_at(tuple(ref["config"]["keras_history"])) if is_tensor(ref) else None
 
     def made_at(self, place: Reference) -> Tensor | None:
         """The old tensor of a place in the archive."""
@@ -134,7 +100,7 @@ class _Page:
         if explicit is not None:
             given = self.tensor(explicit)
             return given.value if given else None
-        first = _first(call)
+        first = first_reference(call)
         given = self.tensor(first) if first is not None else None
         return given.mask if given else None
 
@@ -172,22 +138,22 @@ class _Page:
         return (sequences and not semantics.bidirectional_zeroes_masked) or (given and semantics.masked_output_is_state)
 
     def _masked_arguments(self, calls: list[dict[str, Any]]) -> bool:
-        given = [self.tensor(ref) for call in calls for ref in _flat(call["args"])]
+        given = [self.tensor(ref) for call in calls for ref in references(call["args"])]
         ranks = {len(self.old.types[t.value].shape) for t in given if t}
         return any(t and t.mask is not None for t in given) and len(ranks) == 1
 
     def _merge_operation(self, item: dict[str, Any]) -> list[dict[str, Any]]:
         """a · b · c as operations; the last has the layer's name."""
         name, made = item["name"], []
-        count = max(len(_parts(call["args"])) for call in item["inbound_nodes"])
+        count = max(len(parts(call["args"])) for call in item["inbound_nodes"])
         for step in range(1, count):
             own = name if step == count - 1 else f"{name}_{step}"
             calls = []
             for index, call in enumerate(item["inbound_nodes"]):
-                parts = _parts(call["args"])
-                left = parts[0] if step == 1 else _moved(parts[0], (f"{name}_{step - 1}", index, 0))
-                calls.append({"args": [left, parts[step]], "kwargs": {}})
-            made.append(_operation(NUMPY, item["class_name"], own, {}, calls))
+                given = parts(call["args"])
+                left = given[0] if step == 1 else moved_to(given[0], (f"{name}_{step - 1}", index, 0))
+                calls.append({"args": [left, given[step]], "kwargs": {}})
+            made.append(operation_on(NUMPY, item["class_name"], own, {}, calls))
         return made
 
     def _two_layers(self, item: dict[str, Any]) -> list[dict[str, Any]]:
@@ -201,7 +167,7 @@ class _Page:
             for call in item["inbound_nodes"]:
                 kwargs = dict(call["kwargs"])
                 if "initial_state" in kwargs:
-                    states = _parts(kwargs["initial_state"])
+                    states = parts(kwargs["initial_state"])
                     half = len(states) // 2
                     kwargs["initial_state"] = states[:half] if direction == "forward" else states[half:]
                 calls.append({"args": call["args"], "kwargs": kwargs})
@@ -214,11 +180,11 @@ class _Page:
         refs = [self._reference(name, index, 0) for index in count]
         if sequences:
             last = f"{name}_turned"
-            calls = [{"args": [_moved(refs[n], (ends["backward"], n, 0))], "kwargs": {}} for n in count]
-            made.append(_operation(NUMPY, "Flip", last, {"axis": 1}, calls))
-        pairs = [[_moved(refs[n], (ends["forward"], n, 0)), _moved(refs[n], (last, n, 0))] for n in count]
+            calls = [{"args": [moved_to(refs[n], (ends["backward"], n, 0))], "kwargs": {}} for n in count]
+            made.append(operation_on(NUMPY, "Flip", last, {"axis": 1}, calls))
+        pairs = [[moved_to(refs[n], (ends["forward"], n, 0)), moved_to(refs[n], (last, n, 0))] for n in count]
         if mode == "mul":
-            made.append(_operation(NUMPY, "Multiply", name, {}, [{"args": pair, "kwargs": {}} for pair in pairs]))
+            made.append(operation_on(NUMPY, "Multiply", name, {}, [{"args": pair, "kwargs": {}} for pair in pairs]))
         elif mode is not None:
             own_config = {"name": name, "trainable": True, "dtype": config["dtype"]}
             own_config |= {"axis": -1} if mode == "concat" else {}
@@ -267,14 +233,14 @@ class _Page:
             valid = self.operation(NUMPY, "ExpandDims", {"axis": -1}, [ref], [*shape, 1], "bool")
             valid = self.operation(CORE, "Cast", {"dtype": "float32"}, [valid], [*shape, 1], "float32")
             steps.append({"args": [valid], "kwargs": {}})
-            count = _moved(valid, (seen, index, 0))
+            count = moved_to(valid, (seen, index, 0))
             begun = self.operation(NUMPY, "NotEqual", {}, [count, 0.0], [*shape, 1], "bool")
-            state = _flat(call["kwargs"]["initial_state"])[0]
+            state = references(call["kwargs"]["initial_state"])[0]
             units = state["config"]["shape"][-1]
             before = self.operation(
                 NUMPY, "ExpandDims", {"axis": 1}, [state], [shape[0], 1, units], state["config"]["dtype"]
             )
-            y = _moved(before, (name, index, 0), [*shape, units])
+            y = moved_to(before, (name, index, 0), [*shape, units])
             wheres.append({"args": [begun, y, before], "kwargs": {}})
         counter = {
             "name": seen, "trainable": False, "dtype": dtype, "units": 1, "activation": "linear", "use_bias": False,
@@ -287,7 +253,7 @@ class _Page:
                 "module": "keras.layers", "class_name": "SimpleRNN", "config": counter, "registered_name": None,
                 "name": seen, "inbound_nodes": steps,
             },
-            _operation(NUMPY, "Where", output, {}, wheres),
+            operation_on(NUMPY, "Where", output, {}, wheres),
         ]  # fmt: skip
         one = np.ones((1, 1), "float32")
         self.maker.arrays[(*self.path, "layers", seen, "cell")] = [one, one]
@@ -320,7 +286,7 @@ class _Page:
 
         for item in self.config["layers"]:
             for call in item.get("inbound_nodes", []):
-                for ref in (*_flat(call["args"]), *_flat(list(call["kwargs"].values()))):
+                for ref in (*references(call["args"]), *references(list(call["kwargs"].values()))):
                     ref["config"]["keras_history"] = changed(tuple(ref["config"]["keras_history"]))
         for entry in flat_entries(self.config["output_layers"]):
             entry[:] = changed(tuple(entry))
@@ -337,10 +303,10 @@ class _Page:
             if item["class_name"] not in MODELS and masks_of(item) != "used":
                 continue
             for call in item["inbound_nodes"]:
-                if not _is_reference(call["kwargs"].get("mask")) and call["kwargs"].get("mask") is not None:
+                if not is_tensor(call["kwargs"].get("mask")) and call["kwargs"].get("mask") is not None:
                     continue  # an array, which is the same in both
                 wanted = self.old_mask(call)
-                first = _first(call)
+                first = first_reference(call)
                 taken = None
                 if call["kwargs"].get("mask") is not None:
                     taken = new.tensor(tuple(call["kwargs"]["mask"]["config"]["keras_history"])).value
@@ -407,51 +373,12 @@ class _Page:
             number = 0
             while (name := f"mask_{class_name.lower()}{f'_{number}' if number else ''}") in taken:
                 number += 1
-            self.config["layers"].append(_operation(module, class_name, name, options, [{"args": args, "kwargs": {}}]))
+            self.config["layers"].append(
+                operation_on(module, class_name, name, options, [{"args": args, "kwargs": {}}])
+            )
             inner = {"shape": shape, "dtype": dtype, "keras_history": [name, 0, 0]}
             self.made[key] = {"class_name": "__keras_tensor__", "config": inner}
-        return _moved(self.made[key], tuple(self.made[key]["config"]["keras_history"]))
-
-
-def _operation(
-    module: str, class_name: str, name: str, options: dict[str, Any], calls: list[dict[str, Any]]
-) -> dict[str, Any]:
-    return {
-        "module": module, "class_name": class_name, "config": {"name": name, **options},
-        "registered_name": class_name, "name": name, "inbound_nodes": calls,
-    }  # fmt: skip
-
-
-def masks_of(item: Mapping[str, Any]) -> str:
-    """What a layer of Keras 3 does with the masks of its inputs: `KerasClass.masks`."""
-    row = CLASSES.get(item["class_name"])
-    return row.masks if row else ""
-
-
-def _is_reference(value: Any) -> bool:
-    return type(value) is dict and value.get("class_name") == "__keras_tensor__"
-
-
-def _parts(value: Any) -> list[Any]:
-    """The references and arrays in the arguments of a call."""
-    return [part for item in value for part in _parts(item)] if type(value) is list else [value]
-
-
-def _flat(value: Any) -> list[dict[str, Any]]:
-    """The references in the arguments of a call."""
-    return [part for part in _parts(value) if _is_reference(part)]
-
-
-def _first(call: dict[str, Any]) -> dict[str, Any] | None:
-    """The first argument of a call, where it is a reference."""
-    first = next(iter(_parts(call["args"])), None)
-    return first if _is_reference(first) else None
-
-
-def _moved(ref: dict[str, Any], to: tuple[Any, ...], shape: list[Any] | None = None) -> dict[str, Any]:
-    """The same kind of tensor from another place."""
-    config = {**ref["config"], "keras_history": list(to)}
-    return {**ref, "config": config | ({"shape": shape} if shape else {})}
+        return moved_to(self.made[key], tuple(self.made[key]["config"]["keras_history"]))
 
 
 def _formula(build: Builder, nodes: dict[Value, Node], value: Value | None) -> Any:

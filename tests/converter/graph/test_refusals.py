@@ -17,7 +17,8 @@ from typing import Any
 import lstmconv
 import pytest
 from lstmconv.errors import LstmconvError, UnsupportedError
-from lstmconv.graph.keras_classes import ADVICE, HANDLERS, OPERATIONS
+from lstmconv.graph.keras_classes import ADVICE, HANDLERS
+from lstmconv.graph.keras_functions import OPERATIONS
 from refusals import QUANTISED, REFUSED, UNSUPPORTED_CLASSES, Refused
 from vector_files import NAMES, Vector, classes, read_vector
 

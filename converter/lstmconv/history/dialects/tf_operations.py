@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ...errors import InvalidFileError, UnsupportedError, printable
 from .inbound_nodes import OPERATIONS, array, tensor
+from .tf_arguments import CHANGED, odd_argument
 
 NUMPY, NN, CORE = "keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.ops.core"
 MATH, LINALG = "keras.src.ops.math", "keras.src.ops.linalg"
@@ -168,104 +168,11 @@ def operation(module: str, class_name: str, name: str, calls: list[dict[str, Any
     }  # fmt: skip
 
 
-# --- arguments that TensorFlow and Keras say differently --------------------------------------------------------------
-
-Given = dict[str, Any]  # arguments by TensorFlow's names
-
-
-def _odd(where: str, name: str, value: Any) -> UnsupportedError:
-    return UnsupportedError(f"{where}: argument '{name}' {printable(value)} is not supported", "E_UNSUPPORTED_OPTION")
-
-
-def _must_be(where: str, given: Given, name: str, *accepted: Any) -> None:
-    if given.get(name) not in (None, *accepted):
-        raise _odd(where, name, given[name])
-
-
-def _arguments(*args: Any, **kwargs: Any) -> dict[str, Any]:
-    listed = list(args)
-    while listed and listed[-1] is None:
-        listed.pop()
-    return {"args": listed, "kwargs": kwargs}
-
-
-def _l2_normalize(where: str, given: Given) -> dict[str, Any]:
-    """x / √max(Σ x², ε): Keras has the root of that ε."""
-    epsilon = given.get("epsilon")
-    epsilon = 1e-12 if epsilon is None else epsilon
-    if type(epsilon) not in (int, float) or epsilon <= 0:
-        raise _odd(where, "epsilon", epsilon)
-    return _arguments(given["x"], given.get("axis"), 2, float(epsilon) ** 0.5)
-
-
-def _norm(where: str, given: Given) -> dict[str, Any]:
-    order = None if given.get("ord") == "euclidean" else given.get("ord")
-    return _arguments(given["tensor"], order, given.get("axis"), given.get("keepdims"))
-
-
-def _pad(where: str, given: Given) -> dict[str, Any]:
-    mode = given.get("mode")
-    if not (mode is None or type(mode) is str):
-        raise _odd(where, "mode", mode)
-    number = given.get("constant_values")
-    filled = {} if number is None or number == 0 else {"constant_values": number}
-    return _arguments(given["tensor"], given.get("paddings"), (mode or "constant").lower(), **filled)
-
-
-def _split(where: str, given: Given) -> dict[str, Any]:
-    """TensorFlow has the sizes of the parts where Keras has the places between them."""
-    sizes = given.get("num_or_size_splits")
-    if type(sizes) is list:
-        if not all(type(size) is int and size >= 0 for size in sizes):
-            raise _odd(where, "num_or_size_splits", sizes)
-        sizes = [sum(sizes[:count]) for count in range(1, len(sizes))]
-    axis = given.get("axis")
-    return _arguments(given["value"], sizes, 0 if axis is None else axis)
-
-
-def _gather(where: str, given: Given) -> dict[str, Any]:
-    _must_be(where, given, "batch_dims", 0)
-    axis = given.get("axis")
-    return _arguments(given["params"], given.get("indices"), 0 if axis is None else axis)
-
-
-def _gelu(where: str, given: Given) -> dict[str, Any]:
-    return _arguments(given["features"], bool(given.get("approximate")))
-
-
-def _silu(where: str, given: Given) -> dict[str, Any]:
-    _must_be(where, given, "beta", 1)
-    return _arguments(given["features"])
-
-
-def _cumsum(where: str, given: Given) -> dict[str, Any]:
-    _must_be(where, given, "exclusive", False)
-    _must_be(where, given, "reverse", False, True)
-    axis = given.get("axis")
-    backwards = {"reverse": True} if given.get("reverse") else {}
-    return _arguments(given["x"], 0 if axis is None else axis, **backwards)
-
-
-CHANGED: dict[str, Callable[[str, Given], dict[str, Any]]] = {
-    "math.l2_normalize": _l2_normalize,
-    "norm": _norm,
-    "compat.v1.norm": _norm,
-    "pad": _pad,
-    "compat.v1.pad": _pad,
-    "split": _split,
-    "gather": _gather,
-    "compat.v1.gather": _gather,
-    "nn.gelu": _gelu,
-    "nn.silu": _silu,
-    "math.cumsum": _cumsum,
-}
-
-
 def _extreme(where: str, module: str, class_name: str, name: str, nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """argmax, argmin, and a cast: TensorFlow gives int64 unless it is told otherwise, Keras int32."""
     types = [(*node["args"], None, None)[2] or "int64" for node in nodes]
     if len(set(types)) > 1 or types[:1] not in ([], ["int32"], ["int64"]):
-        raise _odd(where, "output_type", types[0])
+        raise odd_argument(where, "output_type", types[0])
     placed = [{**node, "args": node["args"][:2]} for node in nodes]
     if types[:1] != ["int64"]:
         return [operation(module, class_name, name, placed)]
@@ -278,7 +185,7 @@ def _backwards(where: str, made: dict[str, Any]) -> list[dict[str, Any]]:
     """A cumsum from the end: of what is turned round, turned back."""
     nodes, name = made["inbound_nodes"], made["name"]
     if not all(node["kwargs"] for node in nodes):
-        raise _odd(where, "reverse", "of some of its calls")
+        raise odd_argument(where, "reverse", "of some of its calls")
     first, second = f"{name}_turned", f"{name}_sums"
     axes = [node["args"][1] for node in nodes]
     turns = [{"args": [node["args"][0], axis], "kwargs": {}} for node, axis in zip(nodes, axes, strict=True)]

@@ -15,10 +15,10 @@ from ...errors import printable
 from ...reading.layer_weights import Spec
 from ..building import Layer, Tensor
 from ..call import Call, Handler
-from .activations import read_activation
-from .compose import as_added, elementwise, expanded, weight
-from .operations import common_dtype, operand, result
-from .quantised import is_int8, kernel_value, product_dtype, quantised, read_quantiser, rescaled
+from ..layers.activations import read_activation
+from ..layers.compose import as_added, elementwise, expanded, weight
+from ..layers.quantised import is_int8, kernel_value, product_dtype, quantised, read_quantiser, rescaled
+from .arguments import common_dtype, operand, result
 
 
 def spelled_out(layer: Layer, equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:

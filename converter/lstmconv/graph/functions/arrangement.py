@@ -12,8 +12,8 @@ from lstmconv_runtime.format.operation_nodes import Take
 
 from ..building import Layer, StoredArray, Tensor
 from ..call import Call, Handler
-from .compose import elementwise, where
-from .operations import argument, inner_axis, operand, rank_of, result, tensor_argument
+from ..layers.compose import elementwise, where
+from .arguments import argument, inner_axis, operand, rank_of, result, tensor_argument
 
 MOST_COPIES = 1024  # of what tile puts one after the other
 

@@ -11,9 +11,10 @@ from lstmconv_runtime.format.operation_nodes import ArgReduce, CumSum, Round
 
 from ..building import Layer, Tensor
 from ..call import Call, Handler
-from .compose import elementwise, reduced, scalar, where
-from .normalization import KERAS_EPSILON, of_unit_length, root_mean_square_normalized
-from .operations import argument, inner_axis, operand, rank_of, result, tensor_argument, unary
+from ..layers.compose import elementwise, reduced, scalar, where
+from ..layers.normalization import KERAS_EPSILON, of_unit_length, root_mean_square_normalized
+from .arguments import argument, inner_axis, operand, rank_of, result, tensor_argument
+from .elementwise import unary
 
 
 def _axes(layer: Layer, x: Tensor, axis: Any) -> tuple[int, ...]:
