@@ -35,7 +35,7 @@ def _inner_form(layer: dict[str, Any]) -> dict[str, Any]:
 def functional_models(
     item: dict[str, Any], prefix: str = "", path: tuple[str, ...] = ()
 ) -> list[tuple[dict[str, Any], str, tuple[str, ...]]]:
-    """The config of every Functional model in an archive, with the prefix of its layers' names and the path of its arrays."""
+    """Every Functional model in an archive: its config, the prefix of its layers' names, the path of its arrays."""
     found = [(item["config"], prefix, path)] if item["class_name"] == "Functional" else []
     for layer in item["config"]["layers"]:
         name = layer["config"]["name"]
