@@ -15,6 +15,7 @@ from lstmconv_runtime.format.bundle import Bundle, Probe, from_bytes, to_bytes
 from lstmconv_runtime.format.graph import Graph
 from lstmconv_runtime.model import Model
 
+from . import __version__
 from .bundles.half_weights import Drift, drift_of, with_half_weights
 from .bundles.keras_oracle import keras_oracle, save_archive
 from .bundles.probes import NoProbeError, Oracle, make_probes, with_ids_given
@@ -229,8 +230,6 @@ def written_bundle(conversion: Conversion, oracle_name: str | None = None, oracl
     Raises:
         InvalidFileError: the bundle does not compute what the oracle does.
     """
-    from . import __version__
-
     graph = conversion.graph
     itself = f"lstmconv {__version__}, float64"
     name, warnings = oracle_name or itself, []

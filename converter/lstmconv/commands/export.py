@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from ..bundles.summary import summary
+from ..errors import printable
+from ..exporting import Conversion
 from ..exporting import export as export_bundle
 from ..files import output_paths, suffixes
 from ..files.standard_streams import print_note
+from ..files.text_table import text_table
 from ..reading import read_replacements
-from .inspection import export_report, export_text
 from .options import SETTINGS, Deterministic, Force, Json, ModelFile, Replace, Weights, print_report
 from .progress import Working
 
@@ -72,3 +76,40 @@ def export(
         print_note("warning", warning)
     report = export_report(made, out)
     print_report(report, export_text(report), as_json)
+
+
+def export_report(made: Conversion, out: Path) -> dict[str, Any]:
+    """What `lstmconv export` says of a bundle it has written, as a dict.
+
+    With float16 weights it has "drift": for each output the largest difference (null where it has no bound) from the
+    model with its own weights, and that as a share of the output's largest magnitude.
+    """
+    parameters = summary(made.graph)["parameters"]
+    drift = [{"output": d.output, "max_abs": _bounded(d.max_abs), "relative": _bounded(d.relative)} for d in made.drift]
+    return {
+        "bundle": str(out), "nodes": len(made.graph.nodes), "parameters": parameters,
+        "source": made.source, "semantics": made.semantics, "warnings": list(made.warnings),
+        **({"drift": drift} if drift else {}),
+    }  # fmt: skip
+
+
+def _bounded(number: float) -> float | None:
+    """A number as JSON can hold it."""
+    return number if isfinite(number) else None
+
+
+def export_text(report: dict[str, Any]) -> str:
+    """The dict of `export_report` as a line; with float16 weights, below it their drift as a table."""
+    source = f"{report['source']['framework']} {report['source']['version']}"
+    line = (
+        f"wrote {printable(report['bundle'])}: {report['nodes']} nodes, {report['parameters']:,} parameters, "
+        f"from {printable(source)}"
+    )
+    if "drift" not in report:
+        return line
+    rows = [("output", "largest difference", "relative")]
+    for item in report["drift"]:
+        shown = ["unbounded" if item[key] is None else f"{item[key]:.3g}" for key in ("max_abs", "relative")]
+        rows.append((printable(item["output"], 60), shown[0], shown[1]))
+    heading = "The weights are stored as float16. What that moves, on the probes, in float64:"
+    return "\n".join([line, heading, *text_table(rows)])

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from lstmconv_runtime import BundleError
 from lstmconv_runtime.format.bundle import Bundle, from_bytes
-from lstmconv_runtime.format.graph import Graph, Node, infer_types
-from lstmconv_runtime.format.graph_json import node_to_json
-from lstmconv_runtime.format.nodes import Constant
 
 from ..bundles.load import is_keras_file
+from ..bundles.summary import summary
+from ..doctor import examine
 from ..errors import printable
-from ..exporting import Conversion, convert
+from ..exporting import convert
 from ..files.read_bytes import read_bytes
 from ..files.standard_streams import print_note
 from ..files.text_table import shape_text, text_table
@@ -56,8 +54,6 @@ def inspect_file(path: Path) -> dict[str, Any]:
 
 
 def _keras_summary(file: KerasFile, path: Path) -> dict[str, Any]:
-    from ..doctor import examine
-
     conversion = convert(file, allow_nonfinite=True)
     return {
         "kind": "keras", "file": str(path), "bytes": file.size, "sha256": file.sha256,
@@ -65,51 +61,6 @@ def _keras_summary(file: KerasFile, path: Path) -> dict[str, Any]:
         "source": conversion.source, "semantics": conversion.semantics, **summary(conversion.graph),
         "warnings": list(conversion.warnings),
     }  # fmt: skip
-
-
-def summary(graph: Graph) -> dict[str, Any]:
-    """inputs, outputs, nodes, tensors and the number of parameters of a graph; sizes that are not fixed are None."""
-    types = infer_types(graph)
-
-    def value(name: str) -> dict[str, Any]:
-        return {"name": name, "shape": list(types[name].shape), "dtype": types[name].dtype}
-
-    keys = graph.output_keys or (None,) * len(graph.outputs)
-    tensors = tensors_of(graph)
-    constants = {f"{node.namespace()}/value" for node in graph.nodes if isinstance(node, Constant)}
-    counts = {
-        tensor["name"]: graph.arrays[tensor["name"]].size for tensor in tensors if tensor["name"] not in constants
-    }
-    nodes = []
-    for node in graph.nodes:
-        own = sum(counts.get(f"{node.namespace()}/{name}", 0) for name in node.parameters())
-        nodes.append({**value(node.name), **_settings(node), "reads": list(node.reads()), "parameters": own})
-    return {
-        "inputs": [value(name) for name in graph.inputs],
-        "outputs": [{**value(name), "key": key} for name, key in zip(graph.outputs, keys, strict=True)],
-        "nodes": nodes,
-        "tensors": tensors,
-        "parameters": sum(counts.values()),
-    }
-
-
-def tensors_of(graph: Graph) -> list[dict[str, Any]]:
-    """Name, shape and dtype of every array, in the order of the nodes; those of a shared layer once."""
-    tensors: dict[str, dict[str, Any]] = {}
-    for node in graph.nodes:
-        for name in node.parameters():
-            key = f"{node.namespace()}/{name}"
-            array = graph.arrays[key]
-            tensors[key] = {"name": key, "shape": list(array.shape), "dtype": array.dtype.name}
-    return list(tensors.values())
-
-
-def _settings(node: Node) -> dict[str, Any]:
-    """The class of a node, and its fields that are neither its name nor values it reads."""
-    read = {name for name, kind in node.FIELDS.items() if kind in ("Value", "Value | None", "tuple[Value, ...]")}
-    skipped = {"node", "name", "shape", "dtype", *read}
-    settings = {key: item for key, item in node_to_json(node).items() if key not in skipped}
-    return {"node": type(node).__name__, "settings": settings}
 
 
 def _probes(bundle: Bundle) -> list[dict[str, Any]]:
@@ -129,8 +80,6 @@ def inspection_text(found: dict[str, Any]) -> str:
     kind = f"bundle of format {found['format']}" if found["kind"] == "bundle" else f"Keras file ({source['container']})"
     facts = [("source", _pairs(source)), ("semantics", _pairs(found["semantics"]))]
     if "today" in found:
-        from ..doctor import examine
-
         facts += [("written by", found["written_by"]), ("today", examine.today_line(found["today"]))]
         facts += [("", f"{found['today'][key]}") for key in ("words", "meaning") if found["today"][key]]
         facts += [("", reason) for reason in found["today"]["reasons"]]
@@ -153,43 +102,6 @@ def inspection_text(found: dict[str, Any]) -> str:
     lines = [f"{printable(found['file'])}: {kind}, {found['bytes']:,} bytes"]
     lines += text_table([(name, printable(text, 400)) for name, text in facts])
     return "\n".join([*lines, "", *text_table(nodes), "", *text_table(tensors)])
-
-
-def export_report(made: Conversion, out: Path) -> dict[str, Any]:
-    """What `lstmconv export` says of a bundle it has written, as a dict.
-
-    With float16 weights it has "drift": for each output the largest difference (null where it has no bound) from the
-    model with its own weights, and that as a share of the output's largest magnitude.
-    """
-    parameters = summary(made.graph)["parameters"]
-    drift = [{"output": d.output, "max_abs": _bounded(d.max_abs), "relative": _bounded(d.relative)} for d in made.drift]
-    return {
-        "bundle": str(out), "nodes": len(made.graph.nodes), "parameters": parameters,
-        "source": made.source, "semantics": made.semantics, "warnings": list(made.warnings),
-        **({"drift": drift} if drift else {}),
-    }  # fmt: skip
-
-
-def _bounded(number: float) -> float | None:
-    """A number as JSON can hold it."""
-    return number if isfinite(number) else None
-
-
-def export_text(report: dict[str, Any]) -> str:
-    """The dict of `export_report` as a line; with float16 weights, below it their drift as a table."""
-    source = f"{report['source']['framework']} {report['source']['version']}"
-    line = (
-        f"wrote {printable(report['bundle'])}: {report['nodes']} nodes, {report['parameters']:,} parameters, "
-        f"from {printable(source)}"
-    )
-    if "drift" not in report:
-        return line
-    rows = [("output", "largest difference", "relative")]
-    for item in report["drift"]:
-        shown = ["unbounded" if item[key] is None else f"{item[key]:.3g}" for key in ("max_abs", "relative")]
-        rows.append((printable(item["output"], 60), shown[0], shown[1]))
-    heading = "The weights are stored as float16. What that moves, on the probes, in float64:"
-    return "\n".join([line, heading, *text_table(rows)])
 
 
 def _pairs(mapping: dict[str, str]) -> str:

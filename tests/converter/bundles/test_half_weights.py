@@ -16,7 +16,7 @@ import lstmconv_runtime
 import numpy as np
 import pytest
 from lstmconv.bundles.half_weights import Drift, drift_of, with_half_weights
-from lstmconv.commands.inspection import export_report, export_text
+from lstmconv.commands.export import export_report, export_text
 from lstmconv.errors import UnsupportedError, UsageError
 from lstmconv_runtime.format.bundle import Bundle, from_bytes, to_bytes
 from lstmconv_runtime.format.graph import TANH, Array, Graph

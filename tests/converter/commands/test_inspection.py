@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from lstmconv.bundles.load import is_keras_file, load_bundle
 from lstmconv.bundles.probe_report import probe_report, probe_report_text
-from lstmconv.commands.inspection import inspect_file, inspection_text, summary
+from lstmconv.bundles.summary import summary
+from lstmconv.commands.inspection import inspect_file, inspection_text
 from lstmconv.commands.prediction import named_outputs
 from lstmconv.commands.trace import traced_arrays
 from lstmconv.errors import FileAccessError, InvalidFileError
