@@ -9,12 +9,13 @@ The bundle runs with `lstmconv_runtime`. Errors are in `lstmconv.errors`.
 
 from typing import TYPE_CHECKING, Any
 
+from .version import __version__ as __version__
+
 if TYPE_CHECKING:
     from .exporting import Conversion, export
     from .upgrading.file import Upgrade, upgrade
 
 __all__ = ["Conversion", "Upgrade", "export", "upgrade"]
-__version__ = "0.1.0"
 
 _MODULES = {"Conversion": "exporting", "export": "exporting", "Upgrade": "upgrading.file", "upgrade": "upgrading.file"}
 

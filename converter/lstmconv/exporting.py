@@ -15,7 +15,6 @@ from lstmconv_runtime.format.bundle import Bundle, Probe, from_bytes, to_bytes
 from lstmconv_runtime.format.graph import Graph
 from lstmconv_runtime.model import Model
 
-from . import __version__
 from .bundles.half_weights import Drift, drift_of, with_half_weights
 from .bundles.keras_oracle import keras_oracle, save_archive
 from .bundles.probes import NoProbeError, Oracle, make_probes, with_ids_given
@@ -31,6 +30,7 @@ from .history.legacy_arrays import Ledger, LegacyPlace, deal_out
 from .history.semantics import Semantics, semantics_of, version_tuple
 from .reading import ArchiveWeights, KerasFile, LegacyWeights, form, read_architecture, read_keras_file
 from .reading.layer_weights import LayerWeights, PathWeights
+from .version import __version__
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import os
 import threading
@@ -290,11 +291,11 @@ def at_least_one(name: str, value: Any) -> int:
     Raises:
         InputError: it is none, or below 1.
     """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = 0
-    if isinstance(value, bool) or number < 1:
+    number = 0
+    if not isinstance(value, bool | np.bool_):  # an index to NumPy before 2
+        with contextlib.suppress(TypeError):
+            number = operator.index(value)
+    if number < 1:
         raise InputError(f"{name} must be a whole number of at least 1, got {value!r}", "E_ARGUMENT")
     return number
 

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from .. import __version__
 from ..files.standard_streams import print_result
+from ..version import __version__
 from .options import SETTINGS
 
 EXIT_CODES = """\b

@@ -1,0 +1,113 @@
+"""Data flows downwards: what may import what, how large a module or a folder may be, and what is public."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import tomllib
+from collections import Counter
+from graphlib import CycleError, TopologicalSorter
+
+import lstmconv
+import lstmconv_runtime
+import pytest
+from paths import ROOT
+
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from architecture import ROOMS, SOURCES, imports, modules, room
+
+# What is imported when it is used: extras that may be missing, and what takes long to import and is seldom used.
+EXTRAS = {"h5py", "matplotlib", "tensorflow", "keras", "onnx", "onnxruntime", "tf2onnx", "concurrent", "hashlib"}
+LONGEST = 400  # lines
+LONGER = {"lstmconv_runtime.format.nodes"}  # the vocabulary
+FULLEST = 15  # modules of one folder
+
+# What the converter takes from the inside of the runtime: nothing else of it may be relied upon.
+TAKEN = {
+    "format.bundle", "format.graph", "format.graph_json", "format.nodes", "format.operation_nodes", "format.windows",
+    "layers.activations", "layers.by_node", "layers.precision",
+    "difference", "errors", "inputs", "model", "programs", "verifying",
+}  # fmt: skip
+
+
+def test_no_import_is_hidden_in_a_function() -> None:
+    """`__main__` alone imports inside functions: a signal that comes while it does ends the command quietly."""
+    hidden = [
+        f"{i.by}:{i.line} {i.of}" for i in imports()
+        if i.inside and i.of.partition(".")[0] not in EXTRAS and i.by != "lstmconv.__main__" and i.of != "importlib"
+    ]  # fmt: skip
+    assert hidden == []
+
+
+def test_there_is_no_circle() -> None:
+    graph: dict[str, set[str]] = {name: set() for name in modules()}
+    for found in imports():
+        if found.of in graph and found.of != found.by:
+            graph[found.by].add(found.of)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as circle:
+        pytest.fail(" → ".join(circle.args[1]))
+
+
+def test_rooms_import_from_those_below() -> None:
+    wrong = []
+    for found in imports():
+        (package, own), (of_package, of) = room(found.by), room(found.of)
+        if of_package == package:
+            order = ROOMS[package]
+            if order.index(of) > order.index(own):
+                wrong.append(f"{found.by}:{found.line} {found.of}")
+        elif package == "lstmconv_runtime" and of_package == "lstmconv":
+            wrong.append(f"{found.by}:{found.line} {found.of}")
+    assert wrong == []
+
+
+def test_every_room_is_on_the_plan() -> None:
+    for package in SOURCES:
+        rooms = {room(name)[1] for name in modules() if room(name)[0] == package}
+        assert rooms == set(ROOMS[package])
+
+
+def test_what_the_converter_takes_from_inside_the_runtime() -> None:
+    taken = {
+        found.of.removeprefix("lstmconv_runtime.") for found in imports()
+        if room(found.by)[0] == "lstmconv" and found.of.startswith("lstmconv_runtime.")
+    } - {"__init__"}  # fmt: skip
+    assert taken == TAKEN
+
+
+def test_modules_and_folders_stay_small() -> None:
+    lengths = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules().items()}
+    assert {name: n for name, n in lengths.items() if n > LONGEST and name not in LONGER} == {}
+    counts = Counter(path.parent for path in set(modules().values()))
+    assert {str(folder): n for folder, n in counts.items() if n > FULLEST} == {}
+
+
+@pytest.mark.parametrize(
+    ("package", "document"), [("lstmconv", "README.md"), ("lstmconv_runtime", "runtime/README.md")]
+)
+def test_what_is_public_is_documented(package: str, document: str) -> None:
+    module = importlib.import_module(package)
+    assert list(module.__all__) == sorted(module.__all__)
+    for name in module.__all__:
+        assert getattr(module, name).__doc__
+    text = (ROOT / document).read_text(encoding="utf-8")
+    documented = set(re.findall(rf"`{package}\.(\w+)", text)) | set(re.findall(r"^\| `(\w+)[`(]", text, re.MULTILINE))
+    assert set(module.__all__) - documented == set()
+
+
+def test_the_version_stands_in_one_place() -> None:
+    """In each package; pyproject.toml reads it from there."""
+    for folder, package, where in (
+        (ROOT, lstmconv, "lstmconv.version"), (ROOT / "runtime", lstmconv_runtime, "lstmconv_runtime"),
+    ):  # fmt: skip
+        project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+        assert "version" not in project["project"]
+        assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": f"{where}.__version__"}
+        sources = [path for path in modules().values() if package.__name__ in path.parts]
+        assert len({path for path in sources if f'"{package.__version__}"' in path.read_text(encoding="utf-8")}) == 1
+    converter = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert f"lstmconv-runtime=={lstmconv_runtime.__version__}" in converter["dependencies"]
