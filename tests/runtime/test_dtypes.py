@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from lstmconv_runtime import programs
 from lstmconv_runtime.format import nodes as n
-from lstmconv_runtime.format.graph import DTYPES, FLOATS, INTS, LINEAR, Activation, DtypeError, Node, Type
-from lstmconv_runtime.layers.activations import ACTIVATIONS
+from lstmconv_runtime.format.graph import ACTIVATIONS, DTYPES, FLOATS, INTS, LINEAR, Activation, DtypeError, Node, Type
 
 NUMBERS = (*FLOATS, *INTS)
 X = np.array([[[1, 2], [3, 1], [2, 2], [1, 0]], [[2, 1], [0, 1], [1, 3], [1, 1]]])  # (2, 4, 2)
@@ -26,7 +25,7 @@ def candidates() -> dict[str, tuple[Node, tuple[str, ...]]]:
         takes = FLOATS if op == "mean" else ("bool",) if op in ("any", "all") else NUMBERS
         for keepdims in (False, True):
             made[f"reduce {op} {keepdims}"] = n.Reduce(name="y", x="x", op=op, axes=(1,), keepdims=keepdims), takes
-    for name, (_, constants) in ACTIVATIONS.items():
+    for name, constants in ACTIVATIONS.items():
         values = {"axis": -1.0, "max_value": 6.0}
         activation = Activation(name, tuple((key, values.get(key, 0.5)) for key in constants))
         made[f"activation {name}"] = n.Activate(name="y", x="x", activation=activation), FLOATS

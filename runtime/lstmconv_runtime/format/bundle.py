@@ -14,12 +14,11 @@ N10  the digest does not match                                                  
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -27,6 +26,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from ..errors import BundleError, InputError, VersionError
+from .container import checked_header, digest, metadata_of
 from .graph import FLOATS, Array, Graph, GraphError, Type, Value, infer_types, same_size
 from .graph_json import canonical, graph_from_json, graph_to_json, object_with, refuse, strings
 from .nodes import GRU, LSTM, Constant, ConvLSTM, Input, SimpleRNN
@@ -34,19 +34,9 @@ from .nodes import GRU, LSTM, Constant, ConvLSTM, Input, SimpleRNN
 __all__ = ["FORMAT_VERSION", "Bundle", "Probe", "canonical", "digest", "from_bytes", "graph_to_json", "to_bytes"]
 
 FORMAT_VERSION = (1, 1)  # the newest that this package reads
-MAX_HEADER = 16 * 1024 * 1024
-MAX_RANK = 16
 MAX_ELEMENTS = 2**31  # of a value, per row of the batch
 MAX_PROBES = 100
 PROBE = "$probe"  # prefix of the tensors of probes; no node name starts with $
-OTHER_FILES = {  # by their first bytes, with which no bundle begins
-    b"PK\3\4": "a zip archive, as .keras files are",
-    b"\x89HDF\r\n\x1a\n": "an HDF5 file, as .h5 models are",
-}
-TENSOR_DTYPES = {
-    "F16": "float16", "F32": "float32", "F64": "float64", "BOOL": "bool",
-    "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64", "U8": "uint8", "U16": "uint16", "U32": "uint32",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -149,8 +139,8 @@ def from_bytes(data: bytes) -> Bundle:
     """
     if not isinstance(data, bytes):
         raise InputError(f"a bundle is bytes, not {type(data).__name__}; `load` takes paths", "E_ARGUMENT")
-    header = _check_container(data)
-    metadata = _metadata(header)
+    header = checked_header(data)
+    metadata = metadata_of(header)
     newer = _check_version(metadata)
     try:
         return _read(data, metadata)
@@ -193,107 +183,11 @@ def _read(data: bytes, metadata: dict[str, Any]) -> Bundle:
     return Bundle(graph, metadata["source"], metadata["semantics"], probes, metadata["format"], metadata["digest"])
 
 
-def digest(metadata: Mapping[str, Any], tensors: Mapping[str, Array]) -> str:
-    """SHA-256 over the canonical metadata without its digest, then each tensor by name: name, dtype, shape, data."""
-    import hashlib  # not needed to import the package
-
-    sha = hashlib.sha256(canonical(metadata).encode())
-    for name in sorted(tensors):
-        array = tensors[name]
-        sha.update(f"\0{name}\0{array.dtype.name}\0{canonical(list(array.shape))}\0".encode())
-        sha.update(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).data)
-    return f"sha256:{sha.hexdigest()}"
-
-
 def _without(mapping: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {k: v for k, v in mapping.items() if k != key}
 
 
-# --- N01 to N05: the container and its metadata -----------------------------------------------------------------------
-
-
-def _strict_json(text: bytes | str, what: str) -> Any:
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(items)
-        if len(made) != len(items):
-            refuse(f"{what}: duplicate key", "E_BUNDLE_FORMAT")
-        return made
-
-    def constant(name: str) -> NoReturn:
-        raise ValueError(f"{name} is not a number")
-
-    try:
-        text = text.decode("utf-8") if isinstance(text, bytes) else text
-        made = json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
-        # Refuses lone surrogates and numbers that overflow, which the parser lets through.
-        json.dumps(made, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError) as error:
-        refuse(f"{what} is not strict JSON: {error}", "E_BUNDLE_FORMAT")
-    return made
-
-
-def _check_container(data: bytes) -> dict[str, Any]:
-    """N01, N02: the header, after checking that the tensors fill the file without gap, overlap or rest."""
-    format_ = "E_BUNDLE_FORMAT"
-    looks_like = next((what for start, what in OTHER_FILES.items() if data.startswith(start)), None)
-    if looks_like is not None:
-        refuse(f"this is {looks_like}, not a bundle; `lstmconv export` makes the bundle of a Keras model", format_)
-    if len(data) < 10:
-        refuse(f"not a safetensors file: {len(data)} bytes are too short for one", format_)
-    length = int.from_bytes(data[:8], "little")
-    if length > MAX_HEADER or 8 + length > len(data) or data[8:9] != b"{":
-        refuse("not a safetensors file: bad header length", format_)
-    text = data[8 : 8 + length]
-    header = _strict_json(text, "header")
-    if type(header) is not dict:
-        refuse("the header is not an object", format_)
-    # Every bit of the header thereby stands for something that the digest or the checks below cover.
-    compact = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    if text != compact + b" " * (-len(compact) % 8):
-        refuse("the header is not compact JSON padded with spaces to a multiple of 8 bytes", format_)
-    spans = []
-    for name, entry in header.items():
-        if name != "__metadata__":
-            spans.append(_check_entry(f"tensor {name!r:.200}", entry, len(data)))
-    position = 0
-    for start, stop in sorted(spans):
-        if start != position:
-            refuse("tensors overlap or leave a gap", format_)
-        position = stop
-    if 8 + length + position != len(data):
-        refuse("bytes are missing or left over at the end", format_)
-    return header
-
-
-def _check_entry(where: str, entry: Any, limit: int) -> tuple[int, int]:
-    """The first and last offset of a tensor, checked against its dtype and shape."""
-    format_ = "E_BUNDLE_FORMAT"
-    object_with(entry, where, {"dtype", "shape", "data_offsets"}, format_)
-    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if type(dtype) is not str or dtype not in TENSOR_DTYPES:
-        refuse(f"{where}: dtype {dtype!r:.100} is not one of {', '.join(TENSOR_DTYPES)}", "E_BUNDLE_CONTRACT")
-    for numbers, most in ((shape, MAX_RANK), (offsets, 2)):
-        if type(numbers) is not list or len(numbers) > most:
-            refuse(f"{where}: bad shape or offsets", format_)
-        if not all(type(k) is int and 0 <= k <= limit for k in numbers):
-            refuse(f"{where}: bad shape or offsets", format_)
-    if len(offsets) != 2 or offsets[1] - offsets[0] != np.dtype(TENSOR_DTYPES[dtype]).itemsize * prod(shape):
-        refuse(f"{where}: {dtype} {shape} does not take the bytes {offsets}", format_)
-    return offsets[0], offsets[1]
-
-
-def _metadata(header: dict[str, Any]) -> dict[str, Any]:
-    """N03, and that the text is canonical."""
-    code = "E_BUNDLE_FORMAT"
-    outer = header.get("__metadata__")
-    if type(outer) is not dict or set(outer) != {"lstmconv"} or type(outer["lstmconv"]) is not str:
-        refuse('the metadata is not exactly one key, "lstmconv": this is not an lstmconv bundle', code)
-    metadata = _strict_json(outer["lstmconv"], "metadata")
-    if type(metadata) is not dict:
-        refuse("the metadata is not an object", code)
-    if canonical(metadata) != outer["lstmconv"]:
-        refuse("the metadata is not canonical JSON", code)
-    return metadata
+# --- N04, N05: the metadata -----------------------------------------------------------------------
 
 
 def _check_version(metadata: dict[str, Any]) -> bool:

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ..errors import BundleError, one_line
-from ..layers.activations import ACTIVATIONS
-from .graph import Activation, Array, Graph, Node
+from .graph import ACTIVATIONS, Activation, Array, Graph, Node
 from .nodes import NODES
 
 MAX_NODES = 10_000
@@ -167,7 +166,7 @@ def _size(value: Any) -> int | None:
 def _activation(value: Any) -> Activation:
     if type(value) is not dict or type(value.get("name")) is not str or value["name"] not in ACTIVATIONS:
         raise ValueError("unknown activation")
-    constants = ACTIVATIONS[value["name"]][1]
+    constants = ACTIVATIONS[value["name"]]
     if set(value) != {"name", *constants}:
         raise ValueError(f"activation {value['name']} has the constants {', '.join(constants) or 'none'}")
     decoded = []

@@ -203,37 +203,36 @@ def threshold(x: Array, *, threshold: float, default_value: float) -> Array:
     return np.where(x > _as(x, threshold), x, _as(x, default_value))
 
 
-ACTIVATIONS: dict[str, tuple[Callable[..., Array], tuple[str, ...]]] = {
-    # name: (function, its constants, all of which a bundle states)
-    "linear": (linear, ()),
-    "relu": (relu, ("max_value", "negative_slope", "threshold")),
-    "sigmoid": (sigmoid, ()),
-    "tanh": (np.tanh, ()),
-    "hard_sigmoid": (hard_sigmoid, ("slope", "offset")),
-    "softmax": (softmax, ("axis",)),
-    "log_softmax": (log_softmax, ("axis",)),
-    "softplus": (softplus, ()),
-    "softsign": (softsign, ()),
-    "elu": (elu, ("alpha",)),
-    "selu": (selu, ()),
-    "celu": (celu, ("alpha",)),
-    "exponential": (exponential, ()),
-    "gelu": (gelu, ()),
-    "gelu_tanh": (gelu_tanh, ()),
-    "silu": (silu, ()),
-    "hard_silu": (hard_silu, ("slope", "offset")),
-    "mish": (mish, ()),
-    "glu": (glu, ("axis",)),
-    "hard_shrink": (hard_shrink, ("threshold",)),
-    "soft_shrink": (soft_shrink, ("threshold",)),
-    "tanh_shrink": (tanh_shrink, ()),
-    "hard_tanh": (hard_tanh, ()),
-    "log_sigmoid": (log_sigmoid, ()),
-    "sparse_plus": (sparse_plus, ()),
-    "sparse_sigmoid": (sparse_sigmoid, ()),
-    "sparsemax": (sparsemax, ("axis",)),
-    "squareplus": (squareplus, ("b",)),
-    "threshold": (threshold, ("threshold", "default_value")),
+FUNCTIONS: dict[str, Callable[..., Array]] = {
+    "linear": linear,
+    "relu": relu,
+    "sigmoid": sigmoid,
+    "tanh": np.tanh,
+    "hard_sigmoid": hard_sigmoid,
+    "softmax": softmax,
+    "log_softmax": log_softmax,
+    "softplus": softplus,
+    "softsign": softsign,
+    "elu": elu,
+    "selu": selu,
+    "celu": celu,
+    "exponential": exponential,
+    "gelu": gelu,
+    "gelu_tanh": gelu_tanh,
+    "silu": silu,
+    "hard_silu": hard_silu,
+    "mish": mish,
+    "glu": glu,
+    "hard_shrink": hard_shrink,
+    "soft_shrink": soft_shrink,
+    "tanh_shrink": tanh_shrink,
+    "hard_tanh": hard_tanh,
+    "log_sigmoid": log_sigmoid,
+    "sparse_plus": sparse_plus,
+    "sparse_sigmoid": sparse_sigmoid,
+    "sparsemax": sparsemax,
+    "squareplus": squareplus,
+    "threshold": threshold,
 }
 
 
@@ -246,7 +245,7 @@ def function(activation: Activation) -> Callable[[Array], Array]:
 
 @cache
 def _named(activation: Activation) -> Callable[[Array], Array]:
-    call, _ = ACTIVATIONS[activation.name]
+    call = FUNCTIONS[activation.name]
     constants = dict(activation.constants)
     if not constants:
         return call

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from lstmconv_runtime import BundleError, Model
 from lstmconv_runtime.format import nodes as n
 from lstmconv_runtime.format.bundle import Bundle, Probe, from_bytes, to_bytes
-from lstmconv_runtime.format.graph import Activation
+from lstmconv_runtime.format.graph import ACTIVATIONS, Activation
 from lstmconv_runtime.format.graph_json import DECODE, graph_from_json, graph_to_json
-from lstmconv_runtime.layers.activations import ACTIVATIONS
 
 
 def test_reads_back_what_it_wrote(build: Any) -> None:
@@ -90,7 +89,7 @@ def test_every_field_annotation_can_be_read() -> None:
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_every_activation_reads_back(build: Any, name: str) -> None:
-    activation = Activation(name, tuple((key, 1.0) for key in ACTIVATIONS[name][1]))
+    activation = Activation(name, tuple((key, 1.0) for key in ACTIVATIONS[name]))
     graph = build.graph([build.input(2), n.Activate(name="act", x="x", activation=activation)])
     assert graph_from_json(graph_to_json(graph), graph.arrays) == graph
 
