@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -194,7 +195,8 @@ def _leftovers(out: Path) -> int:
 
 def make_inputs(folder: Path) -> None:
     shutil.copy(VECTORS / "cli" / "sine.keras", folder / "sine.keras")
-    shutil.copy(VECTORS / "legacy" / "k224" / "lstm.h5", folder / "old.h5")
+    with zipfile.ZipFile(VECTORS / "legacy" / "k224.zip") as archive:
+        (folder / "old.h5").write_bytes(archive.read("lstm.h5"))
     (folder / "x.csv").write_text("0,1,2,3,4\n.1,.2,.3,.4,.5\n")
     import lstmconv
 

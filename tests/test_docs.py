@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from legacy_vectors import release
 from paths import ROOT, VECTORS
 
 DOCUMENTS = [
@@ -51,7 +52,7 @@ def commands(document: str) -> list[tuple[str, str]]:
 def make_files(folder: Path) -> None:
     """The files that the README speaks of."""
     shutil.copy(VECTORS / "cli" / "sine.keras", folder)
-    shutil.copy(VECTORS / "legacy" / "k224" / "lstm.h5", folder / "old.h5")
+    shutil.copy(release("k224") / "lstm.h5", folder / "old.h5")
 
 
 def test_readme_runs(tmp_path: Path) -> None:

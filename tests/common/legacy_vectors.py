@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
+import zipfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +25,24 @@ FIRST = list({(entry["case"], entry["kind"], entry.get("paths")): entry for entr
 REFUSED = {"lambda_layer": "E_UNSUPPORTED_LAYER", "masking_infinite": "E_CONFIG_JSON"}
 
 
+OPENED = tempfile.TemporaryDirectory(prefix="legacy-")  # until the process ends
+
+
+@cache
+def release(environment: str) -> Path:
+    """The folder with the files of one release, out of its archive."""
+    folder = Path(OPENED.name) / environment
+    with zipfile.ZipFile(FOLDER / f"{environment}.zip") as archive:
+        archive.extractall(folder)
+    return folder
+
+
 def model_path(entry: dict[str, Any]) -> Path:
-    return FOLDER / entry["env"] / str(entry["file"])
+    return release(entry["env"]) / str(entry["file"])
 
 
 def config_path(entry: dict[str, Any]) -> Path | None:
-    return FOLDER / entry["env"] / entry["architecture"] if "architecture" in entry else None
+    return release(entry["env"]) / entry["architecture"] if "architecture" in entry else None
 
 
 def architecture(entry: dict[str, Any]) -> Any:
@@ -37,7 +52,7 @@ def architecture(entry: dict[str, Any]) -> Any:
 
 def arrays(entry: dict[str, Any]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Inputs, and the outputs that the release itself predicted."""
-    with np.load(FOLDER / entry["env"] / entry["npz"]) as stored:
+    with np.load(release(entry["env"]) / entry["npz"]) as stored:
         inputs = [stored[key] for key in sorted(stored) if key.startswith("x")]
         return inputs, [stored[key] for key in sorted(stored) if key.startswith("y")]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from config_mutants import run, sound_error, subjects
-from legacy_vectors import FOLDER
+from legacy_vectors import release
 from lstmconv.doctor.examine import report, report_text
 from lstmconv.errors import InvalidFileError, LstmconvError
 from lstmconv.exporting import convert
@@ -147,7 +147,7 @@ MALFORMED: list[tuple[str, Callable[[Any], None], str]] = [
 
 @pytest.mark.parametrize(("name", "change", "code"), MALFORMED, ids=lambda value: getattr(value, "__name__", value))
 def test_a_malformed_config_is_an_error_everywhere(name: str, change: Callable[[Any], None], code: str) -> None:
-    data = (FOLDER / name).read_bytes()
+    data = (release(name.partition("/")[0]) / name.partition("/")[2]).read_bytes()
     config = copy.deepcopy(parse_keras_file(data, "x").config)
     change(config)
     for use in (convert, planned, page):

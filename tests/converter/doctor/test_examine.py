@@ -13,7 +13,18 @@ import lstmconv
 import lstmconv_runtime
 import numpy as np
 import pytest
-from legacy_vectors import ENTRIES, FIRST, FOLDER, REFUSED, apart, architecture, arrays, called, config_path, model_path
+from legacy_vectors import (
+    ENTRIES,
+    FIRST,
+    REFUSED,
+    apart,
+    architecture,
+    arrays,
+    called,
+    config_path,
+    model_path,
+    release,
+)
 from lstmconv.doctor.examine import examine, forecast, report_text
 from lstmconv.doctor.loading_rules import meaning
 from lstmconv.errors import UnsupportedError
@@ -83,7 +94,7 @@ def really(keras: Any, entry: dict[str, Any]) -> tuple[str, str]:
 
 
 def test_the_page_says_what_to_do() -> None:
-    found = examine(FOLDER / "k224" / "gru_reset_after.h5")
+    found = examine(release("k224") / "gru_reset_after.h5")
     text = report_text(found)
     assert found["convertible"] and found["upgrade"]["possible"]
     assert "Keras 2.2.4, before it was part of TensorFlow" in text
@@ -94,7 +105,7 @@ def test_the_page_says_what_to_do() -> None:
 
 def test_everything_in_the_way_is_named(tmp_path: Path) -> None:
     """Two layers that are not known: both are named, each with advice."""
-    config = json.loads((FOLDER / "tf24" / "weights_only.json").read_text())
+    config = json.loads((release("tf24") / "weights_only.json").read_text())
     for layer in config["config"]["layers"]:
         if layer["class_name"] == "Dense":
             layer["class_name"] = "MyDense"
@@ -102,7 +113,7 @@ def test_everything_in_the_way_is_named(tmp_path: Path) -> None:
             layer["class_name"] = "MyWrapper"
     changed = tmp_path / "changed.json"
     changed.write_text(json.dumps(config))
-    found = examine(FOLDER / "tf24" / "weights_only.h5", changed)
+    found = examine(release("tf24") / "weights_only.h5", changed)
     messages = " ".join(item["message"] for item in found["obstacles"])
     assert not found["convertible"]
     assert "MyDense" in messages and "MyWrapper" in messages
@@ -110,7 +121,7 @@ def test_everything_in_the_way_is_named(tmp_path: Path) -> None:
 
 
 def test_a_file_with_a_custom_layer(tmp_path: Path) -> None:
-    path = FOLDER / "tf24" / "lambda_layer.h5"
+    path = release("tf24") / "lambda_layer.h5"
     process = doctor("doctor", path)
     assert process.returncode == 1 and "layer 'double' (Lambda)" in process.stdout
     for command in ("export", "upgrade"):
@@ -121,7 +132,7 @@ def test_a_file_with_a_custom_layer(tmp_path: Path) -> None:
 
 
 def test_a_file_of_weights_alone(tmp_path: Path) -> None:
-    path, config = FOLDER / "k231" / "weights_only.h5", FOLDER / "k231" / "weights_only.json"
+    path, config = release("k231") / "weights_only.h5", release("k231") / "weights_only.json"
     for command in ("doctor", "export", "upgrade"):
         process = doctor(command, path, *(["-o", tmp_path / OUT[command]] if command != "doctor" else []))
         assert process.returncode == 3 and process.stderr.count("\n") == 1
@@ -139,7 +150,7 @@ def test_the_layers_that_are_converted_are_listed() -> None:
 def test_a_truncated_file(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
-    data = (FOLDER / "k224" / "lstm.h5").read_bytes()
+    data = (release("k224") / "lstm.h5").read_bytes()
     path = folder / "cut.h5"
     path.write_bytes(data[: len(data) // 2])
     for command in ("doctor", "export", "upgrade", "inspect"):
@@ -149,7 +160,7 @@ def test_a_truncated_file(tmp_path: Path) -> None:
 
 
 def test_inspect_says_who_wrote_an_old_file() -> None:
-    process = doctor("inspect", FOLDER / "k122" / "lstm.h5")
+    process = doctor("inspect", release("k122") / "lstm.h5")
     assert process.returncode == 0
     assert "Keras 1.2.2" in process.stdout and "refuses it" in process.stdout
 

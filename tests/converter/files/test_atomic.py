@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from legacy_vectors import release
 from lstmconv.errors import FileAccessError
 from lstmconv.files import atomic, system
 from lstmconv.files.atomic import publish, publish_all, publish_bytes
@@ -174,7 +175,7 @@ sys.exit(main())
         ("run", bundle, tmp_path / "x.csv", "-o", tmp_path / "y.npz"),
         ("trace", bundle, tmp_path / "x.csv", "-o", tmp_path / "t.npz"),
         ("verify", bundle),
-        ("upgrade", VECTORS / "legacy" / "k224" / "lstm.h5", "-o", tmp_path / "new.keras"),
+        ("upgrade", release("k224") / "lstm.h5", "-o", tmp_path / "new.keras"),
         ("doctor", sine),
     ):
         process = subprocess.run(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from legacy_vectors import FOLDER, apart
+from legacy_vectors import apart, release
 from lstmconv.doctor.examine import examine
 from lstmconv.errors import InvalidFileError
 from lstmconv.exporting import bundle_of, convert
@@ -19,7 +19,7 @@ from lstmconv_runtime import Model
 
 h5py = pytest.importorskip("h5py")
 
-LEGACY = FOLDER / "tf24" / "lstm.h5"
+LEGACY = release("tf24") / "lstm.h5"
 
 
 def with_notes(path: Path, notes: dict[str, Any], **options: Any) -> KerasFile:
@@ -58,9 +58,9 @@ def test_many_notes_make_a_short_line(legacy: Path) -> None:
 
 
 def test_notes_beside_weights_alone(tmp_path: Path) -> None:
-    path = Path(shutil.copy(FOLDER / "k231" / "weights_only.h5", tmp_path))
+    path = Path(shutil.copy(release("k231") / "weights_only.h5", tmp_path))
     file = with_notes(path, {"info/input_size": 3})
-    conversion = convert(file, architecture=read_architecture(FOLDER / "k231" / "weights_only.json"))
+    conversion = convert(file, architecture=read_architecture(release("k231") / "weights_only.json"))
     assert any("'info/input_size'" in text for text in conversion.warnings)
 
 
@@ -81,7 +81,7 @@ def test_an_array_inside_is_an_error(legacy: Path, group: str) -> None:
 )
 def test_in_an_archive(tmp_path: Path, name: str, fails: bool) -> None:
     weights, path = tmp_path / "model.weights.h5", tmp_path / "model.keras"
-    with zipfile.ZipFile(FOLDER / "k3" / "lstm.keras") as old:
+    with zipfile.ZipFile(release("k3") / "lstm.keras") as old:
         weights.write_bytes(old.read("model.weights.h5"))
         with h5py.File(weights, "r+") as file:
             file[name] = np.ones(2, "float32")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from legacy_vectors import FOLDER, apart, arrays
+from legacy_vectors import FOLDER, apart, arrays, release
 from lstmconv import export
 from lstmconv.errors import LstmconvError
 from lstmconv.exporting import convert
@@ -20,7 +20,7 @@ from lstmconv.reading import read_keras_file
 from lstmconv.reading.folder import MEMBERS
 from lstmconv_runtime import load
 
-ARCHIVE = FOLDER / "k3" / "lstm.keras"
+ARCHIVE = release("k3") / "lstm.keras"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from legacy_vectors import ENTRIES, FOLDER, model_path
+from legacy_vectors import ENTRIES, model_path, release
 from lstmconv.doctor.examine import examine, report_text
 from lstmconv.errors import LstmconvError
 from lstmconv.reading import ArchiveWeights, KerasFile, parse_keras_file, read_keras_file
@@ -47,7 +47,7 @@ def test_the_vectors_hold_such_paths() -> None:
 
 
 def test_doctor_says_so() -> None:
-    text = report_text(examine(FOLDER / "tf213" / "trained.windows.keras"))
+    text = report_text(examine(release("tf213") / "trained.windows.keras"))
     assert "Note: the paths in its HDF5 file are joined by backslashes" in text
     assert "Yes: lstmconv export" in text and "Yes: lstmconv upgrade" in text
     assert "damaged" not in text and "get the file once more" not in text
