@@ -10,6 +10,7 @@ from ..errors import InvalidFileError, UnsupportedError, printable
 from ..reading.form import Serialised, is_reference, name_of
 from .building import StoredArray, Tensor
 from .call import Call, flatten
+from .depths import depths_of
 
 Reference: TypeAlias = tuple[str, int, int]  # layer, which call of it, which tensor of that call
 MAX_CALLS = 10_000
@@ -126,37 +127,6 @@ class Ran(NamedTuple):
     tensor: Callable[[Reference], Tensor]
 
 
-def run_order(wanted: Mapping[tuple[str, int], list[Reference]], outputs: list[Reference]) -> list[tuple[str, int]]:
-    """The order in which Keras runs the calls: by depth, the outputs being the shallowest (`keras.src.ops.function`).
-
-    It matters because MultiHeadAttention takes the mask off its arguments for whatever runs after it.
-
-    Args:
-        wanted: what each call (layer, number) reads.
-    """
-    finished: dict[tuple[str, int], None] = {}  # each call after those it reads, by depth-first search
-    entered: set[tuple[str, int]] = set()
-    for start, number, _ in outputs:
-        stack = [((start, number), False)]
-        while stack:
-            key, left = stack.pop()
-            if left:
-                finished[key] = None
-            elif key in wanted and key not in entered:
-                entered.add(key)
-                stack.append((key, True))
-                stack += [((name, index), False) for name, index, _ in reversed(wanted[key])]
-    depths: dict[tuple[str, int], int] = {}
-    of_layer: dict[str, int] = {}
-    for key in reversed(finished):
-        depth = max(depths.setdefault(key, 0), of_layer.get(key[0], 0))
-        depths[key] = of_layer[key[0]] = depth
-        for name, index, _ in wanted[key]:
-            if (name, index) in finished:
-                depths[name, index] = max(depth + 1, depths.get((name, index), 0))
-    return sorted(depths, key=lambda key: -depths[key])
-
-
 def run_calls(
     where: str,
     layers: list[Serialised],
@@ -192,10 +162,11 @@ def run_calls(
             )
         return made[position]
 
-    keys = {id(call): (call.layer, call.index) for call in calls}
-    order = run_order({keys[id(call)]: wanted[id(call)] for call in calls}, outputs)
-    positions = {key: position for position, key in enumerate(order)}
-    waiting = sorted(calls, key=lambda call: positions.get(keys[id(call)], len(order)))
+    # By depth, as Keras runs them: MultiHeadAttention takes the mask off its arguments for whatever runs after it.
+    reads = {(call.layer, call.index): [ref[:2] for ref in wanted[id(call)]] for call in calls}
+    depths = depths_of(reads, [ref[:2] for ref in outputs]).of_call
+    positions = {call: position for position, call in enumerate(sorted(depths, key=lambda call: -depths[call]))}
+    waiting = sorted(calls, key=lambda call: positions.get((call.layer, call.index), len(positions)))
     while waiting:
         later = []
         for call in waiting:
@@ -203,7 +174,7 @@ def run_calls(
                 args = [decode(where, a, lambda ref: resolve(inside(ref))) for a in call.args]
                 kwargs = {key: decode(where, a, lambda ref: resolve(inside(ref))) for key, a in call.kwargs.items()}
                 made = run(call.layer, Call(args, kwargs))
-                results[keys[id(call)]] = list(flatten(made))
+                results[call.layer, call.index] = list(flatten(made))
             else:
                 later.append(call)
         if len(later) == len(waiting):

@@ -1,17 +1,15 @@
 """The order in which Keras 3 keeps the layers of a Functional model, on which the places of their weights depend.
 
 `layers/lstm_1` is the second LSTM of `model.layers`, and that list is made anew when a model is loaded: by depth,
-counted from the outputs, and within a depth by a depth-first walk from the outputs: `map_graph` of
-`keras.src.ops.function`.
+counted from the outputs, and within a depth as a walk from the outputs meets them (`graph.depths`).
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
+from ..graph.depths import CallId, depths_of
 from ..reading.form import flat_entries
-
-Call: TypeAlias = tuple[str, int]  # layer, number of the call
 
 
 def ordered(item: dict[str, Any]) -> dict[str, Any]:
@@ -45,33 +43,14 @@ def layer_order(config: dict[str, Any]) -> list[str]:
     }
     nested = {layer["name"] for layer in config["layers"] if layer["class_name"] == "Functional"}
     outputs = [(name, number - (name in nested)) for name, number, _ in flat_entries(config["output_layers"])]
-    finished: list[Call] = []
-    indices: dict[str, int] = {}
-    seen: set[Call] = set()
-    stack = [(call, False) for call in reversed(outputs)]
-    while stack:
-        call, left = stack.pop()
-        if left:
-            finished.append(call)
-        elif call not in seen:
-            seen.add(call)
-            indices.setdefault(call[0], len(indices))
-            stack.append((call, True))
-            stack += [(read, False) for read in reversed(reads.get(call, []))]
-    depths: dict[Call, int] = {}
-    of_layer: dict[str, int] = {}
-    for call in reversed(finished):
-        depth = max(depths.setdefault(call, 0), of_layer.get(call[0], 0))
-        depths[call] = of_layer[call[0]] = depth
-        for read in reads.get(call, []):
-            depths[read] = max(depth + 1, depths.get(read, 0))
+    _, of_layer, met = depths_of(reads, outputs)
     for name, _, _ in flat_entries(config["input_layers"]):
         if name not in of_layer:  # an input that no output depends on
-            of_layer[name], indices[name] = 0, -1
-    return sorted(of_layer, key=lambda name: (-of_layer[name], indices[name]))
+            of_layer[name], met[name] = 0, -1
+    return sorted(of_layer, key=lambda name: (-of_layer[name], met[name]))
 
 
-def _references(value: Any) -> list[Call]:
+def _references(value: Any) -> list[CallId]:
     """What the arguments of a call refer to, in Keras's order: dicts by sorted key."""
     if isinstance(value, list):
         return [call for item in value for call in _references(item)]
