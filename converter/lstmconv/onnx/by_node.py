@@ -16,15 +16,15 @@ from .scan import scanned
 from .windows import WINDOWS
 from .writer import Tensor
 
-Write = Callable[..., Tensor]
-RECURRENT: dict[type[Node], Callable[..., None]] = {
+Write = Callable[..., "Tensor | None"]  # a recurrent node, which has several values, files them itself
+RECURRENT: dict[type[Node], Write] = {
     n.LSTM: recurrent,
     n.GRU: recurrent,
     n.SimpleRNN: recurrent,
     n.ConvLSTM: scanned,
 }
-# Of one value each. Inputs are written by `model`.
-ONE_VALUE: dict[type[Node], Write] = {**LAYERS, **ARRANGEMENTS, **NUMBERS, **WINDOWS}
+# Inputs are written by `model`.
+WRITERS: dict[type[Node], Write] = {**LAYERS, **ARRANGEMENTS, **NUMBERS, **WINDOWS, **RECURRENT}
 
 
 def write_node(w: GraphWriter, node: Node) -> None:
@@ -34,9 +34,8 @@ def write_node(w: GraphWriter, node: Node) -> None:
         UnsupportedError: ONNX cannot say it; names the node and the option.
     """
     w.scope = node.name
-    if type(node) in RECURRENT:
-        RECURRENT[type(node)](w, node)
-    else:
-        w.tensors[node.name] = ONE_VALUE[type(node)](w, node)
+    made = WRITERS[type(node)](w, node)
+    if made is not None:
+        w.tensors[node.name] = made
     if type(node) not in ARRANGEMENTS:  # they pass on what has been rounded
         w.round_halves(node)

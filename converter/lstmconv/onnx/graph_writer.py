@@ -13,7 +13,6 @@ from lstmconv_runtime.layers.precision import compute_dtype, round_to, rounder
 from .activations import activated
 from .writer import Size, Tensor, Writer, held
 
-
 Recurrent = LSTM | GRU | SimpleRNN | ConvLSTM
 
 

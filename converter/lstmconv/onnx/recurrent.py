@@ -134,7 +134,7 @@ def _results(
     by: Compaction | None,
     dtype: str,
 ) -> None:
-    """The values of a node: `sequence` (B, T, u) in the order of time, `last` the states (B, u) after its valid steps."""
+    """The values of a node: `sequence` (B, T, u) in the order of time, `last` the states (B, u) after the valid steps."""
     past = w.output_before(node)
     if by is None:
         shown, states = last[0], list(last)

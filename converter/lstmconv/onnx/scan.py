@@ -1,5 +1,5 @@
-"""Recurrent layers as a `Scan`, whose body is the cell: where the fused operators lack a function, for float64, which no
-engine has them in, and for convolutions.
+"""Recurrent layers as a `Scan`, whose body is the cell: for convolutions, where the fused operators lack a function, and
+for float64, which no engine has them in.
 
 The body is given one step of x·W + b, which is computed for all steps at once, and of the mask. It carries the states
 and, with a mask, the output that was shown last.

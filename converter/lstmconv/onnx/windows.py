@@ -3,56 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
 from math import inf
 
-import numpy as np
 from lstmconv_runtime.format import nodes as n
 from lstmconv_runtime.format.graph import Array, Shape
-from lstmconv_runtime.format.windows import dilated, padding_amounts
 
+from . import taps
 from .graph_writer import GraphWriter
-from .writer import Size, Tensor, Writer, first_axis_last, last_axis_first
-
-Ints = tuple[int, ...]
-
-
-def amounts(space: Shape, size: Ints, strides: Ints, dilation: Ints, padding: str) -> list[tuple[int, int]] | None:
-    """What is put before and after each axis of space; None where it hangs on a size that only the run knows."""
-    found = []
-    for n_, k, s, d in zip(space, size, strides, dilation, strict=True):
-        if n_ is None and padding == "same" and s > 1:
-            return None
-        found.append(padding_amounts(n_ or 1, k, s, d, padding) if n_ is not None or padding != "same" else _unit(k, d))
-    return found
-
-
-def _unit(size: int, dilation: int) -> tuple[int, int]:
-    """Of `same` with stride 1, where the length of the axis plays no part."""
-    total = dilated(size, dilation) - 1
-    return total // 2, total - total // 2
-
-
-def padded(w: Writer, x: Tensor, space: Shape, size: Ints, strides: Ints, dilation: Ints, fill: Tensor) -> Tensor:
-    """x (B, channels, *space) with what `same` adds, for sizes that only the run knows.
-
-    total = max((⌈n / s⌉ − 1)·s + reach − n, 0), half before (rounded down), the rest after.
-    """
-    before: list[Size] = [0, 0]
-    after: list[Size] = [0, 0]
-    for axis, (n_, k, s, d) in enumerate(zip(space, size, strides, dilation, strict=True)):
-        if n_ is not None:
-            first, last = padding_amounts(n_, k, s, d, "same")
-            before.append(first)
-            after.append(last)
-            continue
-        one, stride, places = w.ints(1), w.ints(s), w.size(x, 2 + axis)
-        steps = w("Mul", w("Div", w("Sub", places, one), stride), stride)  # (⌈n / s⌉ − 1)·s of n ≥ 1
-        total = w("Max", w("Sub", w("Add", steps, w.ints(dilated(k, d))), places), w.ints(0))
-        half = w("Div", total, w.ints(2))
-        before.append(half)
-        after.append(w("Sub", total, half))
-    return w("Pad", x, w.shape([*before, *after]), fill)
+from .padding import Ints, amounts, padded
+from .writer import Tensor, Writer, first_axis_last, last_axis_first
 
 
 def convolve(
@@ -103,7 +62,7 @@ def convolution(
 ) -> Tensor:
     """Cross-correlation of x (B, *space, channels) with W (*size, channels / groups, filters): channels last."""
     if dtype == "float64":
-        return _by_taps(w, x, W, space, strides, padding, dilation, groups)
+        return taps.convolved(w, x, W, space, strides, padding, dilation, groups)
     kernel = w.array(channels_first(W), "W")
     return convolve(w, x, kernel, None, space, W.shape[:-2], strides, padding, dilation, groups)
 
@@ -113,7 +72,7 @@ def conv(w: GraphWriter, node: n.Conv) -> Tensor:
     p, rule = w.parameters(node), (node.strides, node.padding, node.dilation, node.groups)
     x, space = w.tensors[node.x], w.shape_of(node.x)[1:-1]
     if w.dtype(node.x) == "float64":
-        y = _by_taps(w, x, p["W"], space, *rule)
+        y = taps.convolved(w, x, p["W"], space, *rule)
         y = w("Add", y, w.array(p["b"], "b")) if node.use_bias else y
     else:
         kernel = w.weight(node, channels_first(p["W"]), "W")
@@ -122,52 +81,27 @@ def conv(w: GraphWriter, node: n.Conv) -> Tensor:
     return w.act(y, node.activation, node)
 
 
-def _by_taps(
-    w: Writer, x: Tensor, W: Array, space: Shape, strides: Ints, padding: str, dilation: Ints, groups: int
-) -> Tensor:
-    """y[p] = Σ over taps k of x[p · stride + k · dilation] @ W[k]: in float64 no engine has a convolution.
-
-    x is (B, *space, channels); grouped kernels are written as full ones, with zeros.
-    """
-    size, axes, inner, filters = W.shape[:-2], len(space), W.shape[-2], W.shape[-1]
-    per = filters // groups
-    full = np.zeros((*size, inner * groups, filters), W.dtype)
-    for group in range(groups):
-        rows, columns = slice(group * inner, (group + 1) * inner), slice(group * per, (group + 1) * per)
-        full[..., rows, columns] = W[..., columns]
-    pads = amounts(space, size, strides, dilation, padding)
-    if pads is None:
-        to_last, to_first = first_axis_last(axes + 2), last_axis_first(axes + 2)
-        x = padded(w, w.transpose(x, to_first), space, size, strides, dilation, w.number(0.0, "float64"))
-        x = w.transpose(x, to_last)
-    elif any(map(any, pads)):
-        x = w("Pad", x, w.ints(0, *(a for a, _ in pads), 0, 0, *(b for _, b in pads), 0))
-    y = None
-    for tap in product(*map(range, size)):
-        part = x
-        for axis, (t, k, d, stride) in enumerate(zip(tap, size, dilation, strides, strict=True)):
-            behind = (k - 1 - t) * d  # places of x after the last that this tap meets
-            part = w.cut(part, 1 + axis, t * d, -behind if behind else None, stride)
-        term = w("MatMul", part, w.array(full[tap], "W"))
-        y = term if y is None else w("Add", y, term)
-    assert y is not None
-    return y
-
-
 def conv_transpose(w: GraphWriter, node: n.ConvTranspose) -> Tensor:
     """act(transposed x ⋆ W + b); where places follow what is made, they hold b alone."""
-    p, rank = w.parameters(node), 2 + len(node.kernel_size)
-    x = w.transpose(w.tensors[node.x], last_axis_first(rank))
-    kernel = w.weight(node, p["W"].transpose(rank - 2, rank - 1, *range(rank - 2)), "W")
-    crops = [(before, max(after, 0)) for before, after in node.crops()]
-    y = w(
-        "ConvTranspose", x, kernel, kernel_shape=list(node.kernel_size), strides=list(node.strides),
-        dilations=list(node.dilation), pads=_pads(crops),
-    )  # fmt: skip
+    p, axes = w.parameters(node), len(node.kernel_size)
+    rank, x = 2 + axes, w.tensors[node.x]
     more = [max(-after, 0) for _, after in node.crops()]
+    if w.dtype(node.x) == "float64":
+        sizes = [w.size_of(node.x, axis) for axis in range(rank)]
+        y = taps.transposed(w, x, p["W"], sizes, node.strides, node.dilation)
+        for axis, (before, after) in enumerate(node.crops()):
+            if before or after > 0:
+                y = w.cut(y, 1 + axis, before, -after if after > 0 else None)
+    else:
+        kernel = w.weight(node, p["W"].transpose(rank - 2, rank - 1, *range(axes)), "W")
+        crops = [(before, max(after, 0)) for before, after in node.crops()]
+        y = w(
+            "ConvTranspose", w.transpose(x, last_axis_first(rank)), kernel, kernel_shape=list(node.kernel_size),
+            strides=list(node.strides), dilations=list(node.dilation), pads=_pads(crops),
+        )  # fmt: skip
+        y = w.transpose(y, first_axis_last(rank))
     if any(more):
-        y = w("Pad", y, w.ints(*[0] * rank, 0, 0, *more))
-    y = w.transpose(y, first_axis_last(rank))
+        y = w("Pad", y, w.ints(*[0] * (rank + 1), *more, 0))
     y = w("Add", y, w.weight(node, p["b"], "b")) if node.use_bias else y
     return w.act(y, node.activation, node)
 
@@ -176,6 +110,8 @@ def pool(w: GraphWriter, node: n.Pool) -> Tensor:
     """The maximum or mean of each window; padded places do not count."""
     rank, space, dtype = 2 + len(node.size), w.shape_of(node.x)[1:-1], w.dtype(node.x)
     ones = (1,) * len(node.size)
+    if dtype == "float64" and node.op == "mean":
+        return taps.means(w, w.tensors[node.x], w.size_of(node.x, rank - 1), space, node)
     x = w.transpose(w.tensors[node.x], last_axis_first(rank))
     pads = amounts(space, node.size, node.strides, ones, node.padding)
     outside = None

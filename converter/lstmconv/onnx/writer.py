@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -157,6 +157,3 @@ def last_axis_first(rank: int) -> list[int]:
 def first_axis_last(rank: int) -> list[int]:
     """Channels first → channels last."""
     return [0, *range(2, rank), 1]
-
-
-Attributes: TypeAlias = Mapping[str, Any]
