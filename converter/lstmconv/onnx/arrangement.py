@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from lstmconv_runtime.format import nodes as n
 from lstmconv_runtime.format import operation_nodes as o
-from lstmconv_runtime.format.graph import Value
+from lstmconv_runtime.format.graph import Node, Value
 from lstmconv_runtime.layers.precision import round_to, rounder
 
 from .graph_writer import GraphWriter
@@ -115,11 +115,10 @@ def causal_mask(w: GraphWriter, node: n.CausalMask) -> Tensor:
         size = w.pick(w("Shape", w.tensors[node.x]), 0, axis % w.rank(node.x))
         return w("Range", zero, size, one)
 
-    mask = w("LessOrEqual", counted(-1), w.unsqueeze(counted(-2), 1))
-    return w.unsqueeze(mask, *range(len(ones)))
+    return w.unsqueeze(w("LessOrEqual", counted(-1), w.unsqueeze(counted(-2), 1)), *range(len(ones)))
 
 
-ARRANGEMENTS: dict[type[n.Node], Callable[..., Tensor]] = {
+ARRANGEMENTS: dict[type[Node], Callable[..., Tensor]] = {
     n.Constant: constant,
     n.Concatenate: concatenate,
     n.Reshape: reshape,

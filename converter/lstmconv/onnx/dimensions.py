@@ -6,7 +6,7 @@ open sizes, and what comes out as one of these numbers, for two choices of numbe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from lstmconv_runtime.format.graph import Graph, GraphError, Type, Value, infer_types
@@ -59,7 +59,7 @@ def _types(graph: Graph, names: Mapping[tuple[Value, int], str], primes: tuple[i
 def _named(
     types: Mapping[Value, Type],
     names: Mapping[tuple[Value, int], str],
-    tried: list[tuple[dict[Value, Type], tuple[int, ...]]],
+    tried: Sequence[tuple[dict[Value, Type], tuple[int, ...]]],
 ) -> dict[Value, tuple[Dimension, ...]]:
     order = list(dict.fromkeys(names.values()))
 

@@ -17,9 +17,9 @@ Recurrent = LSTM | GRU | SimpleRNN | ConvLSTM
 
 
 class Carried(NamedTuple):
-    """What a recurrent node is given for the time before its first step."""
+    """What a recurrent node carries from one step to the next."""
 
-    states: tuple[Tensor, ...]
+    states: tuple[Tensor, ...]  # (B, …)
     output: Tensor | None  # what it showed last, where that can be another than h
 
 
@@ -29,7 +29,7 @@ class GraphWriter(Writer):
     Attributes:
         tensors: by value of the graph, the tensor that has it; halves are held in float32.
         place: of each node, its place in the order.
-        shown: of recurrent nodes, the output of the last step.
+        after: of recurrent nodes, what they carry on; not rounded to halves.
         carried: of recurrent nodes whose states are inputs of the file, these.
         aligned: of sequences that are in processing order against the time, the same in the order of time.
     """
@@ -42,7 +42,7 @@ class GraphWriter(Writer):
         self.aligned: dict[Value, Tensor] = {}
         self.compactions: dict[Tensor, Any] = {}  # by mask, see `masks`
         self.place = {node.name: place for place, node in enumerate(graph.nodes)}
-        self.shown: dict[str, Tensor] = {}
+        self.after: dict[str, Carried] = {}
         self.carried: dict[str, Carried] = {}  # by node, with `states`
 
     def dtype(self, value: Value) -> str:
@@ -119,7 +119,7 @@ class GraphWriter(Writer):
         else:
             y = sequence
         self.tensors.update(zip(node.makes(), (y, *states), strict=True))
-        self.shown[node.name] = shown
+        self.after[node.name] = Carried(tuple(states), shown)
 
     def round_halves(self, node: Node) -> None:
         """Rounds the values of a node that computes in half precision, where it is held in float32."""

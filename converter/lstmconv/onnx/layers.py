@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from lstmconv_runtime.format import nodes as n
+from lstmconv_runtime.format.graph import Node
 
 from .activations import Formula
 from .graph_writer import GraphWriter
@@ -88,7 +89,7 @@ def group_norm(w: GraphWriter, node: n.GroupNorm) -> Tensor:
     return w.transpose(y, [order.index(axis) for axis in range(rank)])
 
 
-LAYERS: dict[type[n.Node], Callable[..., Tensor]] = {
+LAYERS: dict[type[Node], Callable[..., Tensor]] = {
     n.Dense: dense,
     n.Embedding: embedding,
     n.Activate: activate,

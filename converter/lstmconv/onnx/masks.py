@@ -33,7 +33,7 @@ class Compaction(NamedTuple):
         mask: bool (B, T).
         sums: cs, int64 (B, T).
         before: cs − mask, int64 (B, T).
-        count: cnt, int64 (B, 1).
+        valid: cnt, int64 (B, 1).
         order: idx, int64 (B, T, 1).
         lengths: int32 (B,), at least 1.
     """
@@ -41,7 +41,7 @@ class Compaction(NamedTuple):
     mask: Tensor
     sums: Tensor
     before: Tensor
-    count: Tensor
+    valid: Tensor
     order: Tensor
     lengths: Tensor
 
@@ -49,8 +49,9 @@ class Compaction(NamedTuple):
 def compaction(w: GraphWriter, x: Value, mask: Value) -> Compaction:
     """The Compaction of a mask, for the rows and steps of x; written once for all nodes that read both."""
     whole = whole_mask(w, x, mask)
-    if whole in w.compactions:
-        return w.compactions[whole]
+    known: dict[Tensor, Compaction] = w.compactions
+    if whole in known:
+        return known[whole]
     valid = w.cast(whole, "int64")
     one = w.array(np.asarray(1, np.int64))
     sums = w("CumSum", valid, one)
@@ -64,7 +65,7 @@ def compaction(w: GraphWriter, x: Value, mask: Value) -> Compaction:
     order = w.unsqueeze(w.cut(scattered, 1, 0, -1), 2)
     lengths = w.cast(w.squeeze(w("Max", count, w.ints(1)), 1), "int32")
     made = Compaction(whole, sums, w("Sub", sums, valid), count, order, lengths)
-    return w.compactions.setdefault(whole, made)
+    return known.setdefault(whole, made)
 
 
 def whole_mask(w: GraphWriter, x: Value, mask: Value) -> Tensor:
@@ -91,12 +92,12 @@ def spread(
     """
     zero = w.number(0.0, dtype)
     place = by.before if backward else w("Sub", by.sums, w.ints(1))
-    last = w("Sub", by.count, w.ints(1)) if backward else None
+    last = w("Sub", by.valid, w.ints(1)) if backward else None
     shown = w("Max", place, w.ints(0)) if last is None else w("Max", w("Min", place, last), w.ints(0))
     moved = w("GatherND", y, w.unsqueeze(shown, 2), batch_dims=1)
     if zeroed:
         seen, otherwise = by.mask, zero
     else:
-        seen = w("Less", place, by.count) if backward else w("Greater", by.sums, w.ints(0))
+        seen = w("Less", place, by.valid) if backward else w("Greater", by.sums, w.ints(0))
         otherwise = zero if past is None else w.unsqueeze(past, 1)
     return w("Where", w.unsqueeze(seen, 2), moved, otherwise)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,7 +26,8 @@ def write_model(graph: Graph, version: str, metadata: Mapping[str, str], states:
     Args:
         version: of the converter.
         metadata: texts by name that the file carries.
-        states: the recurrent states become inputs and outputs, see `states`.
+        states: the recurrent states become inputs and outputs, see `states`; the metadata `lstmconv.states` say which
+            output is given to which input in the next run, as JSON.
 
     Returns:
         A ModelProto.
@@ -46,7 +48,7 @@ def write_model(graph: Graph, version: str, metadata: Mapping[str, str], states:
             w.tensors[node.name] = node.name if held(node.dtype) == node.dtype else w.cast(node.name, "float32")
     inputs.sort(key=lambda info: graph.inputs.index(info.name))
     if kept:
-        inputs += [_info(name, dtype, sizes) for name, dtype, sizes in kept.inputs(w)]
+        inputs += [_info(name, dtype, sizes) for name, dtype, sizes in kept.inputs()]
     for node in graph.nodes:
         if not isinstance(node, Input):
             write_node(w, node) if kept is None else kept.write(w, node)
@@ -56,7 +58,8 @@ def write_model(graph: Graph, version: str, metadata: Mapping[str, str], states:
         made[name] = _output(w, name, value)
         outputs.append(_info(name, dtype, known[value]))
     if kept:
-        for name, tensor, dtype, sizes in kept.outputs(w):
+        for name, tensor, dtype, sizes in kept.outputs():
+            w.scope = name
             made[name] = w("Identity", tensor)
             outputs.append(_info(name, dtype, sizes))
     nodes = _renamed(_needed(w.nodes, made.values()), made)
@@ -68,7 +71,8 @@ def write_model(graph: Graph, version: str, metadata: Mapping[str, str], states:
         written, opset_imports=[opset], producer_name=PRODUCER, producer_version=version,
         ir_version=helper.find_min_ir_version_for([opset]),
     )  # fmt: skip
-    helper.set_model_props(model, dict(sorted(metadata.items())))
+    states_of = {"lstmconv.states": json.dumps(kept.pairs())} if kept else {}
+    helper.set_model_props(model, dict(sorted({**metadata, **states_of}.items())))
     return model
 
 

@@ -134,12 +134,12 @@ def _results(
     by: Compaction | None,
     dtype: str,
 ) -> None:
-    """The values of a node: `sequence` (B, T, u) in the order of time, `last` the states (B, u) after the valid steps."""
+    """The values of a node: `sequence` (B, T, u) in the order of time, `last` the states (B, u) after valid steps."""
     past = w.output_before(node)
     if by is None:
         shown, states = last[0], list(last)
     else:
-        some, zero = w("Greater", by.count, w.ints(0)), w.number(0.0, dtype)
+        some, zero = w("Greater", by.valid, w.ints(0)), w.number(0.0, dtype)
         states = [w("Where", some, h, zero if h0 is None else h0) for h, h0 in zip(last, start, strict=True)]
         sequence = spread(w, sequence, by, dtype, node.go_backwards, node.zero_output_for_mask, past)
         if node.zero_output_for_mask:

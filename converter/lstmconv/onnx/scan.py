@@ -1,5 +1,5 @@
-"""Recurrent layers as a `Scan`, whose body is the cell: for convolutions, where the fused operators lack a function, and
-for float64, which no engine has them in.
+"""Recurrent layers as a `Scan`, whose body is the cell: for convolutions, for functions that the fused operators lack,
+and for float64, which no engine has them in.
 
 The body is given one step of x·W + b, which is computed for all steps at once, and of the mask. It carries the states
 and, with a mask, the output that was shown last.
@@ -82,7 +82,7 @@ def _body(w: GraphWriter, node: Recurrent, p: dict[str, Array], dtype: str, mask
 def _cell(
     b: Writer, node: Recurrent, p: dict[str, Array], z: Tensor, states: Sequence[Tensor], dtype: str
 ) -> list[Tensor]:
-    """One step; the equations are those of `lstmconv_runtime.recurrent.cells`. z holds every gate's share of the input."""
+    """One step; the equations are those of `lstmconv_runtime.recurrent.cells`. z is x·W + b of all."""
     gates = GATES[type(node)]
     width = node.filters if isinstance(node, ConvLSTM) else node.units
     product = _state_product(node, dtype)

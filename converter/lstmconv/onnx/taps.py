@@ -50,8 +50,9 @@ def convolved(
 
 
 def transposed(w: Writer, x: Tensor, W: Array, sizes: Sequence[Size], strides: Ints, dilation: Ints) -> Tensor:
-    """z[p] = Σ x[q] @ W[k] over all q · stride + k · dilation = p: x with zeros between its places, and around it, under
-    the kernel from its end.
+    """z[p] = Σ x[q] @ W[k] over all q · stride + k · dilation = p.
+
+    It is the convolution of x, with zeros between its places and around it, with the kernel from its end.
 
     Args:
         x: (B, *space, channels), of these sizes.

@@ -1,4 +1,4 @@
-"""The nodes with windows over space: convolution, its transpose, pooling. Ours are channels last, those of ONNX first."""
+"""The nodes with windows over space: convolution, its transpose, pooling. Ours have channels last."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import inf
 
 from lstmconv_runtime.format import nodes as n
-from lstmconv_runtime.format.graph import Array, Shape
+from lstmconv_runtime.format.graph import Array, Node, Shape
 
 from . import taps
 from .graph_writer import GraphWriter
@@ -136,7 +136,7 @@ def pool(w: GraphWriter, node: n.Pool) -> Tensor:
     return w.transpose(y, first_axis_last(rank))
 
 
-WINDOWS: dict[type[n.Node], Callable[..., Tensor]] = {
+WINDOWS: dict[type[Node], Callable[..., Tensor]] = {
     n.Conv: conv,
     n.ConvTranspose: conv_transpose,
     n.Pool: pool,

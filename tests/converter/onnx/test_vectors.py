@@ -92,8 +92,7 @@ def test_float64_is_computed_in_float64(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_open_sizes(name: str) -> None:
-    """With every axis between the batch and the last one open, where the graph allows it: what is known of sizes plays no
-    part in the numbers."""
+    """With every axis between the batch and the last one open: what is known of sizes plays no part in the numbers."""
     vector = read_vector(name)
     graph = with_open_sizes(vector.graph)
     if name in NOT_RUN or graph is None:
