@@ -14,6 +14,7 @@ import typer
 
 from ..errors import printable
 from ..files.standard_streams import print_note, print_result
+from . import onnx as onnx_command
 from .progress import Working
 
 EXIT_CODES = """\b
@@ -374,6 +375,8 @@ def parity(
 
     raise typer.Exit(parity.run(model, input_file, as_json, rows_are))
 
+
+app.registered_commands += onnx_command.app.registered_commands
 
 AnyFile = Annotated[Path, typer.Argument(metavar="FILE", help="A Keras file of any age, or a bundle.", readable=False)]
 OldFile = Annotated[Path, typer.Argument(metavar="FILE", help="A Keras file of any age.", readable=False)]
