@@ -47,7 +47,9 @@ def onnx(
     replace: Annotated[
         list[str] | None,
         typer.Option(
-            "--replace", metavar="NAME=LAYER.json", help="As for export: a layer in the place of one that cannot be read."
+            "--replace",
+            metavar="NAME=LAYER.json",
+            help="As for export: a layer in the place of one that cannot be read.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
