@@ -365,7 +365,9 @@ def parity(
 ) -> None:
     """Compare Keras, the runtime, onnxruntime.
 
-    The same inputs go through all three; a table shows how far their outputs are apart.
+    The same inputs go through all, onnxruntime on Keras's own ONNX export and on what `lstmconv onnx` writes; a table
+    shows how far their outputs are apart. What cannot run is named with the reason: a file that Keras refuses, or a
+    bundle alone, is compared in the others.
 
     \b
     Example:

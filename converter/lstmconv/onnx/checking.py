@@ -59,7 +59,7 @@ def check_model(model: Any, bundle: Bundle, states: bool) -> tuple[str, ...]:
 
 
 def _judge(graph: Graph, probe: Probe, made: list[Array]) -> None:
-    """The rule of `lstmconv_runtime.verifying`, and beyond it what `parity` allows: an engine's sigmoid may be off by an
+    """The rule of `lstmconv_runtime.verifying`, and beyond it what `parity` allows: a sigmoid may be off by an
     ulp of 1, so that a number that is all but 0 has another sign, and a comparison finds it so.
 
     Raises:

@@ -12,14 +12,12 @@ import lstmconv_runtime
 from lstmconv_runtime import BundleError
 from lstmconv_runtime.format.bundle import Bundle, from_bytes
 
-from ..bundles.load import is_bundle
+from ..bundles.load import read_model
 from ..errors import LimitError, MissingPackageError, UsageError, printable
 from ..exporting import convert, from_memory, written_bundle
 from ..files.atomic import publish_bytes
-from ..files.read_bytes import read_bytes
 from ..files.suffixes import ONNX, check_suffix
-from ..reading import keras_file_of, read_architecture, read_keras_file
-from ..reading.folder import is_model_folder
+from ..reading import read_architecture
 
 MAX_BYTES = 2**31 - 1  # of a message of protobuf
 
@@ -136,13 +134,9 @@ def _bundle(
         conversion, written = from_memory(model, False, deterministic, replace)
         return from_bytes(written.data), (*conversion.warnings, *written.warnings)
     architecture = None if config is None else read_architecture(config)
-    if is_model_folder(model):
-        file = read_keras_file(model)
-    else:
-        data = read_bytes(model)
-        if is_bundle(data):
-            return _whole(_loaded(data, Path(model)), told), ()
-        file = keras_file_of(model, data)
+    file = read_model(model)
+    if isinstance(file, bytes):
+        return _whole(_loaded(file, Path(model)), told), ()
     conversion = convert(file, architecture=architecture, deterministic=deterministic, replace=replace)
     written = written_bundle(conversion)
     return from_bytes(written.data), (*conversion.warnings, *written.warnings)

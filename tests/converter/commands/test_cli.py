@@ -21,7 +21,7 @@ import pytest
 from paths import VECTORS
 
 FOLDER = VECTORS / "cli"
-COMMANDS = ("export", "inspect", "run", "trace", "verify", "parity", "upgrade", "doctor", "demo")
+COMMANDS = ("export", "inspect", "run", "trace", "verify", "parity", "upgrade", "doctor", "demo", "onnx")
 ERROR = re.compile(r"lstmconv: error: [ -~]+ \[E_[A-Z_0-9]+\]\n")
 Process = subprocess.CompletedProcess[str]
 
