@@ -223,6 +223,20 @@ def activated(w: Writer, x: Tensor, activation: Activation, dtype: str) -> Tenso
     return ACTIVATIONS[activation.name](Formula(w, dtype), x, **dict(activation.constants))
 
 
+# Of these, the ones that onnxruntime has and we use; other engines have the last three alone.
+FUNCTIONS = (
+    "Affine",
+    "LeakyRelu",
+    "ThresholdedRelu",
+    "HardSigmoid",
+    "Elu",
+    "Softsign",
+    "Softplus",
+    "Relu",
+    "Sigmoid",
+    "Tanh",
+)
+
 # The functions that onnxruntime has inside LSTM, GRU and RNN, by the name there, with the alpha and beta they take.
 Fused = tuple[str, list[float], list[float]]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from lstmconv_runtime.format.graph import Activation, Array, Graph, Node, Shape,
 from lstmconv_runtime.format.nodes import GRU, LSTM, ConvLSTM, SimpleRNN
 from lstmconv_runtime.layers.precision import compute_dtype, round_to, rounder
 
-from .activations import activated
+from .activations import FUNCTIONS, activated
 from .writer import Size, Tensor, Writer, held
 
 Recurrent = LSTM | GRU | SimpleRNN | ConvLSTM
@@ -27,6 +27,7 @@ class GraphWriter(Writer):
     """A Writer that knows the graph.
 
     Attributes:
+        functions: the activations that the fused operators may use; what has another one is written as a Scan.
         tensors: by value of the graph, the tensor that has it; halves are held in float32.
         place: of each node, its place in the order.
         after: of recurrent nodes, what they carry on; not rounded to halves.
@@ -34,9 +35,10 @@ class GraphWriter(Writer):
         aligned: of sequences that are in processing order against the time, the same in the order of time.
     """
 
-    def __init__(self, graph: Graph, reserved: Iterable[str] = ()) -> None:
+    def __init__(self, graph: Graph, reserved: Iterable[str] = (), functions: Container[str] = FUNCTIONS) -> None:
         super().__init__(reserved)
         self.graph = graph
+        self.functions = functions
         self.types: dict[Value, Type] = infer_types(graph)
         self.tensors: dict[Value, Tensor] = {}
         self.aligned: dict[Value, Tensor] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from lstmconv_runtime.format.graph import Graph, Value
@@ -11,6 +11,7 @@ from lstmconv_runtime.format.nodes import Input
 from onnx import defs, helper
 
 from ..errors import UnsupportedError
+from .activations import FUNCTIONS
 from .by_node import write_node
 from .dimensions import Dimension, dimensions
 from .graph_writer import GraphWriter
@@ -20,7 +21,13 @@ from .writer import MIN_OPSET, ONNX_DTYPES, OPSET, Tensor, held
 PRODUCER = "lstmconv"
 
 
-def write_model(graph: Graph, version: str, metadata: Mapping[str, str], states: bool = False) -> Any:
+def write_model(
+    graph: Graph,
+    version: str,
+    metadata: Mapping[str, str],
+    states: bool = False,
+    functions: Container[str] = FUNCTIONS,
+) -> Any:
     """The ONNX model of a graph.
 
     Args:
@@ -28,6 +35,7 @@ def write_model(graph: Graph, version: str, metadata: Mapping[str, str], states:
         metadata: texts by name that the file carries.
         states: the recurrent states become inputs and outputs, see `states`; the metadata `lstmconv.states` say which
             output is given to which input in the next run, as JSON.
+        functions: see `GraphWriter`.
 
     Returns:
         A ModelProto.
@@ -38,7 +46,7 @@ def write_model(graph: Graph, version: str, metadata: Mapping[str, str], states:
     kept = States(graph) if states else None
     graph = graph if kept is None else kept.graph
     names = output_names(graph)
-    w = GraphWriter(graph, {*graph.inputs, *names, *(kept.names() if kept else ())})
+    w = GraphWriter(graph, {*graph.inputs, *names, *(kept.names() if kept else ())}, functions)
     known = dimensions(graph)
     inputs = []
     for node in graph.nodes:

@@ -7,7 +7,7 @@ before that of the state.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ def recurrent(w: GraphWriter, node: Recurrent) -> None:
     """Writes a node; where another one after it is its other direction, both at once."""
     if node.name in w.tensors:
         return
-    functions = fused_functions(node)
+    functions = fused_functions(node, w.functions)
     if functions is None or w.dtype(node.name) == "float64":
         scanned(w, node)
         return
@@ -38,16 +38,13 @@ def recurrent(w: GraphWriter, node: Recurrent) -> None:
     _operator(w, [node] if other is None else sorted((node, other), key=lambda one: one.go_backwards), functions)
 
 
-def fused_functions(node: Recurrent) -> list[Fused] | None:
+def fused_functions(node: Recurrent, known: Container[str]) -> list[Fused] | None:
     """The activations of one direction as the operators take them: gates, candidate, and of an LSTM the output; None
-    where the operators lack one."""
-    inner = fused(node.activation)
-    if isinstance(node, SimpleRNN):
-        return None if inner is None else [inner]
-    gates = fused(node.recurrent_activation)
-    if inner is None or gates is None:
-        return None
-    return [gates, inner, inner] if isinstance(node, LSTM) else [gates, inner]
+    where one is not known there."""
+    inner, gates = fused(node.activation), None if isinstance(node, SimpleRNN) else fused(node.recurrent_activation)
+    wanted = [inner] if isinstance(node, SimpleRNN) else [gates, inner, *([inner] * isinstance(node, LSTM))]
+    found = [one for one in wanted if one is not None and one[0] in known]
+    return found if len(found) == len(wanted) else None
 
 
 def partner(w: GraphWriter, node: Recurrent) -> Recurrent | None:

@@ -102,7 +102,8 @@ def _cell(
 
     h = states[0]
     if isinstance(node, SimpleRNN):
-        return [act(b("Add", z, product(b, h, fused("h"))))]
+        # In this order: OpenVINO 2026.4 computes z + h @ U in the memory of z, and gets the next steps wrong.
+        return [act(b("Add", product(b, h, fused("h")), z))]
     if isinstance(node, GRU):
         z_z, z_r, z_h = split(z, 3)
         h_z, h_r = split(product(b, h, fused("z", "r")), 2)
