@@ -223,21 +223,10 @@ def activated(w: Writer, x: Tensor, activation: Activation, dtype: str) -> Tenso
     return ACTIVATIONS[activation.name](Formula(w, dtype), x, **dict(activation.constants))
 
 
-# Of these, the ones that onnxruntime has and we use; other engines have the last three alone.
-FUNCTIONS = (
-    "Affine",
-    "LeakyRelu",
-    "ThresholdedRelu",
-    "HardSigmoid",
-    "Elu",
-    "Softsign",
-    "Softplus",
-    "Relu",
-    "Sigmoid",
-    "Tanh",
-)
-
-# The functions that onnxruntime has inside LSTM, GRU and RNN, by the name there, with the alpha and beta they take.
+# The functions that we use inside LSTM, GRU and RNN: those that onnxruntime has, which other engines need not have. It
+# has Softplus too, which overflows from x = 89 on.
+FUNCTIONS = ("Affine", "LeakyRelu", "ThresholdedRelu", "HardSigmoid", "Elu", "Softsign", "Relu", "Sigmoid", "Tanh")
+# One of them by its name there, with the alpha and the beta that it takes.
 Fused = tuple[str, list[float], list[float]]
 
 
@@ -253,7 +242,7 @@ def fused(activation: Activation) -> Fused | None:
             return "HardSigmoid", [_number(constants["slope"])], [_number(constants["offset"])]
         case "elu":
             return "Elu", [_number(constants["alpha"])], []
-        case "sigmoid" | "tanh" | "softsign" | "softplus":
+        case "sigmoid" | "tanh" | "softsign":
             return activation.name.capitalize(), [], []
     return None
 
