@@ -49,6 +49,7 @@ COMMANDS = (
     Command("export {in}/sine.keras -o {out}/m.safetensors --force", ("m.safetensors",)),
     Command("export {in}/sine.keras -o {out}/m.safetensors", ("m.safetensors",)),
     Command("upgrade {in}/old.h5 -o {out}/m.keras --force", ("m.keras",)),
+    Command("onnx {in}/sine.safetensors -o {out}/m.onnx --force", ("m.onnx",)),
     Command("run {in}/sine.safetensors {in}/x.csv -o {out}/y.npz", ("y.npz",)),
     Command("run {in}/sine.safetensors {in}/x.csv -o {out}/y.csv --batch-size 1 --force", ("y.csv",)),
     Command("trace {in}/sine.safetensors {in}/x.csv -o {out}/t.npz --force", ("t.npz",)),

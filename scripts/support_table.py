@@ -17,12 +17,14 @@ sys.path[:0] = [str(ROOT / part) for part in ("scripts", "runtime", "converter",
 from architecture_fuzz.grammar import ops_table  # noqa: E402
 from lstmconv.graph.keras_classes import HANDLERS  # noqa: E402
 from lstmconv.graph.keras_functions import OPERATIONS  # noqa: E402
+from onnx_cross_check import is_difference, written_rows  # noqa: E402
 from refusals import REFUSED, Refused  # noqa: E402
 from vector_files import NAMES, Vector, classes, of_outputs, read_vector, stream_refusals  # noqa: E402
 
 Rows = list[tuple[str, ...]]
 CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells")
-LAYER_HEAD = ("Keras class", "handler", "refused", "streams", "parity cases", "fuzzed")
+ENGINES = ("Keras's ONNX, onnxruntime", "our ONNX, onnxruntime", "our ONNX, OpenVINO")
+LAYER_HEAD = ("Keras class", "handler", "refused", "streams", "parity cases", *ENGINES, "fuzzed")
 OPERATION_HEAD = ("functions of keras.ops", "parity cases of each")
 
 
@@ -37,6 +39,19 @@ def _counts() -> Counter[str]:
     return Counter(cls for vector in _vectors() for cls in classes(vector.config))
 
 
+@lru_cache
+def _agreeing() -> tuple[Counter[str], Counter[str], Counter[str]]:
+    """By class, in how many vectors it is that each of ENGINES agrees on, as docs/onnx-cross-check.md says."""
+    agrees = {
+        row.case: (row.verdict == "agrees", *map(is_difference, (row.ours, row.openvino))) for row in written_rows()
+    }
+    counts: tuple[Counter[str], Counter[str], Counter[str]] = (Counter(), Counter(), Counter())
+    for vector in _vectors():
+        for count, agreed in zip(counts, agrees[vector.name], strict=True):
+            count.update(classes(vector.config) if agreed else ())
+    return counts
+
+
 def layer_rows() -> Rows:
     drawn = {op.name for op in ops_table()}
     streaming = _streaming()
@@ -44,9 +59,11 @@ def layer_rows() -> Rows:
     for name, handler in HANDLERS.items():
         refused = ", ".join(_shown(one) for one in REFUSED.get(name, []))
         place = f"`{handler.__module__.rpartition('.')[2]}.{handler.__name__}`"
+        agreeing = (str(counts[name]) for counts in _agreeing())
         rows.append(
-            (f"`{name}`", place, refused, streaming[name], str(_counts()[name]), "yes" if name in drawn else "no")
-        )
+            (f"`{name}`", place, refused, streaming[name], str(_counts()[name]), *agreeing,
+             "yes" if name in drawn else "no")
+        )  # fmt: skip
     return rows
 
 

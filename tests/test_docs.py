@@ -61,7 +61,8 @@ def test_readme_runs(tmp_path: Path) -> None:
     found = commands("README.md") + commands("runtime/README.md")
     assert [text for kind, text in found if kind == "lstmconv"] == [
         "lstmconv export sine.keras", "lstmconv verify sine.safetensors", "lstmconv doctor old.h5",
-        "lstmconv export old.h5", "lstmconv upgrade old.h5 -o new.keras",
+        "lstmconv export old.h5", "lstmconv upgrade old.h5 -o new.keras", "lstmconv onnx sine.safetensors",
+        "lstmconv onnx sine.safetensors --states -o step.onnx",
     ]  # fmt: skip
     assert sum(kind == "python" for kind, _ in found) == 2
     for kind, text in found:
@@ -87,7 +88,7 @@ PIP = re.findall(r"`(pip install [^`]+)`", (ROOT / "README.md").read_text(encodi
 @pytest.mark.long
 def test_readme_runs_in_an_empty_environment(tmp_path: Path) -> None:
     """Each `pip install` of the README in a fresh environment; and all that it shows, after the last of them."""
-    assert len(PIP) == 2
+    assert len(PIP) == 3
     clone, folder = tmp_path / "clone", tmp_path / "folder"
     folder.mkdir()
     make_files(folder)
@@ -122,6 +123,7 @@ def test_readme_runs_in_an_empty_environment(tmp_path: Path) -> None:
     folder.mkdir()
     make_files(folder)
     all_of_it = fresh("all", PIP[1])
+    succeeds(PIP[2], clone, all_of_it)
     for kind, text in commands("README.md") + commands("runtime/README.md"):
         succeeds(text if kind == "lstmconv" else shlex.join(["python", "-c", text]), folder, all_of_it)
 

@@ -13,11 +13,16 @@ from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .exporting import Conversion, export
+    from .onnx.exporting import OnnxExport, export_onnx
     from .upgrading.file import Upgrade, upgrade
 
-__all__ = ["Conversion", "Upgrade", "export", "upgrade"]
+__all__ = ["Conversion", "OnnxExport", "Upgrade", "export", "export_onnx", "upgrade"]
 
-_MODULES = {"Conversion": "exporting", "export": "exporting", "Upgrade": "upgrading.file", "upgrade": "upgrading.file"}
+_MODULES = {
+    "Conversion": "exporting", "export": "exporting",
+    "OnnxExport": "onnx.exporting", "export_onnx": "onnx.exporting",
+    "Upgrade": "upgrading.file", "upgrade": "upgrading.file",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -326,7 +326,7 @@ def export(
     else:
         if config is not None:
             raise UsageError("a model in memory has its own architecture; config is for files of weights alone")
-        conversion, written = _from_memory(model, allow_nonfinite, deterministic, replace)
+        conversion, written = from_memory(model, allow_nonfinite, deterministic, replace)
     if weights is not None:
         conversion, written = _with_half_weights(conversion, from_bytes(written.data).probes)
     publish_bytes(written.data, out_path, force)
@@ -341,7 +341,7 @@ def _with_half_weights(full: Conversion, probes: tuple[Probe, ...]) -> tuple[Con
     return half, written_bundle(half)
 
 
-def _from_memory(
+def from_memory(
     model: Any, allow_nonfinite: bool, deterministic: bool, replace: Mapping[str, Any] | None
 ) -> tuple[Conversion, Written]:
     if not (hasattr(model, "save") and hasattr(model, "predict")):

@@ -12,6 +12,8 @@ import lstmconv
 import lstmconv_runtime as lr
 import numpy as np
 from lstmconv.errors import LstmconvError, UnsupportedError
+from lstmconv.onnx.exporting import onnx_of
+from lstmconv.onnx.running import onnxruntime_of
 from lstmconv_runtime import programs
 from lstmconv_runtime.difference import difference
 from lstmconv_runtime.format.bundle import from_bytes, to_bytes
@@ -327,6 +329,7 @@ def _compare(plan: Plan, weights: list[np.ndarray], inputs: dict[str, np.ndarray
     if exact is not None and "float16" not in plan.policy:
         wide = lr.load(with_tensorflow_slopes(data), dtype="float64")
         agree("float64", flat(wide.predict(widened(inputs))), exact, REFERENCE_TOLERANCE)
+    agree("onnxruntime on our ONNX", onnxruntime_of(onnx_of(model.bundle), threads=1)(inputs), expected, tolerance)
     try:
         kinds = classify(program.graph.nodes, program.types)
     except lr.StreamError:

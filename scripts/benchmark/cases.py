@@ -12,7 +12,8 @@ from lstmconv_runtime.format.graph import Array
 
 MASKED_VALUE = -1.0
 STREAM_FEATURES = 8
-KINDS = ("LSTM", "stacked", "bidirectional", "GRU", "masked", "stream")
+KINDS = ("LSTM", "stacked", "bidirectional", "GRU", "masked", "SimpleRNN", "masked GRU", "masked SimpleRNN", "stream")
+GATES = {"GRU": 3, "masked GRU": 3, "SimpleRNN": 1, "masked SimpleRNN": 1}  # of the other kinds 4
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Case:
     """One model on one shape of input.
 
     Attributes:
-        kind: LSTM, stacked (two LSTMs), bidirectional, GRU, masked (LSTM), stream (LSTM, one step per call).
+        kind: LSTM, stacked (two LSTMs), bidirectional, GRU, masked (LSTM), SimpleRNN, masked GRU, masked SimpleRNN,
+            stream (LSTM, one step per call).
         steps: time steps per call.
     """
 
@@ -44,7 +46,7 @@ class Case:
         A recurrent layer of g gates with n inputs has 2 g u (n + u) per row and step, a Dense(1) 2 n per row.
         Activations are left out; masked steps count.
         """
-        gates, n, u = (3 if self.kind == "GRU" else 4), self.features, self.units
+        gates, n, u = GATES.get(self.kind, 4), self.features, self.units
         layer = 2 * gates * u * (n + u)
         if self.kind == "stacked":
             layer += 2 * gates * u * (u + u)
@@ -67,7 +69,7 @@ CASES = (
     Case("LSTM", 4096, 20, 8, 64),
     *(
         Case(kind, batch, 100, features, 128)
-        for kind in ("stacked", "bidirectional", "GRU", "masked")
+        for kind in ("stacked", "bidirectional", "GRU", "masked", "SimpleRNN", "masked GRU", "masked SimpleRNN")
         for batch, features in ((32, 32), (1, 8))
     ),
     *(Case("stream", 1, 1, STREAM_FEATURES, units) for units in (32, 128, 512)),
@@ -85,6 +87,9 @@ def keras_model(case: Case) -> Any:
         "bidirectional": lambda: [keras.layers.Bidirectional(lstm(case.units))],
         "GRU": lambda: [keras.layers.GRU(case.units)],
         "masked": lambda: [keras.layers.Masking(MASKED_VALUE), lstm(case.units)],
+        "SimpleRNN": lambda: [keras.layers.SimpleRNN(case.units)],
+        "masked GRU": lambda: [keras.layers.Masking(MASKED_VALUE), keras.layers.GRU(case.units)],
+        "masked SimpleRNN": lambda: [keras.layers.Masking(MASKED_VALUE), keras.layers.SimpleRNN(case.units)],
         "stream": lambda: [lstm(case.units, return_sequences=True)],
     }[case.kind]()
     model = keras.Sequential([keras.Input((steps, case.features), name="x"), *layers, keras.layers.Dense(1)])
@@ -118,7 +123,7 @@ def input_of(case: Case, steps: int | None = None) -> Array:
     random = np.random.default_rng(seed_of(case) + 1)
     shape = (case.batch, steps or case.steps, case.features)
     x = random.standard_normal(shape).astype(np.float32)
-    if case.kind == "masked":
+    if case.kind.startswith("masked"):
         for row, valid in zip(x, random.integers(case.steps * 6 // 10, case.steps + 1, case.batch), strict=True):
             row[valid:] = MASKED_VALUE
     return x

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 from lstmconv.exporting import export
+from lstmconv.onnx.exporting import export_onnx
 from lstmconv.parity.engines import EngineMissing, export_onnx_by_keras, import_quietly
 from lstmconv_runtime import load
 from lstmconv_runtime.difference import difference
@@ -56,6 +57,13 @@ class Subject:
         """Keras's own ONNX export."""
         path = self._folder / "model.onnx"
         export_onnx_by_keras(self.keras, path)
+        return path
+
+    @cached_property
+    def our_onnx(self) -> Path:
+        """The ONNX file that this project writes of the bundle; for a stream it carries its states."""
+        path = self._folder / "ours.onnx"
+        export_onnx(self.bundle, path, states=self.case.kind == "stream", force=True)
         return path
 
     @cached_property
@@ -110,11 +118,7 @@ def onnxruntime_1(subject: Subject) -> Run:
 
 
 def _onnxruntime(subject: Subject, threads: int) -> Run:
-    module = _module("onnxruntime", "onnxruntime")
-    options = module.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = threads
-    session = module.InferenceSession(str(subject.onnx), options, providers=["CPUExecutionProvider"])
+    session = _session(subject.onnx, threads)
     names = _in_order([arg.name for arg in session.get_inputs()], list(subject.specs))
 
     def call(inputs: Sequence[Array]) -> Sequence[Array]:
@@ -122,6 +126,30 @@ def _onnxruntime(subject: Subject, threads: int) -> Run:
         return made
 
     return subject.run_of(call)
+
+
+def _session(path: Path, threads: int) -> Any:
+    module = _module("onnxruntime", "onnxruntime")
+    options = module.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    return module.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def our_onnx(subject: Subject) -> Run:
+    """onnxruntime on the ONNX file that `lstmconv onnx` writes, with the threads it chooses."""
+    session = _session(subject.our_onnx, 0)
+    x, *past = (arg.name for arg in session.get_inputs())
+    if not past:
+        return lambda batch: cast(Array, session.run(None, {x: batch})[0])
+    states: list[Array] = [np.zeros((1, subject.case.units), np.float32) for _ in past]
+
+    def step(x_t: Array) -> Array:
+        nonlocal states
+        y, *states = session.run(None, {x: x_t[:, None], **dict(zip(past, states, strict=True))})
+        return cast(Array, y[:, 0])
+
+    return step
 
 
 def litert(subject: Subject) -> Run:
@@ -175,10 +203,16 @@ def openvino(subject: Subject) -> Run:
 def torch(subject: Subject) -> Run:
     """PyTorch on the CPU: torch.nn.LSTM or GRU in inference mode."""
     _module("torch", "torch")
+    _only_lstm_and_gru(subject)
     layers, dense = subject.named
     if subject.case.kind == "stream":
         return pytorch.stream(layers[0], dense, subject.case.units)
     return pytorch.network(subject.case.kind, layers, dense, MASKED_VALUE)
+
+
+def _only_lstm_and_gru(subject: Subject) -> None:
+    if subject.case.kind in ("SimpleRNN", "masked GRU", "masked SimpleRNN"):
+        raise EngineMissing("written for LSTM and GRU alone")
 
 
 def tf_function(subject: Subject) -> Run:
@@ -217,6 +251,7 @@ def keras(subject: Subject) -> Run:
 
 def by_hand(subject: Subject) -> Run:
     """A script in NumPy, gate by gate."""
+    _only_lstm_and_gru(subject)
     layers, dense = subject.named
     if subject.case.kind == "stream":
         return naive.stream(layers[0], dense, subject.case.units)
@@ -227,6 +262,7 @@ ENGINES: dict[str, Callable[[Subject], Run]] = {
     "runtime": runtime,
     "onnxruntime": onnxruntime,
     "onnxruntime-1": onnxruntime_1,
+    "our-onnx": our_onnx,
     "litert": litert,
     "openvino": openvino,
     "torch": torch,

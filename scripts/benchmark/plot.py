@@ -12,6 +12,7 @@ STYLES = {
     # colour-blind safe (Okabe and Ito), and a shape each
     "runtime": ("#D55E00", "D"),
     "onnxruntime-1": ("#000000", "o"),
+    "our-onnx": ("#F0E442", "P"),
     "litert": ("#009E73", "s"),
     "openvino": ("#0072B2", "^"),
     "torch": ("#CC79A7", "v"),

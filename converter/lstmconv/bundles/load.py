@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import lstmconv_runtime
@@ -9,6 +10,8 @@ from lstmconv_runtime import BundleError, Model
 
 from ..errors import InvalidFileError, printable
 from ..files.read_bytes import read_bytes
+from ..reading import KerasFile, keras_file_of, read_keras_file
+from ..reading.folder import is_model_folder
 from ..reading.hdf5.file import SIGNATURE
 
 
@@ -40,3 +43,15 @@ def load_bundle(path: Path) -> Model:
         return lstmconv_runtime.load(data)
     except BundleError as error:
         raise type(error)(f"{shown}: {error}", error.code) from None
+
+
+def read_model(path: str | os.PathLike[str]) -> KerasFile | bytes:
+    """A Keras file or folder, or the bytes of a bundle, damaged or not; read once.
+
+    Raises:
+        LstmconvError: the file cannot be read, or is neither.
+    """
+    if is_model_folder(path):
+        return read_keras_file(path)
+    data = read_bytes(path)
+    return data if is_bundle(data) else keras_file_of(path, data)

@@ -38,6 +38,7 @@ COMMANDS = {
     "parity": ("parity", "Compare Keras, the runtime, onnxruntime."),
     "upgrade": ("upgrade", "Write an old Keras file as one that today's Keras opens."),
     "doctor": ("doctor", "Tell what a Keras file is, and what can be done with it."),
+    "onnx": ("onnx", "Write a model as ONNX with fused operators."),
     "demo": ("demo", "Train, export and compare a sine-wave LSTM."),
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import FileAccessError, UsageError, printable
 from .atomic import REPLACE, is_special, remove_leftovers
-from .suffixes import check_suffix
+from .suffixes import BUNDLE, check_suffix
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
@@ -16,6 +16,12 @@ def bundle_path(model: Path) -> Path:
     """Where the bundle of a model goes by default: beside it, under its name with the suffix `.safetensors`."""
     stem = model.stem if model.suffix.lower() in KERAS_SUFFIXES else _name(model)
     return model.parent / f"{stem}.safetensors"
+
+
+def onnx_path(model: Path) -> Path:
+    """Where the ONNX file of a model or bundle goes by default: beside it, under its name with the suffix `.onnx`."""
+    stem = model.stem if model.suffix.lower() in (*KERAS_SUFFIXES, *BUNDLE) else _name(model)
+    return model.parent / f"{stem}.onnx"
 
 
 def archive_path(old: Path) -> Path:

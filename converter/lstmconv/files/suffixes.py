@@ -11,6 +11,7 @@ BUNDLE = (".safetensors",)
 ARCHIVE = (".keras",)
 ARRAYS = (".npy", ".npz", ".csv")
 TRACE = (".npz",)
+ONNX = (".onnx",)
 
 
 def check_suffix(path: str | os.PathLike[str], suffixes: tuple[str, ...]) -> str:

@@ -12,7 +12,7 @@ from lstmconv_runtime.format.nodes import Input
 
 from ..bundles.probes import Draw, drawn
 from .compare import Reference, compare_outputs, reference
-from .divergence import NodeDifference, node_differences
+from .divergence import NodeDifference, node_differences, onnx_node_differences
 from .engines import EngineMissing, Subject, keras_in_float64, open_engines
 from .report import Report
 
@@ -56,6 +56,7 @@ def cross_check(subject: Subject, inputs: Mapping[str, Array]) -> Report:
         outputs=compare_outputs(subject.runtime.output_names, graph.outputs, results, truth),
         keras_float64=_keras_float64(subject, given, truth),
         nodes=_nodes(subject, given, truth),
+        onnx_nodes=_onnx_nodes(subject, given, truth),
     )
 
 
@@ -81,5 +82,12 @@ def _keras_float64(subject: Subject, inputs: Mapping[str, Array], truth: Referen
 def _nodes(subject: Subject, inputs: Mapping[str, Array], truth: Reference) -> tuple[NodeDifference, ...] | str:
     try:
         return node_differences(subject.keras, subject.runtime, inputs, truth)
+    except EngineMissing as reason:
+        return str(reason)
+
+
+def _onnx_nodes(subject: Subject, inputs: Mapping[str, Array], truth: Reference) -> tuple[NodeDifference, ...] | str:
+    try:
+        return onnx_node_differences(subject.runtime, inputs, truth)
     except EngineMissing as reason:
         return str(reason)

@@ -1,4 +1,5 @@
-"""Where two engines part: every value of the runtime's graph beside the output of the Keras layer of the same name.
+"""Where two engines part: every value of the runtime's graph beside the output of the Keras layer of the same name, and
+beside the same value of our ONNX file.
 
 The converter names a node after the layer whose result it is, so a name in both is the same value. Nodes that are parts
 of a layer, such as `bi.forward`, have no counterpart in Keras and are skipped, and so are layers called more than once
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
@@ -21,7 +22,7 @@ from lstmconv_runtime.format.nodes import Input
 
 from ..bundles.keras_oracle import ROWS, functional
 from .compare import Reference
-from .engines import EngineMissing, engine_of_keras, import_quietly
+from .engines import EngineMissing, engine_of_keras, engine_of_our_onnx, import_quietly
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,25 @@ def node_differences(
         NodeDifference(node.name, type(node).__name__, largest[node.name], truth.allowed(node.name))
         for node in runtime.nodes
         if node.name in expected
+    )
+
+
+def onnx_node_differences(runtime: Model, inputs: Mapping[str, Array], truth: Reference) -> tuple[NodeDifference, ...]:
+    """Every value that onnxruntime computes from our ONNX file, as a further output, beside the runtime's.
+
+    Raises:
+        EngineMissing: see `engine_of_our_onnx`.
+    """
+    bundle = runtime.bundle
+    values = {value: node for node in runtime.nodes if not isinstance(node, Input) for value in node.makes()}
+    graph = replace(bundle.graph, outputs=tuple(values), output_keys=None)
+    made = dict(zip(values, engine_of_our_onnx(replace(bundle, graph=graph))(inputs), strict=True))
+    expected = programs.run(runtime.program, runtime.check_inputs(dict(inputs)))
+    return tuple(
+        NodeDifference(
+            value, type(node).__name__, difference(made[value], expected[value]).largest, truth.allowed(value)
+        )
+        for value, node in values.items()
     )
 
 

@@ -1,4 +1,4 @@
-"""The engines that compute one model: Keras, our runtime, and onnxruntime on Keras's own ONNX export.
+"""The engines that compute one model: Keras, our runtime, and onnxruntime, on Keras's own ONNX export and on ours.
 
 An engine is a function from arrays by input name to the outputs in the graph's order. `ENGINES` is the table of
 contents; `open_engines` opens those that are there, and says of the others in words why they are not.
@@ -21,13 +21,15 @@ from typing import Any
 
 import numpy as np
 from lstmconv_runtime import Model
+from lstmconv_runtime.format.bundle import Bundle
 from lstmconv_runtime.format.graph import Array
 
 from ..bundles.keras_oracle import ROWS, as_numpy, first_line, functional, keras_oracle, reset_states, states_kept
+from ..bundles.load import read_model
 from ..bundles.probes import Oracle as Engine
 from ..bundles.probes import OracleError
+from ..errors import UnsupportedError, printable
 from ..exporting import bundle_of, convert
-from ..reading import read_keras_file
 
 INSTALL = "pip install 'lstmconv[parity]'"
 
@@ -60,12 +62,13 @@ class Subject:
 
     @classmethod
     def from_file(cls, path: Path) -> Subject:
-        """Exports a Keras file to a bundle in memory.
+        """Exports a Keras file to a bundle in memory; a bundle is taken as it is.
 
         Raises:
             LstmconvError: the file cannot be converted.
         """
-        return cls(bundle_of(convert(read_keras_file(path))), path)
+        file = read_model(path)
+        return cls(file) if isinstance(file, bytes) else cls(bundle_of(convert(file)), path)
 
     @cached_property
     def runtime(self) -> Model:
@@ -204,10 +207,41 @@ def engine_of_onnx(data: bytes, runtime: Model) -> Engine:
     return evaluate
 
 
+def our_onnx_engine(subject: Subject) -> Engine:
+    """onnxruntime on the ONNX file that `lstmconv onnx` writes of the bundle."""
+    return engine_of_our_onnx(subject.runtime.bundle)
+
+
+def engine_of_our_onnx(bundle: Bundle) -> Engine:
+    """onnxruntime on a bundle as we write it as ONNX.
+
+    Raises:
+        EngineMissing: a package is missing, ONNX cannot say the model, or onnxruntime refuses it.
+    """
+    for package in ("onnx", "onnxruntime"):
+        import_quietly(package)
+    from ..onnx.exporting import onnx_of
+    from ..onnx.running import EngineRefusal, onnxruntime_of
+
+    try:
+        run = onnxruntime_of(onnx_of(bundle))
+    except (UnsupportedError, EngineRefusal) as error:
+        raise EngineMissing(f"the model as our ONNX: {printable(str(error), 300)}") from None
+
+    def evaluate(inputs: Mapping[str, Array]) -> list[Array]:
+        try:
+            return run(inputs)
+        except EngineRefusal as error:
+            raise EngineMissing(f"onnxruntime cannot run our ONNX: {printable(str(error), 300)}") from None
+
+    return evaluate
+
+
 ENGINES: dict[str, Callable[[Subject], Engine]] = {
     "Keras": keras_engine,
     "runtime": runtime_engine,
     "onnxruntime": onnxruntime_engine,
+    "our ONNX": our_onnx_engine,
 }
 
 

@@ -22,6 +22,7 @@ class Report:
         outputs: the comparisons.
         keras_float64: for each output: Keras in float64 against the float64 evaluation of the graph; or why not.
         nodes: the runtime beside Keras's layers, in the order of execution; or why not.
+        onnx_nodes: every value of our ONNX file beside the runtime's, in the order of execution; or why not.
     """
 
     inputs: dict[str, tuple[tuple[int, ...], str]]
@@ -30,6 +31,7 @@ class Report:
     outputs: tuple[OutputComparison, ...]
     keras_float64: tuple[float, ...] | str
     nodes: tuple[NodeDifference, ...] | str
+    onnx_nodes: tuple[NodeDifference, ...] | str = "our ONNX did not run"
 
     @property
     def ok(self) -> bool:
@@ -57,9 +59,14 @@ class Report:
         """The first node whose value is not Keras's."""
         return first_divergence(self.nodes) if isinstance(self.nodes, tuple) else None
 
+    @property
+    def onnx_divergence(self) -> NodeDifference | None:
+        """The first value of our ONNX file that is not the runtime's."""
+        return first_divergence(self.onnx_nodes) if isinstance(self.onnx_nodes, tuple) else None
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON; an infinite difference (a NaN or another shape on one side alone) is the string "infinite"."""
-        first = self.divergence
+        first, first_of_onnx = self.divergence, self.onnx_divergence
         found: dict[str, Any] = _plain(
             {
                 "agree": self.ok,
@@ -71,10 +78,10 @@ class Report:
                     for verdict, output in zip(self.verdicts, self.outputs, strict=True)
                 ],
                 "keras_float64": self.keras_float64,
-                "nodes": self.nodes
-                if isinstance(self.nodes, str)
-                else [{"agrees": node.agrees, **asdict(node)} for node in self.nodes],
+                "nodes": _listed(self.nodes),
                 "first_divergence": None if first is None else first.node,
+                "onnx_nodes": _listed(self.onnx_nodes),
+                "first_onnx_divergence": None if first_of_onnx is None else first_of_onnx.node,
             }
         )
         return found
@@ -140,20 +147,25 @@ class Report:
         elif (first := self.divergence) is None:
             yield f"The runtime and Keras agree on all {len(self.nodes)} nodes that have a counterpart in Keras."
         else:
-            yield ""
-            rows = [("runtime beside Keras", "", "largest", "allowed", "")]
-            for node in self.nodes:
-                rows.append(
-                    (
-                        f"  {node.node}",
-                        node.op,
-                        _number(node.largest),
-                        _number(node.allowed),
-                        "agree" if node.agrees else "DIFFER",
-                    )
-                )
-            yield from _table(rows)
+            yield from _node_lines("runtime beside Keras", self.nodes)
             yield f"The first node whose value differs from Keras is '{first.node}' ({first.op})."
+        if (first_of_onnx := self.onnx_divergence) is not None and not isinstance(self.onnx_nodes, str):
+            yield from _node_lines("our ONNX beside the runtime", self.onnx_nodes)
+            yield f"The first node whose value differs from the runtime is '{first_of_onnx.node}' ({first_of_onnx.op})."
+
+
+def _listed(nodes: tuple[NodeDifference, ...] | str) -> list[dict[str, Any]] | str:
+    return nodes if isinstance(nodes, str) else [{"agrees": node.agrees, **asdict(node)} for node in nodes]
+
+
+def _node_lines(title: str, nodes: Sequence[NodeDifference]) -> Iterator[str]:
+    """The table of nodes, with its title over the first column."""
+    yield ""
+    rows = [(title, "", "largest", "allowed", "")]
+    for node in nodes:
+        word = "agree" if node.agrees else "DIFFER"
+        rows.append((f"  {node.node}", node.op, _number(node.largest), _number(node.allowed), word))
+    yield from _table(rows)
 
 
 def _output_lines(output: OutputComparison) -> Iterator[str]:

@@ -83,7 +83,7 @@ def test_a_small_demo(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None
         assert {path.name for path in out.iterdir()} == FILES
         assert made.ok
         assert demo.unmet(made) == []
-    assert made.engines == ("Keras", "runtime", "onnxruntime")
+    assert made.engines == ("Keras", "runtime", "onnxruntime", "our ONNX")
     for name in ("predict1.png", "predict2.png"):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
     lines = capfd.readouterr().err.splitlines()

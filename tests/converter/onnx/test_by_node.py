@@ -1,0 +1,20 @@
+"""Every node of the vocabulary has a writer, and so has every activation."""
+
+from __future__ import annotations
+
+import pytest
+from lstmconv_runtime.format.nodes import NODES, Input
+from lstmconv_runtime.layers.activations import ACTIVATIONS as KNOWN
+
+pytest.importorskip("onnx")
+
+from lstmconv.onnx.activations import ACTIVATIONS
+from lstmconv.onnx.by_node import WRITERS
+
+
+def test_every_node_has_a_writer() -> None:
+    assert set(WRITERS) == set(NODES.values()) - {Input}
+
+
+def test_every_activation_has_a_writer() -> None:
+    assert set(ACTIVATIONS) == set(KNOWN)
