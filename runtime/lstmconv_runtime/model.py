@@ -18,7 +18,7 @@ from .format.graph import Array, Graph, Node
 from .format.nodes import Input
 from .format.source import read_file, read_object, shown
 from .inputs import InputCheck, by_name
-from .recurrent import choose
+from .recurrent.tuned import ROWS
 
 if TYPE_CHECKING:
     from .streaming import Stream
@@ -272,9 +272,9 @@ WORK_PER_THREAD = 2**20
 def thread_count(graph: Graph, rows: int) -> int:
     """How many threads the work of so many rows is enough for, at least 1."""
     largest = max(sum(array.size for array in graph.node_arrays(node).values()) for node in graph.nodes)
-    # From choose.ROWS on, rows do not advance together: more of them make no step larger.
+    # From tuned.ROWS on, rows do not advance together: more of them make no step larger.
     enough = max(ROWS_PER_THREAD, -(-WORK_PER_THREAD // max(1, largest)))
-    return 1 if enough > choose.ROWS else max(1, rows // enough)
+    return 1 if enough > ROWS else max(1, rows // enough)
 
 
 def processors() -> int:

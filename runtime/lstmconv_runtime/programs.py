@@ -32,7 +32,7 @@ from .layers.by_node import LAYERS
 from .layers.number_range import out_of_range
 from .layers.precision import compute_dtype, round_to, rounder
 from .recurrent import choose
-from .recurrent.states import Recurrent, State
+from .recurrent.states import Recurrent, State, zero_state
 
 RECURRENT = (LSTM, GRU, SimpleRNN, ConvLSTM)
 Values: TypeAlias = Mapping[Value, Array]
@@ -55,7 +55,7 @@ class Program:
 
     Attributes:
         steps: every node but the inputs, in order.
-        prepared: by node name, its arrays in the dtype they are computed in; of recurrent nodes fused.
+        prepared: by node name, its arrays in the dtype they are computed in; of recurrent nodes their loops.
     """
 
     graph: Graph
@@ -222,7 +222,7 @@ def initial_state(program: Program, node: Recurrent, values: Values, batch: int,
     Raises:
         InputError: a state that the graph gives has another shape.
     """
-    zero = choose.zero_state(node, batch, space, program.dtype(node.name))
+    zero = zero_state(node, batch, space, program.dtype(node.name))
     states = tuple(
         z if name is None else _state_of_rows(node, name, values[name], z.shape)
         for z, name in zip(zero.states, node.states, strict=True)
@@ -279,16 +279,16 @@ def recurrent_inputs(node: Recurrent, values: Values) -> tuple[Array, Array | No
 
 def _recurrent(program: Program, node: Node) -> Execute:
     assert isinstance(node, RECURRENT)
-    p = program.prepared[node.name]
-    from_zeros = p.layout is not None and all(state is None for state in node.states)
+    prepared: choose.Prepared = program.prepared[node.name]
+    loop, traced = prepared
+    from_zeros = not isinstance(node, ConvLSTM) and all(state is None for state in node.states)
 
     def execute(values: Values, gates: GateTrace | None) -> tuple[Array, ...]:
         x, mask = recurrent_inputs(node, values)
         if node.go_backwards:
             x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
-        fresh = from_zeros and gates is None
-        state = None if fresh else state_of_input(program, node, values, x)
-        result = choose.run(node, p, x, mask, state, sequence=node.return_sequences, gates=gates is not None)
+        state = None if from_zeros else state_of_input(program, node, values, x)
+        result = (loop if gates is None else traced).run(x, mask, state, node.return_sequences)
         if gates is not None and result.gates is not None:
             gates[node.name] = {k: g[:, ::-1] if node.go_backwards else g for k, g in result.gates.items()}
         return result.outputs
