@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from . import programs
+from . import engines, programs
 from .errors import BundleError, InputError
 from .format.bundle import Bundle, from_bytes
 from .format.graph import Array, Graph, Node
@@ -38,49 +38,54 @@ class Gates(dict[str, Array]):
             raise AttributeError(f"no {name!r} here; there are {', '.join(self)}") from None
 
 
-def load(source: str | os.PathLike[str] | bytes | IO[bytes], *, dtype: str | None = None) -> Model:
+def load(
+    source: str | os.PathLike[str] | bytes | IO[bytes], *, dtype: str | None = None, engine: str | None = None
+) -> Model:
     """Loads a bundle.
 
     Args:
         source: a path, the bundle's bytes, or a binary file object.
         dtype: "float64" computes everything in double precision, as a reference for accuracy.
+        engine: "kernel" or "numpy"; None is what LSTMCONV_ENGINE in the environment says, else the kernel where it is
+            built: see `engines`.
 
     Raises:
+        EngineError: the kernel is asked for, and not there.
         BundleError: the file is no bundle, is damaged, or breaks a rule of FORMAT.md; the message names the path.
         VersionError: the bundle needs a newer runtime.
         FileError: the file cannot be read.
         InputError: an argument is of the wrong kind.
     """
     if isinstance(source, bytes | bytearray | memoryview):
-        return Model(bytes(source), dtype=dtype)
+        return Model(bytes(source), dtype=dtype, engine=engine)
     if isinstance(source, str | os.PathLike):
         try:
-            return Model(read_file(source), dtype=dtype)
+            return Model(read_file(source), dtype=dtype, engine=engine)
         except BundleError as error:
             raise type(error)(f"'{shown(source)}': {error}", error.code) from None
-    return Model(read_object(source), dtype=dtype)
+    return Model(read_object(source), dtype=dtype, engine=engine)
 
 
 class Model:
     """A recurrent network. Immutable, safe to share between threads, and picklable by its bundle's bytes.
 
-    What its calls return is the caller's alone, and what they are given is left as it was and not kept: see `engine`.
-    The arrays of `bundle`, which the model computes with, are read-only.
+    What its calls return is the caller's alone, and what they are given is left as it was and not kept: see `programs`.
+    The arrays of `bundle`, which the model computes with, are read-only. `engine` says what runs its recurrent layers.
     """
 
-    def __init__(self, data: bytes, *, dtype: str | None = None) -> None:
+    def __init__(self, data: bytes, *, dtype: str | None = None, engine: str | None = None) -> None:
         if not (dtype is None or (isinstance(dtype, str) and dtype == "float64")):
             raise InputError(f'dtype must be None or "float64", got {dtype!r}', "E_ARGUMENT")
-        self._data = data
-        self._dtype = dtype
+        self.engine = engines.engine(engine)
+        self._data, self._dtype, self._asked = data, dtype, engine
         self.bundle: Bundle = _frozen(from_bytes(self._data))
-        self.program = programs.prepare(self.bundle.graph, dtype)
+        self.program = programs.prepare(self.bundle.graph, dtype, self.engine)
         types = self.program.types
         self._halves = [types[name].dtype == "float16" and dtype is None for name in self.bundle.graph.outputs]
         self.checks = {name: InputCheck(self.program, name) for name in self.bundle.graph.inputs}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self._data, self._dtype)
+        return _rebuild, (self._data, self._dtype, self._asked)
 
     def __repr__(self) -> str:
         return f"<Model {', '.join(self.input_names)} → {', '.join(self.output_names)}>"
@@ -237,7 +242,7 @@ class Model:
             InputError: a name, number, rank, size or dtype does not fit.
         """
         given = by_name(self.input_names, x)
-        arrays = {name: self.checks[name].whole(value).view() for name, value in given.items()}  # see `engine`
+        arrays = {name: self.checks[name].whole(value).view() for name, value in given.items()}  # see `programs`
         if len(arrays) > 1:
             rows = {array.shape[0] for array in arrays.values()}
             if len(rows) > 1:
@@ -309,8 +314,8 @@ def _frozen(bundle: Bundle) -> Bundle:
     return bundle
 
 
-def _rebuild(data: bytes, dtype: str | None) -> Model:
-    return Model(data, dtype=dtype)
+def _rebuild(data: bytes, dtype: str | None, engine: str | None) -> Model:
+    return Model(data, dtype=dtype, engine=engine)
 
 
 def inputs_of(model: Model) -> list[Input]:

@@ -24,6 +24,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from .engines import Engine
+from .engines import engine as find_engine
 from .errors import InputError
 from .format.graph import FLOATS, Array, Graph, Node, Shape, Type, Value, infer_types
 from .format.nodes import GRU, LSTM, Cast, Constant, ConvLSTM, Input, SimpleRNN
@@ -69,7 +71,7 @@ class Program:
         return compute_dtype(self.types[value].dtype, self.precision)
 
 
-def prepare(graph: Graph, precision: str | None = None) -> Program:
+def prepare(graph: Graph, precision: str | None = None, engine: Engine | None = None) -> Program:
     """Checks the graph and lays its arrays out for running.
 
     The arrays of the graph are neither changed nor copied where they can be used as they are: what is written into them
@@ -77,13 +79,15 @@ def prepare(graph: Graph, precision: str | None = None) -> Program:
 
     Args:
         precision: "float64" lifts every float.
+        engine: what runs the recurrent nodes; None is what `engines.engine` says.
 
     Raises:
         GraphError: the graph breaks a rule.
     """
     types = infer_types(graph)
+    runs = find_engine() if engine is None else engine
     with np.errstate(all="ignore"):
-        prepared = {node.name: _arrays(graph, node, types, precision) for node in graph.nodes}
+        prepared = {node.name: _arrays(graph, node, types, precision, runs) for node in graph.nodes}
     program = Program(graph, types, precision, prepared, ())
     steps: list[Step] = []
     needed = {*graph.outputs, *graph.inputs}
@@ -95,13 +99,13 @@ def prepare(graph: Graph, precision: str | None = None) -> Program:
     return Program(graph, types, precision, prepared, tuple(reversed(steps)))
 
 
-def _arrays(graph: Graph, node: Node, types: Mapping[Value, Type], precision: str | None) -> Any:
+def _arrays(graph: Graph, node: Node, types: Mapping[Value, Type], precision: str | None, engine: Engine) -> Any:
     held = types[node.makes()[0]].dtype
     dtype, rounding = compute_dtype(held, precision), rounder(held, precision)
     arrays = {name: _read_only(array, dtype) for name, array in graph.node_arrays(node).items()}
     if rounding and not isinstance(node, Constant):
         arrays = {name: round_to(array, rounding) for name, array in arrays.items()}
-    return choose.prepare(node, arrays) if isinstance(node, RECURRENT) else arrays
+    return choose.prepare(node, arrays, engine) if isinstance(node, RECURRENT) else arrays
 
 
 def _read_only(array: Array, dtype: np.dtype[np.generic]) -> Array:

@@ -18,6 +18,7 @@ import pytest
 from lstmconv.exporting import bundle_of, convert
 from lstmconv_runtime import InputError, Model, StreamError
 from lstmconv_runtime import model as model_module
+from lstmconv_runtime.recurrent.compiled import Compiled
 from lstmconv_runtime.recurrent.plain import Plain, Traced
 from lstmconv_runtime.recurrent.runner import Runner
 from lstmconv_runtime.recurrent.tuned import Tuned
@@ -48,7 +49,7 @@ def arrays(held: Any) -> Iterator[Any]:
     elif isinstance(held, list | tuple):
         for one in held:
             yield from arrays(one)
-    elif isinstance(held, Plain | Traced | Tuned | Runner):
+    elif isinstance(held, Plain | Traced | Tuned | Runner | Compiled):
         yield from arrays(vars(held))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import ModuleType
+from typing import TypeGuard
 
 import numpy as np
 
@@ -20,7 +21,7 @@ TILES = 4  # vectors of units that a cell of one gate takes side by side, as oth
 LSTM_KIND, GRU_AFTER, GRU_BEFORE, SIMPLE_RNN = range(4)  # as in _kernel.c
 
 
-def fits(node: Recurrent, arrays: Mapping[str, Array]) -> bool:
+def fits(node: Recurrent, arrays: Mapping[str, Array]) -> TypeGuard[Cell]:
     """Whether the kernel computes the node: float32 with Keras's own activations."""
     if not isinstance(node, LSTM | GRU | SimpleRNN) or arrays[f"U_{node.GATES[0]}"].dtype != np.float32:
         return False

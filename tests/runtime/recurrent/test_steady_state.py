@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lstmconv_runtime import engines
 from lstmconv_runtime.format import nodes as n
 from lstmconv_runtime.format.graph import TANH, Array
 from lstmconv_runtime.recurrent import steps
@@ -67,7 +68,8 @@ STEPS: dict[tuple[str, int, int], dict[str, int]] = {
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Counts the operations of the loops that are made from here on."""
+    """Counts the operations of NumPy's loops that are made from here on."""
+    monkeypatch.setenv(engines.VARIABLE, engines.NUMPY)
     counted: Counter[str] = Counter()
 
     def counting(operation: str, call: Callable[..., Any]) -> Callable[..., Any]:
