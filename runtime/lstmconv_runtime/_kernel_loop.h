@@ -150,8 +150,8 @@ INLINE void NAME(rows_of)(const Job *j, const float *array, long row, const int 
     UNROLL for (int r = 0; r < rows; r++) a[r] = array + (row + r) * j->width;
 }
 
-/* acc = b, or where the inputs were multiplied before, what that gave: (row, tile, 4, LANES) both. */
-INLINE void NAME(begin)(const Job *j, long t, long row, long tile, const int tiles, const int rows, vf acc[2][ROWS][4])
+/* acc = b (tile, 4, LANES) */
+INLINE void NAME(begin)(const Job *j, long tile, const int tiles, const int rows, vf acc[2][ROWS][4])
 {
     UNROLL for (int s = 0; s < tiles; s++)
         UNROLL for (int r = 0; r < rows; r++)
@@ -164,7 +164,7 @@ INLINE void NAME(lstm)(const Job *j, long t, long row, long tile, const int tile
 {
     vf acc[2][ROWS][4];
     const float *a[ROWS];
-    NAME(begin)(j, t, row, tile, tiles, rows, acc);
+    NAME(begin)(j, tile, tiles, rows, acc);
     NAME(rows_of_x)(j, t, row, rows, a);
     NAME(accumulate)(acc, tiles, rows, 4, 3, j->W + tile * j->features * 4 * LANES, a, j->features);
     if (t > 0 || j->started) {
@@ -189,7 +189,7 @@ INLINE void NAME(gru_after)(const Job *j, long t, long row, long tile, const int
 {
     vf acc[2][ROWS][4];
     const float *a[ROWS];
-    NAME(begin)(j, t, row, tile, tiles, rows, acc);
+    NAME(begin)(j, tile, tiles, rows, acc);
     NAME(rows_of_x)(j, t, row, rows, a);
     NAME(accumulate)(acc, tiles, rows, 3, 2, j->W + tile * j->features * 3 * LANES, a, j->features);
     if (t > 0 || j->started) {
@@ -211,7 +211,7 @@ INLINE void NAME(gru_before)(const Job *j, long t, long row, long tile, const in
 {
     vf acc[2][ROWS][4];
     const float *a[ROWS];
-    NAME(begin)(j, t, row, tile, tiles, rows, acc);
+    NAME(begin)(j, tile, tiles, rows, acc);
     NAME(rows_of_x)(j, t, row, rows, a);
     NAME(accumulate)(acc, tiles, rows, 3, 2, j->W + tile * j->features * 3 * LANES, a, j->features);
     if (t > 0 || j->started) {
@@ -246,10 +246,13 @@ INLINE void NAME(one_gate)(const Job *j, long t, long row, long quad, const int 
         NAME(rows_of)(j, simple ? j->h[t & 1] : j->rh, row, rows, a);
         NAME(accumulate)(acc, 1, rows, columns, columns - 1, (simple ? j->U : j->U_h) + first * j->units, a, j->units);
     }
+    float made[ROWS][4][LANES]; /* left in registers, the accumulators would be up to 24 copies of what follows */
     UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (int v = 0; v < columns; v++) {
+        UNROLL for (int v = 0; v < columns; v++) NAME(store)(made[r][v], acc[0][r][v]);
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < columns; v++) {
             const long unit = first + v * LANES, at = (row + r) * j->width + unit;
-            vf h = NAME(tanh)(acc[0][r][v]);
+            vf h = NAME(tanh)(NAME(load)(made[r][v]));
             if (!simple) {
                 const vf z = NAME(load)(j->z + at);
                 h = z * NAME(load)(j->h[t & 1] + at) + (1.0f - z) * h;
