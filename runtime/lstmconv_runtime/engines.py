@@ -7,17 +7,18 @@ one (see `recurrent.choose`).
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from types import ModuleType
 from typing import NamedTuple
 
 from .errors import EngineError, InputError
 
-kernel: ModuleType | None
+kernel: ModuleType | None = None
 ABSENT = ""  # why there is no kernel
 try:
-    from . import _kernel as kernel
+    kernel = import_module("._kernel", __package__)
 except ImportError as reason:
-    kernel, ABSENT = None, str(reason)
+    ABSENT = str(reason)
 
 VARIABLE = "LSTMCONV_ENGINE"
 NUMPY, KERNEL = "numpy", "kernel"
