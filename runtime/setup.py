@@ -13,7 +13,8 @@ kernel = Extension(
     ["lstmconv_runtime/_kernel.c"],
     depends=["lstmconv_runtime/_kernel_loop.h"],
     # Contraction into fused operations is meant; reassociation (as of -ffast-math) would break the range reduction.
-    extra_compile_args=["-std=c11", "-O3", "-ffp-contract=fast", "-fvisibility=hidden", "-g0"],
+    extra_compile_args=["-std=c11", "-O3", "-ffp-contract=fast", "-fvisibility=hidden", "-g0", "-pthread"],
+    extra_link_args=["-pthread"],
     optional=True,
     py_limited_api=True,
 )

@@ -33,6 +33,7 @@ class Cell:
         c_new: Array | None,
         shown: Array | None,
         zero_masked: bool,
+        threads: int,
         /,
     ) -> None:
         """Takes x (B, T, n) through all steps, and writes y (B, T, u), h_new, c_new and shown (B, u).
@@ -43,6 +44,7 @@ class Cell:
             before: (B, u), what masked steps before the first valid one put out; None for zeros.
             shown: the last output, which is not h_new where the last step is masked.
             zero_masked: masked steps put out zeros.
+            threads: how many may share the work; 0 for as many as there are processors.
 
         Raises:
             ValueError: a size or a type does not fit.

@@ -6,6 +6,7 @@ import operator
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
@@ -19,6 +20,7 @@ from .format.nodes import Input
 from .format.source import read_file, read_object, shown
 from .inputs import InputCheck, by_name
 from .recurrent.tuned import ROWS
+from .threads import at_most
 
 if TYPE_CHECKING:
     from .streaming import Stream
@@ -115,10 +117,11 @@ class Model:
                 order.
             batch_size: rows to compute at once; None is all. A model whose values do not follow the rows one by one
                 (see `splits`) computes all at once, whatever is asked for.
-            threads: how many threads may share these rows; None is one, for NumPy's matrix products use all processors
-                by themselves. More can pay where they are kept to one, as by OPENBLAS_NUM_THREADS=1, and this process
-                may use several nevertheless. Fewer are started where there is little to do (see `thread_count`), or
-                where the process has fewer processors.
+            threads: how many threads may share these rows. None leaves it to the kernel and NumPy's matrix products,
+                which use all processors where it pays; 1 keeps the kernel to this thread. More can pay where the
+                environment keeps them to one, as by OPENBLAS_NUM_THREADS=1, and this process may use several
+                nevertheless. Fewer are started where there is little to do (see `thread_count`), or where the process
+                has fewer processors.
 
         Returns:
             One array, or a list in the model's order, or a dict where the model was built with a dict of outputs.
@@ -133,14 +136,13 @@ class Model:
             rows = len(next(iter(inputs.values())))
             at_once = rows if batch_size is None else min(at_least_one("batch_size", batch_size), rows)
             wanted = 1 if threads is None else at_least_one("threads", threads)
-            if not self.splits:
-                return self.pack(self._run(inputs))
-            count = min(wanted, processors(), thread_count(self.bundle.graph, at_once))
+            count = min(wanted, processors(), thread_count(self.bundle.graph, at_once)) if self.splits else 1
             if count > 1:
                 at_once = -(-at_once // count)
-            if rows <= at_once:
-                return self.pack(self._run(inputs))
-            return self.pack(self._run_in_parts(inputs, rows, at_once, count))
+            with nullcontext() if threads is None else at_most(wanted if count == 1 else 1):
+                if rows <= at_once or not self.splits:
+                    return self.pack(self._run(inputs))
+                return self.pack(self._run_in_parts(inputs, rows, at_once, count))
 
     @cached_property
     def splits(self) -> bool:
@@ -158,7 +160,8 @@ class Model:
         def run_part(start: int) -> None:
             stop = min(start + at_once, rows)
             part = {name: array[start:stop] for name, array in inputs.items()}
-            with np.errstate(all="ignore"):  # that of the caller does not hold in another thread
+            # What the caller's thread has set does not hold in another one.
+            with np.errstate(all="ignore"), nullcontext() if threads == 1 else at_most(1):
                 values = programs.run_quiet(self.program, part, keep=False)
                 made = [values[name] for name in self.bundle.graph.outputs]
                 each = [len(y) // (stop - start) for y in made]  # 1, but for time steps that are rows of the batch
@@ -265,8 +268,6 @@ class Model:
         return arrays[0] if len(arrays) == 1 else arrays
 
 
-# What the environment may keep NumPy's matrix products to; scripts/bench names them.
-BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 # What a thread must have to do, or it costs more than it saves: so many rows, which one matrix product takes with the
 # weights read once; and so many products of numbers in one step of the largest node (50 µs), because Python's share of
 # a step, 10 µs, cannot be shared.

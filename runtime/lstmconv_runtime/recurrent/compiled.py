@@ -13,6 +13,7 @@ import numpy as np
 
 from ..format.graph import Activation, Array
 from ..format.nodes import GRU, LSTM, SimpleRNN
+from ..threads import kernel_threads
 from .runner import Cell
 from .states import Recurrent, Result, State
 
@@ -63,7 +64,7 @@ class Compiled:
         if state is not None:
             h, c = state.states if self._has_c else (state.states[0], None)
             before = None if mask is None else state.output
-        outputs = into, h_new, c_new, shown, self._zero_masked
+        outputs = into, h_new, c_new, shown, self._zero_masked, kernel_threads.most
         try:
             self._cell.run(x, mask, h, c, before, *outputs)
         except BufferError:  # it lies in memory as the kernel does not read it
