@@ -40,11 +40,11 @@ INLINE void NAME(store_some)(char *p, vf x, long count)
     else memcpy(p, &x, (size_t)count * 4);
 }
 
-/* e^x for -87 <= x <= 88.7; from 88.4 on infinity.
+/* e^x = scale (1 + q) for -87 <= x <= 88.7; from 88.4 on the scale is infinite.
 
    x = n ln 2 + r with |r| <= ln 2 / 2, by Cody and Waite's two parts of ln 2, and e^r = 1 + r + r^2 P(r). Adding MAGIC
    rounds to a whole number and leaves n + 127, the exponent's bits, at the end of the sum. */
-INLINE vf NAME(exp_within)(vf x)
+INLINE vf NAME(exp_parts)(vf x, vf *scale)
 {
     const float MAGIC = 12582912.0f + 127.0f; /* 1.5 * 2^23 */
     vf t = x * 1.44269504f + MAGIC, n = t - MAGIC;
@@ -54,8 +54,8 @@ INLINE vf NAME(exp_within)(vf x)
     p = p * r + 0.04166620587f;
     p = p * r + 0.1666651885f;
     p = p * r + 0.5000000095f;
-    p = p * (r * r) + r + 1.0f;
-    return p * (vf)((vi)t << 23);
+    *scale = (vf)((vi)t << 23);
+    return p * (r * r) + r;
 }
 
 /* 1 + e^-x: what is divided by it is weighed by the sigmoid of x. Infinity where the sigmoid is below 4e-39. */
@@ -65,7 +65,8 @@ INLINE vf NAME(weight)(vf x)
     vf y = -x;
     y = NAME(choose)(y > high, high, y); /* both comparisons are false for NaN, which stays */
     y = NAME(choose)(y < low, low, y);
-    return NAME(exp_within)(y) + 1.0f;
+    vf scale, q = NAME(exp_parts)(y, &scale);
+    return (q + 1.0f) * scale + 1.0f;
 }
 
 /* tanh x as a fraction: x + x^3 P(x^2) below 0.625, above it (e^2|x| - 1) / (e^2|x| + 1) with the sign of x. From 10 on,
@@ -82,9 +83,10 @@ INLINE void NAME(tanh_fraction)(vf x, vf *numerator, vf *denominator)
     p = p * z + -0.3333328392f;
     p = p * (x * z) + x;
     size = NAME(choose)(size > ten, ten, size);
-    vf e = NAME(exp_within)(size + size);
-    *numerator = NAME(choose)(near, p, (vf)((vi)(e - 1.0f) | sign));
-    *denominator = NAME(choose)(near, NAME(all)(1.0f), e + 1.0f);
+    vf scale, q = NAME(exp_parts)(size + size, &scale);
+    const vf d = scale * q + (scale + 1.0f); /* d - 2 is exact, so that what d was rounded by weighs little */
+    *numerator = NAME(choose)(near, p, (vf)((vi)(d - 2.0f) | sign));
+    *denominator = NAME(choose)(near, NAME(all)(1.0f), d);
 }
 
 INLINE vf NAME(tanh)(vf x)
