@@ -202,7 +202,7 @@ def test_what_is_not_finite_is_so_where_it_is_in_numpy(build: Any, where: str, k
 
 @pytest.mark.parametrize("instruction_set", SETS)
 def test_sigmoid_and_tanh_are_as_good_as_numpys(build: Any, instruction_set: str) -> None:
-    """In ulp, where NumPy's tanh reaches 1.4 and 1 / (1 + e^−x) 3.1, over all magnitudes: tanh as a SimpleRNN shows it, σ as z of
+    """In ulp, where NumPy's tanh reaches 1.4 and 1 / (1 + e^−x) 3.1: tanh as a SimpleRNN shows it, σ as z of
     a GRU does whose candidate is 0."""
     x = np.concatenate([np.geomspace(1e-30, 120, 200_001), np.linspace(-90, 90, 100_001), [0.0]])
     x = np.concatenate([x, -x]).astype(np.float32)[None, :, None]
