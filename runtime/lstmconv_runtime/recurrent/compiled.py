@@ -17,6 +17,7 @@ from ..threads import kernel_threads
 from .runner import Cell
 from .states import Recurrent, Result, State
 
+empty, FLOAT = np.empty, np.dtype(np.float32)
 ALIGNED = 64  # bytes: a line of the cache, and the largest vector
 TILES = 4  # vectors of units that a cell of one gate takes side by side, as others take their gates
 LSTM_KIND, GRU_AFTER, GRU_BEFORE, SIMPLE_RNN = range(4)  # as in _kernel.c
@@ -53,24 +54,29 @@ class Compiled:
         self, x: Array, mask: Array | None, state: State | None, sequence: bool, into: Array | None = None
     ) -> Result:
         """As `states.Loop.run`."""
-        rows, steps = x.shape[:2]
+        rows, steps, _ = x.shape
         shape = rows, self._units
-        if sequence and into is None:
-            into = np.empty((rows, steps, self._units), np.float32)
-        h_new = np.empty(shape, np.float32)
-        c_new = np.empty(shape, np.float32) if self._has_c else None
-        shown = None if mask is None else np.empty(shape, np.float32)
-        h = c = before = None
+        h_new = empty(shape, FLOAT)
+        c_new = empty(shape, FLOAT) if self._has_c else None
+        h = c = before = shown = None
+        # A single step, as streams take them, puts out its h: what is given out beside the state is copied anyway.
+        y_is_h = sequence and steps == 1 and mask is None and into is None
+        if sequence and into is None and not y_is_h:
+            into = empty((rows, steps, self._units), FLOAT)
         if state is not None:
-            h, c = state.states if self._has_c else (state.states[0], None)
-            before = None if mask is None else state.output
+            h = state.states[0]
+            if self._has_c:
+                c = state.states[1]
+        if mask is not None:
+            shown, before = empty(shape, FLOAT), None if state is None else state.output
         outputs = into, h_new, c_new, shown, self._zero_masked, kernel_threads.most
         try:
             self._cell.run(x, mask, h, c, before, *outputs)
         except BufferError:  # it lies in memory as the kernel does not read it
             self._cell.run(*(None if a is None else a.copy() for a in (x, mask, h, c, before)), *outputs)
         states = (h_new,) if c_new is None else (h_new, c_new)
-        return Result(into, State(states, h_new if shown is None else shown), None)
+        y = h_new[:, None] if y_is_h else into
+        return Result(y, State(states, h_new if shown is None else shown), None)
 
 
 def _pack(node: Cell, arrays: Mapping[str, Array], lanes: int) -> tuple[int, tuple[Array | None, ...]]:
