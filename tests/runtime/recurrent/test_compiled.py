@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 from collections.abc import Iterator
@@ -291,6 +292,20 @@ def test_many_threads_share_a_model(build: Any) -> None:
     for thread in threads:
         thread.join()
     assert found == [True] * 20
+
+
+@pytest.mark.skipif(not SETS or not hasattr(os, "fork"), reason="no kernel, or no fork")
+def test_threads_survive_a_fork(build: Any) -> None:
+    """A child of a process that has used threads computes with threads too."""
+    node, arrays = cell(build, "LSTM", 40, 250)
+    x, _, _ = given(node, 300, 8, False, False)
+    loop = compiled(node, arrays, SETS[0])
+    with at_most(4):
+        expected = loop.run(x, None, None, True)
+        child = os.fork()
+        if not child:
+            os._exit(0 if equal(loop.run(x, None, None, True), expected) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 # --- which engine -----------------------------------------------------------------------------------------------------
