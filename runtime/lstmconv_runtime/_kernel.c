@@ -2,8 +2,8 @@
    their one caller and lays the weights out for them; `_kernel_loop.h` has the loops themselves.
 
    A Cell holds the weights of a node. Cell.run checks every size and stride it is given before anything is read: what
-   does not fit raises ValueError, and what fits but lies in memory as it cannot be read (its last axis with gaps, or its
-   numbers unaligned) raises BufferError, upon which the caller makes a copy. A Cell is never written to, and may be run
+   does not fit raises ValueError, and what lies in memory as it cannot be read (of another type, its last axis with gaps,
+   or its numbers unaligned) raises BufferError, upon which the caller makes a copy. A Cell is never written to, and may be run
    from many threads at once. */
 
 #define Py_LIMITED_API 0x030b0000
@@ -156,8 +156,12 @@ static int hold(Array *a, PyObject *object, const char *name, char type, int wri
     const Py_ssize_t item = type == 'f' ? 4 : 1;
     const char *format = view->format ? view->format : "B";
     if (*format == '@' || *format == '=') format++;
-    if (format[0] != type || format[1] || view->itemsize != item || view->ndim != axes) {
-        PyErr_Format(PyExc_ValueError, "%s: not %d axes of the type '%c'", name, axes, type);
+    if (view->ndim != axes) {
+        PyErr_Format(PyExc_ValueError, "%s: has %d axes, not %d", name, view->ndim, axes);
+        return -1;
+    }
+    if (format[0] != type || format[1] || view->itemsize != item) {
+        PyErr_Format(PyExc_BufferError, "%s: not of the type '%c'", name, type);
         return -1;
     }
     int gaps = 0;

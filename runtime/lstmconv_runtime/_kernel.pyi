@@ -47,7 +47,7 @@ class Cell:
             threads: how many may share the work; 0 for as many as there are processors.
 
         Raises:
-            ValueError: a size or a type does not fit.
-            BufferError: an array has gaps along its last axis, or its numbers are not aligned.
+            ValueError: a size does not fit.
+            BufferError: an array is of another type, has gaps along its last axis, or its numbers are not aligned.
             MemoryError: there is none.
         """

@@ -48,7 +48,7 @@ def engine(name: str | None = None) -> Engine:
     asked, source = name, "engine"
     if name is None:
         asked, source = os.environ.get(VARIABLE) or None, VARIABLE
-    if asked not in (None, NUMPY, KERNEL) or not isinstance(asked, str | None):
+    if not isinstance(asked, str | None) or asked not in (None, NUMPY, KERNEL):
         raise InputError(f'{source} must be "{NUMPY}" or "{KERNEL}", got {asked!r}', "E_ARGUMENT")
     if asked == NUMPY or (asked is None and kernel is None):
         return Engine(NUMPY, None)

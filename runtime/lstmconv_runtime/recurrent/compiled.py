@@ -73,7 +73,8 @@ class Compiled:
         try:
             self._cell.run(x, mask, h, c, before, *outputs)
         except BufferError:  # it lies in memory as the kernel does not read it
-            self._cell.run(*(None if a is None else a.copy() for a in (x, mask, h, c, before)), *outputs)
+            given = ((x, FLOAT), (mask, bool), (h, FLOAT), (c, FLOAT), (before, FLOAT))
+            self._cell.run(*(None if a is None else np.array(a, dtype, order="C") for a, dtype in given), *outputs)
         states = (h_new,) if c_new is None else (h_new, c_new)
         y = h_new[:, None] if y_is_h else into
         return Result(y, State(states, h_new if shown is None else shown), None)

@@ -148,6 +148,8 @@ def test_how_arrays_lie_in_memory_changes_nothing(build: Any, kind: str, instruc
     for lie in (np.asfortranarray, unaligned, strided, lambda a: np.flip(np.flip(a, 0).copy(), 0)):
         laid = State(tuple(lie(s) for s in state.states), lie(state.output))
         assert equal(loop.run(lie(x), lie(mask), laid, True), expected)
+    assert equal(loop.run(x.astype(np.float64), mask, state, True), expected)
+    assert equal(loop.run(x.astype(">f4"), mask, state, True), expected)
     one = State(tuple(np.broadcast_to(s[:1], s.shape) for s in state.states), state.output)
     same = State(tuple(s.copy() for s in one.states), state.output)
     assert equal(loop.run(x, mask, one, True), loop.run(x, mask, same, True))
