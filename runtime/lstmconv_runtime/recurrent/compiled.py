@@ -18,6 +18,8 @@ from .runner import Cell
 from .states import Recurrent, Result, State
 
 empty, FLOAT = np.empty, np.dtype(np.float32)
+# Products of one call of the kernel, a second or two: between calls Python notices that it is interrupted.
+PORTION = 2**36
 ALIGNED = 64  # bytes: a line of the cache, and the largest vector
 TILES = 4  # vectors of units that a cell of one gate takes side by side, as others take their gates
 LSTM_KIND, GRU_AFTER, GRU_BEFORE, SIMPLE_RNN = range(4)  # as in _kernel.c
@@ -45,6 +47,7 @@ class Compiled:
         finite = all(bool(np.isfinite(gate).all()) for gate in U)
         self._cell = kernel.Cell(instruction_set, kind, finite, node.input_size, node.units, *packed)
         self._units, self._has_c = node.units, isinstance(node, LSTM)
+        self._products = (node.input_size + node.units) * node.units * len(node.GATES)  # of a step of a row
         self._zero_masked = node.zero_output_for_mask
 
     def own(self, batch: int) -> Compiled:
@@ -55,6 +58,8 @@ class Compiled:
     ) -> Result:
         """As `states.Loop.run`."""
         rows, steps, _ = x.shape
+        if steps * rows * self._products > PORTION and steps > 1:
+            return self._run_in_portions(x, mask, state, sequence, into)
         shape = rows, self._units
         h_new = empty(shape, FLOAT)
         c_new = empty(shape, FLOAT) if self._has_c else None
@@ -78,6 +83,21 @@ class Compiled:
         states = (h_new,) if c_new is None else (h_new, c_new)
         y = h_new[:, None] if y_is_h else into
         return Result(y, State(states, h_new if shown is None else shown), None)
+
+    def _run_in_portions(
+        self, x: Array, mask: Array | None, state: State | None, sequence: bool, into: Array | None
+    ) -> Result:
+        """A few steps at a time, which gives the same numbers."""
+        rows, steps, _ = x.shape
+        most = max(1, PORTION // (rows * self._products))
+        if sequence and into is None:
+            into = empty((rows, steps, self._units), FLOAT)
+        for start in range(0, steps, most):
+            part = slice(start, start + most)
+            given = x[:, part], None if mask is None else mask[:, part]
+            state = self.run(*given, state, sequence, None if into is None else into[:, part]).state
+        assert state is not None
+        return Result(into, state, None)
 
 
 def _pack(node: Cell, arrays: Mapping[str, Array], lanes: int) -> tuple[int, tuple[Array | None, ...]]:

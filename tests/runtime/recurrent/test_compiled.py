@@ -15,6 +15,7 @@ import pytest
 from lstmconv_runtime import engines
 from lstmconv_runtime.format.graph import Array
 from lstmconv_runtime.recurrent import choose
+from lstmconv_runtime.recurrent import compiled as compiled_module
 from lstmconv_runtime.recurrent.plain import Plain, fuse
 from lstmconv_runtime.recurrent.states import Result, State
 from lstmconv_runtime.threads import at_most
@@ -107,6 +108,22 @@ def test_parts_give_the_bits_of_the_whole(build: Any, kind: str, instruction_set
             assert np.array_equal(step.sequence[:, 0], whole.sequence[:, t])
             state = step.state
         assert equal(Result(whole.sequence, state, None), whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.skipif(not SETS, reason="the kernel is not built")
+def test_long_runs_are_taken_in_portions(build: Any, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """So that Python notices an interrupt; with the same bits."""
+    name, options = KINDS[kind]
+    for zero_masked, started in product([False, True], repeat=2):
+        node, arrays = cell(build, name, 3, 21, zero_output_for_mask=zero_masked, **options)
+        x, mask, state = given(node, 6, 11, True, started)
+        loop = compiled(node, arrays, SETS[0])
+        whole, last = loop.run(x, mask, state, True), loop.run(x, None, state, False)
+        monkeypatch.setattr(compiled_module, "PORTION", 3 * 6 * loop._products)
+        assert equal(loop.run(x, mask, state, True), whole)
+        assert np.array_equal(loop.run(x, None, state, False).state.output, last.state.output)
+        monkeypatch.undo()
 
 
 @pytest.mark.parametrize("instruction_set", SETS)
