@@ -7,14 +7,18 @@ y = model.predict(x)          # x (batch, time, features)
 trace = model.trace(x)        # trace["lstm"].i .f .o .c_tilde .c .h: (batch, time, units)
 stream = model.stream()       # stream.step(x_t), stream.state, stream.reset()
 model.verify().ok             # the bundle's own probes
+lr.engine()                   # what runs the recurrent layers: "kernel" and its instruction set, or "numpy"
 """
 
-from .errors import BundleError, Error, FileError, InputError, NoFileError, StreamError, VersionError
+from .engines import Engine, engine
+from .errors import BundleError, EngineError, Error, FileError, InputError, NoFileError, StreamError, VersionError
 from .model import Gates, Model, load
 from .verifying import Verification
 
 __all__ = [
     "BundleError",
+    "Engine",
+    "EngineError",
     "Error",
     "FileError",
     "Gates",
@@ -24,6 +28,7 @@ __all__ = [
     "StreamError",
     "Verification",
     "VersionError",
+    "engine",
     "load",
 ]
 __version__ = "0.1.0"

@@ -4,6 +4,7 @@
     ├── BundleError          the bytes are not a valid bundle (code says which rule of FORMAT.md they break)
     │   └── VersionError     the bundle is of a format this runtime does not know
     ├── InputError           an array or another argument does not fit the model (also a ValueError)
+    ├── EngineError          the engine that is asked for is not there; says what to do
     ├── StreamError          the model cannot be run step by step; names the layer that needs the future
     └── FileError            the file cannot be read (also an OSError)
         └── NoFileError      there is no such file (also a FileNotFoundError)
@@ -48,6 +49,12 @@ class InputError(Error, ValueError):
     """An array or another argument does not fit the model; `E_ARGUMENT` where it is not an array."""
 
     default_code = "E_INPUT"
+
+
+class EngineError(Error):
+    """The engine that is asked for is not there."""
+
+    default_code = "E_ENGINE"
 
 
 class StreamError(Error):

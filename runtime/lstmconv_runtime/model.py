@@ -7,19 +7,21 @@ import operator
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from . import programs
+from . import engines, programs
 from .errors import BundleError, InputError
 from .format.bundle import Bundle, from_bytes
 from .format.graph import Array, Graph, Node
 from .format.nodes import Input
 from .format.source import read_file, read_object, shown
 from .inputs import InputCheck, by_name
-from .recurrent import choose
+from .recurrent.tuned import ROWS
+from .threads import at_most
 
 if TYPE_CHECKING:
     from .streaming import Stream
@@ -39,49 +41,54 @@ class Gates(dict[str, Array]):
             raise AttributeError(f"no {name!r} here; there are {', '.join(self)}") from None
 
 
-def load(source: str | os.PathLike[str] | bytes | IO[bytes], *, dtype: str | None = None) -> Model:
+def load(
+    source: str | os.PathLike[str] | bytes | IO[bytes], *, dtype: str | None = None, engine: str | None = None
+) -> Model:
     """Loads a bundle.
 
     Args:
         source: a path, the bundle's bytes, or a binary file object.
         dtype: "float64" computes everything in double precision, as a reference for accuracy.
+        engine: "kernel" or "numpy"; None is what LSTMCONV_ENGINE in the environment says, else the kernel where it is
+            built: see `engines`.
 
     Raises:
+        EngineError: the kernel is asked for, and not there.
         BundleError: the file is no bundle, is damaged, or breaks a rule of FORMAT.md; the message names the path.
         VersionError: the bundle needs a newer runtime.
         FileError: the file cannot be read.
         InputError: an argument is of the wrong kind.
     """
     if isinstance(source, bytes | bytearray | memoryview):
-        return Model(bytes(source), dtype=dtype)
+        return Model(bytes(source), dtype=dtype, engine=engine)
     if isinstance(source, str | os.PathLike):
         try:
-            return Model(read_file(source), dtype=dtype)
+            return Model(read_file(source), dtype=dtype, engine=engine)
         except BundleError as error:
             raise type(error)(f"'{shown(source)}': {error}", error.code) from None
-    return Model(read_object(source), dtype=dtype)
+    return Model(read_object(source), dtype=dtype, engine=engine)
 
 
 class Model:
     """A recurrent network. Immutable, safe to share between threads, and picklable by its bundle's bytes.
 
-    What its calls return is the caller's alone, and what they are given is left as it was and not kept: see `engine`.
-    The arrays of `bundle`, which the model computes with, are read-only.
+    What its calls return is the caller's alone, and what they are given is left as it was and not kept: see `programs`.
+    The arrays of `bundle`, which the model computes with, are read-only. `engine` says what runs its recurrent layers.
     """
 
-    def __init__(self, data: bytes, *, dtype: str | None = None) -> None:
+    def __init__(self, data: bytes, *, dtype: str | None = None, engine: str | None = None) -> None:
         if not (dtype is None or (isinstance(dtype, str) and dtype == "float64")):
             raise InputError(f'dtype must be None or "float64", got {dtype!r}', "E_ARGUMENT")
-        self._data = data
-        self._dtype = dtype
+        self.engine = engines.engine(engine)
+        self._data, self._dtype, self._asked = data, dtype, engine
         self.bundle: Bundle = _frozen(from_bytes(self._data))
-        self.program = programs.prepare(self.bundle.graph, dtype)
+        self.program = programs.prepare(self.bundle.graph, dtype, self.engine)
         types = self.program.types
         self._halves = [types[name].dtype == "float16" and dtype is None for name in self.bundle.graph.outputs]
         self.checks = {name: InputCheck(self.program, name) for name in self.bundle.graph.inputs}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self._data, self._dtype)
+        return _rebuild, (self._data, self._dtype, self._asked)
 
     def __repr__(self) -> str:
         return f"<Model {', '.join(self.input_names)} → {', '.join(self.output_names)}>"
@@ -111,10 +118,11 @@ class Model:
                 order.
             batch_size: rows to compute at once; None is all. A model whose values do not follow the rows one by one
                 (see `splits`) computes all at once, whatever is asked for.
-            threads: how many threads may share these rows; None is one, for NumPy's matrix products use all processors
-                by themselves. More can pay where they are kept to one, as by OPENBLAS_NUM_THREADS=1, and this process
-                may use several nevertheless. Fewer are started where there is little to do (see `thread_count`), or
-                where the process has fewer processors.
+            threads: how many threads may share these rows. None leaves it to the kernel and NumPy's matrix products,
+                which use all processors where it pays; 1 keeps the kernel to this thread. More can pay where the
+                environment keeps them to one, as by OPENBLAS_NUM_THREADS=1, and this process may use several
+                nevertheless. Fewer are started where there is little to do (see `thread_count`), or where the process
+                has fewer processors.
 
         Returns:
             One array, or a list in the model's order, or a dict where the model was built with a dict of outputs.
@@ -129,14 +137,13 @@ class Model:
             rows = len(next(iter(inputs.values())))
             at_once = rows if batch_size is None else min(at_least_one("batch_size", batch_size), rows)
             wanted = 1 if threads is None else at_least_one("threads", threads)
-            if not self.splits:
-                return self.pack(self._run(inputs))
-            count = min(wanted, processors(), thread_count(self.bundle.graph, at_once))
+            count = min(wanted, processors(), thread_count(self.bundle.graph, at_once)) if self.splits else 1
             if count > 1:
                 at_once = -(-at_once // count)
-            if rows <= at_once:
-                return self.pack(self._run(inputs))
-            return self.pack(self._run_in_parts(inputs, rows, at_once, count))
+            with nullcontext() if threads is None else at_most(wanted if count == 1 else 1):
+                if rows <= at_once or not self.splits:
+                    return self.pack(self._run(inputs))
+                return self.pack(self._run_in_parts(inputs, rows, at_once, count))
 
     @cached_property
     def splits(self) -> bool:
@@ -154,7 +161,8 @@ class Model:
         def run_part(start: int) -> None:
             stop = min(start + at_once, rows)
             part = {name: array[start:stop] for name, array in inputs.items()}
-            with np.errstate(all="ignore"):  # that of the caller does not hold in another thread
+            # What the caller's thread has set does not hold in another one.
+            with np.errstate(all="ignore"), nullcontext() if threads == 1 else at_most(1):
                 values = programs.run_quiet(self.program, part, keep=False)
                 made = [values[name] for name in self.bundle.graph.outputs]
                 each = [len(y) // (stop - start) for y in made]  # 1, but for time steps that are rows of the batch
@@ -238,7 +246,7 @@ class Model:
             InputError: a name, number, rank, size or dtype does not fit.
         """
         given = by_name(self.input_names, x)
-        arrays = {name: self.checks[name].whole(value).view() for name, value in given.items()}  # see `engine`
+        arrays = {name: self.checks[name].whole(value).view() for name, value in given.items()}  # see `programs`
         if len(arrays) > 1:
             rows = {array.shape[0] for array in arrays.values()}
             if len(rows) > 1:
@@ -261,8 +269,6 @@ class Model:
         return arrays[0] if len(arrays) == 1 else arrays
 
 
-# What the environment may keep NumPy's matrix products to; scripts/bench names them.
-BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 # What a thread must have to do, or it costs more than it saves: so many rows, which one matrix product takes with the
 # weights read once; and so many products of numbers in one step of the largest node (50 µs), because Python's share of
 # a step, 10 µs, cannot be shared.
@@ -273,9 +279,9 @@ WORK_PER_THREAD = 2**20
 def thread_count(graph: Graph, rows: int) -> int:
     """How many threads the work of so many rows is enough for, at least 1."""
     largest = max(sum(array.size for array in graph.node_arrays(node).values()) for node in graph.nodes)
-    # From choose.ROWS on, rows do not advance together: more of them make no step larger.
+    # From tuned.ROWS on, rows do not advance together: more of them make no step larger.
     enough = max(ROWS_PER_THREAD, -(-WORK_PER_THREAD // max(1, largest)))
-    return 1 if enough > choose.ROWS else max(1, rows // enough)
+    return 1 if enough > ROWS else max(1, rows // enough)
 
 
 def processors() -> int:
@@ -310,8 +316,8 @@ def _frozen(bundle: Bundle) -> Bundle:
     return bundle
 
 
-def _rebuild(data: bytes, dtype: str | None) -> Model:
-    return Model(data, dtype=dtype)
+def _rebuild(data: bytes, dtype: str | None, engine: str | None) -> Model:
+    return Model(data, dtype=dtype, engine=engine)
 
 
 def inputs_of(model: Model) -> list[Input]:

@@ -24,6 +24,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from .engines import Engine
+from .engines import engine as find_engine
 from .errors import InputError
 from .format.graph import FLOATS, Array, Graph, Node, Shape, Type, Value, infer_types
 from .format.nodes import GRU, LSTM, Cast, Constant, ConvLSTM, Input, SimpleRNN
@@ -32,7 +34,7 @@ from .layers.by_node import LAYERS
 from .layers.number_range import out_of_range
 from .layers.precision import compute_dtype, round_to, rounder
 from .recurrent import choose
-from .recurrent.states import Recurrent, State
+from .recurrent.states import Recurrent, State, zero_state
 
 RECURRENT = (LSTM, GRU, SimpleRNN, ConvLSTM)
 Values: TypeAlias = Mapping[Value, Array]
@@ -55,7 +57,7 @@ class Program:
 
     Attributes:
         steps: every node but the inputs, in order.
-        prepared: by node name, its arrays in the dtype they are computed in; of recurrent nodes fused.
+        prepared: by node name, its arrays in the dtype they are computed in; of recurrent nodes their loops.
     """
 
     graph: Graph
@@ -69,7 +71,7 @@ class Program:
         return compute_dtype(self.types[value].dtype, self.precision)
 
 
-def prepare(graph: Graph, precision: str | None = None) -> Program:
+def prepare(graph: Graph, precision: str | None = None, engine: Engine | None = None) -> Program:
     """Checks the graph and lays its arrays out for running.
 
     The arrays of the graph are neither changed nor copied where they can be used as they are: what is written into them
@@ -77,13 +79,15 @@ def prepare(graph: Graph, precision: str | None = None) -> Program:
 
     Args:
         precision: "float64" lifts every float.
+        engine: what runs the recurrent nodes; None is what `engines.engine` says.
 
     Raises:
         GraphError: the graph breaks a rule.
     """
     types = infer_types(graph)
+    runs = find_engine() if engine is None else engine
     with np.errstate(all="ignore"):
-        prepared = {node.name: _arrays(graph, node, types, precision) for node in graph.nodes}
+        prepared = {node.name: _arrays(graph, node, types, precision, runs) for node in graph.nodes}
     program = Program(graph, types, precision, prepared, ())
     steps: list[Step] = []
     needed = {*graph.outputs, *graph.inputs}
@@ -95,13 +99,13 @@ def prepare(graph: Graph, precision: str | None = None) -> Program:
     return Program(graph, types, precision, prepared, tuple(reversed(steps)))
 
 
-def _arrays(graph: Graph, node: Node, types: Mapping[Value, Type], precision: str | None) -> Any:
+def _arrays(graph: Graph, node: Node, types: Mapping[Value, Type], precision: str | None, engine: Engine) -> Any:
     held = types[node.makes()[0]].dtype
     dtype, rounding = compute_dtype(held, precision), rounder(held, precision)
     arrays = {name: _read_only(array, dtype) for name, array in graph.node_arrays(node).items()}
     if rounding and not isinstance(node, Constant):
         arrays = {name: round_to(array, rounding) for name, array in arrays.items()}
-    return choose.prepare(node, arrays) if isinstance(node, RECURRENT) else arrays
+    return choose.prepare(node, arrays, engine) if isinstance(node, RECURRENT) else arrays
 
 
 def _read_only(array: Array, dtype: np.dtype[np.generic]) -> Array:
@@ -222,7 +226,7 @@ def initial_state(program: Program, node: Recurrent, values: Values, batch: int,
     Raises:
         InputError: a state that the graph gives has another shape.
     """
-    zero = choose.zero_state(node, batch, space, program.dtype(node.name))
+    zero = zero_state(node, batch, space, program.dtype(node.name))
     states = tuple(
         z if name is None else _state_of_rows(node, name, values[name], z.shape)
         for z, name in zip(zero.states, node.states, strict=True)
@@ -279,16 +283,16 @@ def recurrent_inputs(node: Recurrent, values: Values) -> tuple[Array, Array | No
 
 def _recurrent(program: Program, node: Node) -> Execute:
     assert isinstance(node, RECURRENT)
-    p = program.prepared[node.name]
-    from_zeros = p.layout is not None and all(state is None for state in node.states)
+    prepared: choose.Prepared = program.prepared[node.name]
+    loop, traced = prepared
+    from_zeros = not isinstance(node, ConvLSTM) and all(state is None for state in node.states)
 
     def execute(values: Values, gates: GateTrace | None) -> tuple[Array, ...]:
         x, mask = recurrent_inputs(node, values)
         if node.go_backwards:
             x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
-        fresh = from_zeros and gates is None
-        state = None if fresh else state_of_input(program, node, values, x)
-        result = choose.run(node, p, x, mask, state, sequence=node.return_sequences, gates=gates is not None)
+        state = None if from_zeros else state_of_input(program, node, values, x)
+        result = (loop if gates is None else traced).run(x, mask, state, node.return_sequences)
         if gates is not None and result.gates is not None:
             gates[node.name] = {k: g[:, ::-1] if node.go_backwards else g for k, g in result.gates.items()}
         return result.outputs

@@ -55,7 +55,6 @@ from .format.nodes import (  # fmt: skip
 from .format.operation_nodes import ArgReduce, CumSum, Einsum, Round, Take
 from .format.windows import dilated
 from .inputs import as_array, as_dtype, by_name, fits
-from .recurrent import choose
 from .recurrent.states import State
 
 if TYPE_CHECKING:
@@ -437,8 +436,8 @@ class Stream:
 
             return step.makes, convolution
         assert isinstance(node, programs.RECURRENT)
-        p, rounded = program.prepared[name], programs.rounding(program, node)
-        run = choose.own_run(node, p, self._batch)
+        run = program.prepared[name].loop.own(self._batch).run
+        rounded = programs.rounding(program, node)
         open_space = None in program.types[f"{name}:h"].shape[1:]
         shown = not self._read.isdisjoint(step.makes[1:])  # the states
 
@@ -452,7 +451,7 @@ class Stream:
                     raise InputError(
                         f"node '{name}': the steps before gave states {state.output.shape}, not this space"
                     )
-            result = run(x, mask, state, sequence=node.return_sequences)
+            result = run(x, mask, state, node.return_sequences)
             carried[name] = result.state
             y = result.state.output.view() if result.sequence is None else result.sequence
             made = (y, *[s.view() for s in result.state.states]) if shown else (y,)

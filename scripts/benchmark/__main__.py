@@ -20,7 +20,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from lstmconv.parity.engines import EngineMissing  # noqa: E402
-from lstmconv_runtime.model import BLAS_THREADS  # noqa: E402
+from lstmconv_runtime.threads import BLAS_THREADS  # noqa: E402
 
 from benchmark import cold_start, machine  # noqa: E402
 from benchmark.cases import CASES, Case  # noqa: E402

@@ -61,6 +61,7 @@ CASES = (
     Case("LSTM", 1, 5, 1, 100),
     Case("LSTM", 390, 5, 1, 100),
     Case("LSTM", 1, 100, 8, 32),
+    Case("LSTM", 7, 33, 5, 48),
     Case("LSTM", 1, 100, 8, 128),
     Case("LSTM", 1, 100, 64, 512),
     Case("LSTM", 32, 100, 32, 128),

@@ -14,7 +14,7 @@ import numpy as np
 from lstmconv.exporting import export
 from lstmconv.onnx.exporting import export_onnx
 from lstmconv.parity.engines import EngineMissing, export_onnx_by_keras, import_quietly
-from lstmconv_runtime import load
+from lstmconv_runtime import EngineError, load
 from lstmconv_runtime.difference import difference
 from lstmconv_runtime.format.graph import Array
 from lstmconv_runtime.format.nodes import GRU, LSTM, Dense
@@ -101,8 +101,20 @@ def _module(name: str, distribution: str) -> Any:
 
 
 def runtime(subject: Subject) -> Run:
-    """This project's runtime."""
-    model = load(subject.bundle)
+    """This project's runtime, on its compiled kernel."""
+    return _runtime(subject, "kernel")
+
+
+def runtime_numpy(subject: Subject) -> Run:
+    """The same on NumPy."""
+    return _runtime(subject, "numpy")
+
+
+def _runtime(subject: Subject, engine: str) -> Run:
+    try:
+        model = load(subject.bundle, engine=engine)
+    except EngineError as reason:
+        raise EngineMissing(str(reason)) from None
     run: Any = model.stream().step if subject.case.kind == "stream" else model.predict
     return cast(Run, run)
 
@@ -260,6 +272,7 @@ def by_hand(subject: Subject) -> Run:
 
 ENGINES: dict[str, Callable[[Subject], Run]] = {
     "runtime": runtime,
+    "runtime-numpy": runtime_numpy,
     "onnxruntime": onnxruntime,
     "onnxruntime-1": onnxruntime_1,
     "our-onnx": our_onnx,

@@ -11,6 +11,7 @@ from .results import Results
 STYLES = {
     # colour-blind safe (Okabe and Ito), and a shape each
     "runtime": ("#D55E00", "D"),
+    "runtime-numpy": ("#D55E00", "d"),
     "onnxruntime-1": ("#000000", "o"),
     "our-onnx": ("#F0E442", "P"),
     "litert": ("#009E73", "s"),

@@ -18,7 +18,10 @@ import pytest
 from lstmconv.exporting import bundle_of, convert
 from lstmconv_runtime import InputError, Model, StreamError
 from lstmconv_runtime import model as model_module
+from lstmconv_runtime.recurrent.compiled import Compiled
+from lstmconv_runtime.recurrent.plain import Plain, Traced
 from lstmconv_runtime.recurrent.runner import Runner
+from lstmconv_runtime.recurrent.tuned import Tuned
 from lstmconv_runtime.streaming import Stream, stream_inputs
 from vector_files import NAMES, apart, read_vector
 
@@ -46,10 +49,8 @@ def arrays(held: Any) -> Iterator[Any]:
     elif isinstance(held, list | tuple):
         for one in held:
             yield from arrays(one)
-    elif isinstance(held, Runner):
-        yield from arrays(
-            {key: one for key, one in vars(held).items() if key != "_layout"}
-        )  # which has the Runner itself
+    elif isinstance(held, Plain | Traced | Tuned | Runner | Compiled):
+        yield from arrays(vars(held))
 
 
 def copies(held: Any) -> list[Any]:

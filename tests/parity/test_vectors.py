@@ -62,8 +62,8 @@ class Subjects:
         self.vector = vector
         self.bundle = bundle_of(convert(vector.read()))
 
-    def model(self, dtype: str | None = None) -> Model:
-        return Model(self.bundle, dtype=dtype)
+    def model(self, dtype: str | None = None, engine: str | None = None) -> Model:
+        return Model(self.bundle, dtype=dtype, engine=engine)
 
 
 @lru_cache(maxsize=4)
@@ -79,6 +79,11 @@ def as_list(outputs: Any) -> list[Any]:
 
 def predict(subject: Subjects) -> list[Any]:
     return as_list(subject.model().predict(subject.vector.inputs))
+
+
+def predict_on_numpy(subject: Subjects) -> list[Any]:
+    """Where the kernel is built, `predict` and `stream` are its."""
+    return as_list(subject.model(engine="numpy").predict(subject.vector.inputs))
 
 
 def reference(subject: Subjects) -> list[Any]:
@@ -147,7 +152,7 @@ def agree(made: list[Any], expected: list[Any], limit: float) -> None:
         assert found <= limit, f"output {index} differs by {found:.2g} of its scale"
 
 
-@pytest.mark.parametrize("run", [predict, reference, float64, stream])
+@pytest.mark.parametrize("run", [predict, predict_on_numpy, reference, float64, stream])
 @pytest.mark.parametrize("name", NAMES)
 def test_vector(name: str, run: Callable[[Subjects], list[Any]]) -> None:
     if run is float64 and name in NOT_IN_DOUBLE:
@@ -156,7 +161,7 @@ def test_vector(name: str, run: Callable[[Subjects], list[Any]]) -> None:
     vector = subject.vector
     made = run(subject)
     agree(made, vector.outputs, allowed(vector))
-    if run is predict:
+    if run in (predict, predict_on_numpy):
         assert [y.dtype for y in made] == [y.dtype for y in vector.outputs]
     if run is float64:
         exact = list(vector.exact.values())

@@ -6,12 +6,14 @@ mode the modules of a folder cannot import each other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
+from lstmconv_runtime import engines
 from lstmconv_runtime.format import nodes as n
 from lstmconv_runtime.format.bundle import Bundle, Probe, to_bytes
 from lstmconv_runtime.format.graph import LINEAR, SIGMOID, TANH, Activation, Array, Graph, Node
@@ -94,3 +96,14 @@ class Build:
 @pytest.fixture(scope="session")
 def build() -> Build:
     return Build()
+
+
+@pytest.fixture(scope="session", autouse=True, params=["numpy", *(["kernel"] if engines.kernel else [])])
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Every test runs on NumPy and, where it is built, on the kernel."""
+    before = os.environ.get(engines.VARIABLE)
+    os.environ[engines.VARIABLE] = request.param
+    yield request.param
+    del os.environ[engines.VARIABLE]
+    if before is not None:
+        os.environ[engines.VARIABLE] = before

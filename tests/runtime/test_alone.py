@@ -1,4 +1,4 @@
-"""The runtime's tests pass where nothing but the runtime's wheel, NumPy and safetensors is installed.
+"""The runtime's tests pass where nothing but one of the runtime's wheels, NumPy and safetensors is installed.
 
 The test tools are in a folder of their own, so that the environment itself holds the three packages alone.
 """
@@ -19,32 +19,41 @@ from paths import ROOT
 FOREIGN = ("tensorflow", "keras", "onnx", "onnxruntime", "typer", "pyfive", "h5py", "lstmconv", "matplotlib")
 
 
-def run(*command: str | Path, path: Path | None = None) -> str:
+ONLY = {"numpy": {"LSTMCONV_RUNTIME_PURE": "1"}, "kernel": {}}  # the wheels that are made
+OURS = ("PYTHON", "VIRTUAL_ENV", "PYTEST", "LSTMCONV")
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    """Not once for each engine, as elsewhere: what is installed decides."""
+
+
+def run(*command: str | Path, path: Path | None = None, **more: str) -> str:
     """Standard output of a command in an environment without this one's paths."""
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV", "PYTEST"))
-    }
-    env = {**inherited, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **({"PYTHONPATH": str(path)} if path else {})}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    env = {**inherited, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **({"PYTHONPATH": str(path)} if path else {}), **more}
     done = subprocess.run([str(part) for part in command], cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The Python of an environment with the runtime's wheel, and the folder of the test tools."""
+@pytest.fixture(scope="module", params=["numpy", pytest.param("kernel", marks=pytest.mark.long)])
+def alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The Python of an environment with a wheel of the runtime, and the folder of the test tools."""
     folder = tmp_path_factory.mktemp("alone")
-    source = shutil.copytree(  # building in place would leave build/ in the sources
-        ROOT / "runtime", folder / "source", ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
-    )
+    if request.param == "kernel" and not shutil.which("cc"):
+        pytest.skip("the kernel needs a C compiler")
+    wheels = run(ROOT / "scripts" / "wheels", folder / "wheels", PYTHON=sys.executable, **ONLY[request.param])
+    assert wheels.count("/lstmconv_runtime-") == (2 if request.param == "kernel" else 1)
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     pip = (python, "-m", "pip", "--quiet")
-    run(*pip, "wheel", "--no-deps", "-w", folder / "wheels", source)
-    (wheel,) = (folder / "wheels").glob("*.whl")
+    (wheel,) = (folder / "wheels").glob("*-abi3-*.whl" if request.param == "kernel" else "*-none-any.whl")
+    assert wheel.stat().st_size < 300_000
     constraints = ("-c", ROOT / "constraints.txt")
     run(*pip, "install", *constraints, wheel)
     run(*pip, "install", *constraints, "--target", folder / "tools", "pytest", "hypothesis")
+    assert run(python, "-c", "import lstmconv_runtime as lr; print(lr.engine().name)").strip() == request.param
     return python, folder / "tools"
 
 

@@ -12,7 +12,7 @@ from ..format.nodes import GRU, LSTM, ConvLSTM, SimpleRNN
 from ..layers.activations import function
 from ..layers.convolution import convolve
 from .cells import Function, gru_step, lstm_step, matmul, simple_rnn_step
-from .states import Recurrent, Result, State
+from .states import Recurrent, Result, State, zero_state
 
 # The order gates are fused in: those with the recurrent activation side by side.
 FUSED_ORDER: Mapping[type, tuple[str, ...]] = {
@@ -46,7 +46,41 @@ def fuse(node: Recurrent, arrays: Mapping[str, Array]) -> Fused:
     return Fused(W, U, fused("b"), fused("bU"))
 
 
-def run(
+class Plain:
+    """The loop with the gates of a node side by side, one matrix product a step."""
+
+    def __init__(self, node: Recurrent, fused: Fused) -> None:
+        self._node, self._fused = node, fused
+
+    def own(self, batch: int) -> Plain:
+        return self
+
+    def run(
+        self, x: Array, mask: Array | None, state: State | None, sequence: bool, into: Array | None = None
+    ) -> Result:
+        """As `states.Loop.run`."""
+        state = zero_state(self._node, len(x), (), self._fused.U.dtype) if state is None else state
+        return _run(self._node, self._fused, {}, x, mask, state, sequence, into)
+
+
+class Traced:
+    """The loop by the reference cells, from the arrays as they are stored; its Result has the gates."""
+
+    def __init__(self, node: Recurrent, arrays: Mapping[str, Array]) -> None:
+        self._node, self.arrays = node, arrays
+
+    def own(self, batch: int) -> Traced:
+        return self
+
+    def run(
+        self, x: Array, mask: Array | None, state: State | None, sequence: bool, into: Array | None = None
+    ) -> Result:
+        """As `states.Loop.run`."""
+        state = zero_state(self._node, len(x), (), next(iter(self.arrays.values())).dtype) if state is None else state
+        return _run(self._node, None, self.arrays, x, mask, state, sequence, into)
+
+
+def _run(
     node: Recurrent,
     fused: Fused | None,
     arrays: Mapping[str, Array],
@@ -54,17 +88,17 @@ def run(
     mask: Array | None,
     state: State,
     sequence: bool,
+    into: Array | None,
 ) -> Result:
     """Step by step; with its gates where `fused` is None, from the `arrays` by parameter name.
 
-    A masked step carries every state. Its output repeats the previous output, which is zero before the first valid
-    step even where an initial state was given; with `zero_output_for_mask` it is zero. So the previous output is
-    carried beside the states.
+    The previous output, which a masked step repeats, is carried beside the states.
     """
     step = _traced_step(node, arrays) if fused is None else _fused_step(node, fused)
     states, output = state
     steps = x.shape[1]
-    outputs = np.empty((output.shape[0], steps, *output.shape[1:]), output.dtype) if sequence else None
+    if sequence and into is None:
+        into = np.empty((output.shape[0], steps, *output.shape[1:]), output.dtype)
     traced: list[dict[str, Array]] = []
     portion = max(1, PORTION // max(1, output.size * len(FUSED_ORDER[type(node)])))
     for start in range(0, steps, portion):
@@ -80,13 +114,13 @@ def run(
                 before = np.zeros_like(output) if node.zero_output_for_mask else output
                 output = np.where(valid, new[0], before)
                 states = tuple(np.where(valid, s, old) for s, old in zip(new, states, strict=True))
-            if outputs is not None:
-                outputs[:, start + t] = output
+            if into is not None:
+                into[:, start + t] = output
             if fused is None:
                 named = dict(zip(node.OUTPUTS[1:], states, strict=True))
                 traced.append({**shown, **named})
     return Result(
-        outputs,
+        into,
         State(states, output),
         {name: np.stack([step[name] for step in traced], axis=1) for name in traced[0]} if traced else None,
     )

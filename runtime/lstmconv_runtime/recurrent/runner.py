@@ -17,7 +17,7 @@ from . import steps
 from .states import Recurrent, Result, State
 
 copyto = np.copyto
-Tuned: TypeAlias = LSTM | GRU | SimpleRNN
+Cell: TypeAlias = LSTM | GRU | SimpleRNN
 
 
 class Layout(NamedTuple):
@@ -28,7 +28,6 @@ class Layout(NamedTuple):
     M_h: Array | None  # the candidate of a GRU, without inputs: U_h | bU_h (u, u + 1), reset before: U_h (u, u)
     W_h: Array | None  # b_h | W_h (u, 1 + n) of that candidate
     finite: bool  # that U is: only then is the product with a state of zeros zero
-    free: dict[int, list[Runner]]  # by the number of rows, Runners put by for the next call
 
 
 # A matrix-vector product is up to a fifth faster in Fortran order, as long as it is too small to be shared by threads;
@@ -68,7 +67,7 @@ def lay_out(node: Recurrent, arrays: Mapping[str, Array]) -> Layout | None:
         M = rows("h")
     M = np.ascontiguousarray(M)  # what is put together of transposed arrays is in Fortran order
     finite = bool(np.isfinite(M[:, : node.units]).all() and (M_h is None or np.isfinite(M_h).all()))
-    return Layout(M, _for_one_row(M), M_h, W_h, finite, {})
+    return Layout(M, _for_one_row(M), M_h, W_h, finite)
 
 
 def _for_one_row(M: Array) -> Array:
@@ -79,41 +78,12 @@ def _for_one_row(M: Array) -> Array:
 # input and output a float32 sequence of any length needs 4 · max(PORTION, k·B) bytes, where k counts what one step of
 # one row takes: the operand, K; for a GRU also u, the part of the candidate; for one row taken apart g·u more.
 PORTION = 2**17
-# A Runner whose gates are no more numbers than this (1 MB of float32) is put by for the next call: memory that is taken
-# and given back at every call costs a fault for every page, which was a quarter of the time of 390 rows of 5 steps.
-KEPT = 2**18
-SIZES, EACH = 2, 8  # for so many numbers of rows (a block, the last block), and so many threads at once
-
-
-def run(
-    node: Tuned,
-    layout: Layout,
-    x: Array,
-    mask: Array | None,
-    state: State | None,
-    sequence: bool,
-    into: Array | None = None,
-) -> Result:
-    """As `Runner.run`, on a Runner that nothing else uses meanwhile. Safe from many threads: list operations are."""
-    rows, free = len(x), layout.free
-    try:
-        used = free[rows].pop()
-    except (KeyError, IndexError):
-        used = Runner(node, layout, rows)
-    result = used.run(x, mask, state, sequence, into)
-    if len(layout.M) * rows <= KEPT:
-        if rows not in free and len(free) >= SIZES:
-            free.clear()
-        idle = free.setdefault(rows, [])
-        if len(idle) < EACH:
-            idle.append(used)
-    return result
 
 
 class Runner:
     """A node's tuned loop with its buffers, for one number of rows. Not to be shared between threads."""
 
-    def __init__(self, node: Tuned, layout: Layout, batch: int) -> None:
+    def __init__(self, node: Cell, layout: Layout, batch: int) -> None:
         self.batch = batch
         self._node, self._layout, self._one_row = node, layout, batch == 1
         self._u, self._dtype = node.units, layout.M.dtype
@@ -155,10 +125,13 @@ class Runner:
             return steps.gru(node, M, M_h, self.batch)
         return steps.simple_rnn(node, M, self.batch)
 
+    def own(self, batch: int) -> Runner:
+        return Runner(self._node, self._layout, batch)
+
     def run(
         self, x: Array, mask: Array | None, state: State | None, sequence: bool, into: Array | None = None
     ) -> Result:
-        """As `recurrence.run`; the sequence goes into the array `into`, where that is given."""
+        """As `states.Loop.run`, for x of `batch` rows."""
         if x.shape[:2] == (1, 1) and mask is None and into is None:
             return self._single(x, state, sequence)
         return self._steps(x, mask, state, sequence, into)

@@ -97,7 +97,7 @@ def test_every_activation_reads_back(build: Any, name: str) -> None:
 def test_arrays_of_a_loaded_model_are_read_only(build: Any) -> None:
     model = build.sine()
     for arrays in model.program.prepared.values():
-        for array in arrays.values() if isinstance(arrays, dict) else arrays.arrays.values():
+        for array in arrays.values() if isinstance(arrays, dict) else arrays.traced.arrays.values():
             assert not array.flags.writeable
 
 

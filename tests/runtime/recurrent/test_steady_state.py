@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lstmconv_runtime import engines
 from lstmconv_runtime.format import nodes as n
 from lstmconv_runtime.format.graph import TANH, Array
-from lstmconv_runtime.recurrent import choose, steps
-from lstmconv_runtime.recurrent.choose import zero_state
-from lstmconv_runtime.recurrent.runner import PORTION, WIDE, Layout, Runner
+from lstmconv_runtime.recurrent import steps
+from lstmconv_runtime.recurrent.runner import PORTION, WIDE, Layout, Runner, lay_out
+from lstmconv_runtime.recurrent.states import zero_state
+from lstmconv_runtime.recurrent.tuned import Tuned
 
 UNITS, FEATURES = 256, 2
 GATE = 4 * UNITS  # bytes of one gate of one row: well above what views and tuples need
@@ -29,7 +31,7 @@ def cell(build: Any, kind: str, units: int = UNITS, features: int = FEATURES, **
     """A recurrent node and its arrays, laid out."""
     node = build.recurrent(kind, "cell", "x", features, units, **options)
     graph = build.graph([build.input(None, features), node])
-    layout = choose.prepare(node, graph.node_arrays(node)).layout
+    layout = lay_out(node, graph.node_arrays(node))
     assert layout is not None
     return node, layout
 
@@ -66,7 +68,8 @@ STEPS: dict[tuple[str, int, int], dict[str, int]] = {
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Counts the operations of the loops that are made from here on."""
+    """Counts the operations of NumPy's loops that are made from here on."""
+    monkeypatch.setenv(engines.VARIABLE, engines.NUMPY)
     counted: Counter[str] = Counter()
 
     def counting(operation: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -217,16 +220,15 @@ def test_a_long_sequence_needs_the_memory_of_a_portion(build: Any) -> None:
 def test_a_sequence_is_held_once(build: Any, batch: int, steps: int, masked: bool) -> None:
     """Beside the outputs of every step (10 MB) there are only the operands of a portion, of a block of rows."""
     units = 32
-    node = build.recurrent("LSTM", "cell", "x", FEATURES, units)
-    graph = build.graph([build.input(None, FEATURES), node])
-    p = choose.prepare(node, graph.node_arrays(node))
+    node, layout = cell(build, "LSTM", units=units)
+    loop = Tuned(node, layout)
     x, state = inputs(batch, steps), zero_state(node, batch, (), np.dtype(np.float32))
     mask = np.ones((batch, steps), bool) if masked else None
-    choose.run(node, p, x[:, :5], None if mask is None else mask[:, :5], state, sequence=True)
+    loop.run(x[:, :5], None if mask is None else mask[:, :5], state, sequence=True)
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        result = choose.run(node, p, x, mask, state, sequence=True)
+        result = loop.run(x, mask, state, sequence=True)
         peak = tracemalloc.get_traced_memory()[1] - before
     finally:
         tracemalloc.stop()

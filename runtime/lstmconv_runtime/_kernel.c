@@ -1,0 +1,651 @@
+/* Compiled loops over time of LSTM, GRU and SimpleRNN in float32, with sigmoid and tanh: `recurrent/compiled.py` is
+   their one caller and lays the weights out for them; `_kernel_loop.h` has the loops themselves.
+
+   A Cell holds the weights of a node. Cell.run checks every size and stride it is given before anything is read: what
+   does not fit raises ValueError, and what lies in memory as it cannot be read (of another type, its last axis with gaps,
+   or its numbers unaligned) raises BufferError, upon which the caller makes a copy. A Cell is never written to, and may be run
+   from many threads at once. */
+
+#define Py_LIMITED_API 0x030b0000
+#define PY_SSIZE_T_CLEAN
+#define _GNU_SOURCE /* CPU_COUNT */
+#include <Python.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
+
+enum { LSTM, GRU_AFTER, GRU_BEFORE, SIMPLE_RNN, KINDS };
+/* Columns of W and U, by kind: i f c o; z r h; z r h and z r; h. */
+static const long COLUMNS_W[] = {4, 3, 3, 1}, COLUMNS_U[] = {4, 3, 2, 1}, COLUMNS_B[] = {4, 4, 4, 1};
+
+/* Rows of a batch that go through all their steps together; all pointers are to the first of them. */
+typedef struct {
+    int kind, zero_masked, started; /* started: there was a state before the first step, or U is not finite */
+    long rows, steps, features, units, tiles, width; /* width: units, rounded up to whole vectors */
+    const float *W, *U, *U_h, *b;   /* packed: (tile, inner, columns, lanes); of one gate 4 tiles are columns */
+    const char *x, *before;         /* x (rows, steps, features); before (rows, units): put out before any valid step */
+    ptrdiff_t x_row, x_step, before_row; /* strides in bytes */
+    const char *mask;               /* (rows, steps), or NULL */
+    ptrdiff_t mask_row, mask_step;
+    char *y;                        /* (rows, steps, units), or NULL */
+    ptrdiff_t y_row, y_step;
+    float *h[2], *c, *z, *rh, *xh;  /* (rows, width); h[t % 2] is the state before the step t */
+    long *first_valid;              /* (rows): the first step that is not masked */
+} Job;
+
+typedef void (*Step)(const Job *, long, int, long, long, long, long);
+
+#define JOIN_(a, b) a##_##b
+#define JOIN(a, b) JOIN_(a, b)
+
+#if defined(__x86_64__)
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,prefer-vector-width=512")
+#endif
+#define NAME(f) JOIN(f, avx512)
+#define LANES 16
+#define ROWS 6
+#include "_kernel_loop.h"
+#undef NAME
+#undef LANES
+#undef ROWS
+#if defined(__clang__)
+#pragma clang attribute pop
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+#endif
+#define NAME(f) JOIN(f, avx2)
+#define LANES 8
+#define ROWS 3
+#include "_kernel_loop.h"
+#undef NAME
+#undef LANES
+#undef ROWS
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif
+
+#define NAME(f) JOIN(f, baseline)
+#define LANES 4
+#if defined(__aarch64__)
+#define ROWS 6
+#else
+#define ROWS 2
+#endif
+#include "_kernel_loop.h"
+#undef NAME
+#undef LANES
+#undef ROWS
+
+typedef struct {
+    const char *name;
+    long lanes;
+    Step step;
+} InstructionSet;
+
+static const InstructionSet SETS[] = { /* fastest first */
+#if defined(__x86_64__)
+    {"AVX-512", 16, step_avx512},
+    {"AVX2", 8, step_avx2},
+    {"SSE2", 4, step_baseline},
+#elif defined(__aarch64__)
+    {"NEON", 4, step_baseline},
+#else
+    {"generic", 4, step_baseline},
+#endif
+};
+#define SET_COUNT (sizeof SETS / sizeof *SETS)
+
+static int is_supported(const InstructionSet *set)
+{
+#if defined(__x86_64__)
+    if (set->lanes == 16)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (set->lanes == 8) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+    return set->lanes == 4;
+}
+
+/* --- buffers ------------------------------------------------------------------------------------------------------ */
+
+enum { MAX_AXES = 3 };
+typedef struct {
+    Py_buffer view; /* view.obj is NULL where nothing is held */
+    char *data;
+    ptrdiff_t stride[MAX_AXES];
+} Array;
+
+static void let_go(Array *arrays, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (arrays[i].view.obj) PyBuffer_Release(&arrays[i].view);
+}
+
+/* Holds an object's buffer of float32 ('f') or bool ('?') with these sizes; a size of -1 is any, and is then filled in.
+   None is held as nothing where that is allowed. 0, or -1 with an exception. */
+static int hold(Array *a, PyObject *object, const char *name, char type, int writable, int optional, int axes, long *size)
+{
+    memset(a, 0, sizeof *a);
+    if (object == Py_None && optional) return 0;
+    if (PyObject_GetBuffer(object, &a->view, PyBUF_STRIDES | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0))) return -1;
+    const Py_buffer *view = &a->view;
+    const Py_ssize_t item = type == 'f' ? 4 : 1;
+    const char *format = view->format ? view->format : "B";
+    if (*format == '@' || *format == '=') format++;
+    if (view->ndim != axes) {
+        PyErr_Format(PyExc_ValueError, "%s: has %d axes, not %d", name, view->ndim, axes);
+        return -1;
+    }
+    if (format[0] != type || format[1] || view->itemsize != item) {
+        PyErr_Format(PyExc_BufferError, "%s: not of the type '%c'", name, type);
+        return -1;
+    }
+    int gaps = 0;
+    for (int i = 0; i < axes; i++) {
+        const Py_ssize_t n = view->shape[i], stride = view->strides[i];
+        if (size[i] == -1 && n <= LONG_MAX) size[i] = (long)n;
+        if (n != size[i]) {
+            PyErr_Format(PyExc_ValueError, "%s: axis %d has %zd places, not %ld", name, i, n, size[i]);
+            return -1;
+        }
+        a->stride[i] = n > 1 ? stride : 0;
+        if (n > 1) gaps |= stride % item != 0;
+        if (type == 'f' && i == axes - 1 && n > 1) gaps |= stride != item;
+    }
+    a->data = view->buf;
+    if (view->len > 0) gaps |= (uintptr_t)view->buf % (size_t)item != 0;
+    if (gaps) {
+        PyErr_Format(PyExc_BufferError, "%s: lies in memory with gaps or unaligned", name);
+        return -1;
+    }
+    return 0;
+}
+
+/* --- Cell --------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    const InstructionSet *set;
+    int kind, finite;
+    long features, units, tiles;
+    Array weights[4]; /* W, U, U_h, b */
+} Cell;
+
+static void cell_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    let_go(((Cell *)self)->weights, 4);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(self);
+    Py_DECREF(type);
+}
+
+static PyObject *cell_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    const char *set_name;
+    int kind, finite;
+    long features, units;
+    PyObject *given[4];
+    if (kwargs && PyDict_Size(kwargs)) {
+        PyErr_SetString(PyExc_TypeError, "Cell takes no keywords");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(args, "sipllOOOO:Cell", &set_name, &kind, &finite, &features, &units, given, given + 1,
+                          given + 2, given + 3))
+        return NULL;
+    const InstructionSet *set = NULL;
+    for (size_t i = 0; i < SET_COUNT; i++)
+        if (!strcmp(SETS[i].name, set_name) && is_supported(&SETS[i])) set = &SETS[i];
+    if (!set || kind < 0 || kind >= KINDS || features < 0 || units < 1 || features > INT32_MAX || units > INT32_MAX) {
+        PyErr_SetString(PyExc_ValueError, "Cell: no such instruction set, kind, features or units");
+        return NULL;
+    }
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Cell *cell = (Cell *)allocate(type, 0);
+    if (!cell) return NULL;
+    cell->set = set, cell->kind = kind, cell->finite = finite, cell->features = features, cell->units = units;
+    cell->tiles = (units + set->lanes - 1) / set->lanes;
+    const long inner[] = {features, units, units, 1};
+    const long columns[] = {COLUMNS_W[kind], COLUMNS_U[kind], 1, COLUMNS_B[kind]};
+    const char *names[] = {"W", "U", "U_h", "b"};
+    for (int i = 0; i < 4; i++) {
+        long size = 0;
+        const int none = i == 2 && kind != GRU_BEFORE;
+        int64_t total;
+        if (__builtin_mul_overflow((int64_t)cell->tiles * set->lanes * columns[i], (int64_t)inner[i], &total) ||
+            total > LONG_MAX / 4) {
+            PyErr_SetString(PyExc_ValueError, "Cell: too large");
+            goto failed;
+        }
+        size = (long)total;
+        if (hold(&cell->weights[i], none ? Py_None : given[i], names[i], 'f', 0, none, 1, &size)) goto failed;
+    }
+    return (PyObject *)cell;
+failed:
+    Py_DECREF(cell);
+    return NULL;
+}
+
+/* --- running ------------------------------------------------------------------------------------------------------ */
+
+/* What Cell.run was given, checked. */
+enum { X, MASK, H, C, BEFORE, Y, H_NEW, C_NEW, SHOWN, ARGUMENTS };
+typedef struct {
+    const Cell *cell;
+    long batch, steps;
+    int zero_masked;
+    Array array[ARGUMENTS];
+} Call;
+
+static const char *const NAMES[] = {"x", "mask", "h", "c", "before", "y", "h_new", "c_new", "shown"};
+
+/* What a step of the rows of one block keeps at hand should stay in the fast caches, and beside the weights of a tile. */
+enum { BLOCK_BYTES = 96 * 1024, LEAST_ROWS = 48 };
+
+static long block_rows(const Cell *cell, long batch)
+{
+    const long width = cell->tiles * cell->set->lanes;
+    long rows = BLOCK_BYTES / (4 * (3 * width + cell->features));
+    if (rows < LEAST_ROWS) rows = LEAST_ROWS;
+    if (batch <= rows) return batch;
+    const long count = (batch + rows - 1) / rows;
+    return (batch + count - 1) / count;
+}
+
+static float *take(float **at, long numbers)
+{
+    float *taken = *at;
+    *at += (numbers + 15) / 16 * 16;
+    return taken;
+}
+
+static void copy_rows(float *to, ptrdiff_t to_row, const char *from, ptrdiff_t from_row, long rows, long units)
+{
+    for (long r = 0; r < rows; r++) memcpy((char *)to + r * to_row, from + r * from_row, (size_t)units * 4);
+}
+
+/* Floats that `run_block` needs for so many rows. */
+static size_t scratch_size(const Cell *cell, long rows)
+{
+    const size_t width = (size_t)(cell->tiles * cell->set->lanes), each = ((size_t)rows * width + 15) / 16 * 16;
+    return each * (cell->kind == GRU_BEFORE ? 6 : 3) + (size_t)rows * sizeof(long) / 4 + 32;
+}
+
+/* The rows start..start + rows of a call, in their state before the first step. */
+static Job enter(const Call *call, long start, long rows, float *scratch)
+{
+    const Cell *cell = call->cell;
+    const Array *a = call->array;
+    Job j = {
+        .kind = cell->kind, .zero_masked = call->zero_masked, .started = a[H].data != NULL || !cell->finite,
+        .rows = rows, .steps = call->steps, .features = cell->features, .units = cell->units, .tiles = cell->tiles,
+        .width = cell->tiles * cell->set->lanes,
+        .W = (const float *)cell->weights[0].data, .U = (const float *)cell->weights[1].data,
+        .U_h = (const float *)cell->weights[2].data, .b = (const float *)cell->weights[3].data,
+        .x = a[X].data + start * a[X].stride[0], .x_row = a[X].stride[0], .x_step = a[X].stride[1],
+        .before_row = a[BEFORE].stride[0], .mask_row = a[MASK].stride[0], .mask_step = a[MASK].stride[1],
+        .y_row = a[Y].stride[0], .y_step = a[Y].stride[1],
+    };
+    if (a[BEFORE].data) j.before = a[BEFORE].data + start * j.before_row;
+    if (a[MASK].data) j.mask = a[MASK].data + start * j.mask_row;
+    if (a[Y].data) j.y = a[Y].data + start * j.y_row;
+    const long numbers = rows * j.width;
+    j.h[0] = take(&scratch, numbers), j.h[1] = take(&scratch, numbers), j.c = take(&scratch, numbers);
+    if (j.kind == GRU_BEFORE)
+        j.z = take(&scratch, numbers), j.rh = take(&scratch, numbers), j.xh = take(&scratch, numbers);
+    j.first_valid = (long *)scratch;
+
+    memset(j.h[0], 0, (size_t)numbers * 4);
+    memset(j.c, 0, (size_t)numbers * 4);
+    const ptrdiff_t wide = j.width * 4;
+    if (a[H].data) copy_rows(j.h[0], wide, a[H].data + start * a[H].stride[0], a[H].stride[0], rows, j.units);
+    if (a[C].data) copy_rows(j.c, wide, a[C].data + start * a[C].stride[0], a[C].stride[0], rows, j.units);
+    for (long r = 0; r < rows; r++) {
+        long t = 0;
+        while (j.mask && t < j.steps && !j.mask[r * j.mask_row + t * j.mask_step]) t++;
+        j.first_valid[r] = t;
+    }
+    return j;
+}
+
+/* Gives out the state after the last step. */
+static void leave(const Call *call, const Job *job, long start)
+{
+    const Array *a = call->array;
+    const Job j = *job;
+    const float *h = j.h[j.steps & 1];
+    for (long r = 0; r < j.rows; r++) {
+        const size_t bytes = (size_t)j.units * 4;
+        memcpy(a[H_NEW].data + (start + r) * a[H_NEW].stride[0], h + r * j.width, bytes);
+        if (a[C_NEW].data) memcpy(a[C_NEW].data + (start + r) * a[C_NEW].stride[0], j.c + r * j.width, bytes);
+        if (!a[SHOWN].data) continue;
+        char *shown = a[SHOWN].data + (start + r) * a[SHOWN].stride[0];
+        const int last_valid = j.steps && (!j.mask || j.mask[r * j.mask_row + (j.steps - 1) * j.mask_step]);
+        if (last_valid || (!j.zero_masked && j.first_valid[r] < j.steps)) memcpy(shown, h + r * j.width, bytes);
+        else if (!j.zero_masked && j.before) memcpy(shown, j.before + r * j.before_row, bytes);
+        else memset(shown, 0, bytes);
+    }
+}
+
+static int halves(const Cell *cell) { return cell->kind == GRU_BEFORE ? 2 : 1; }
+
+/* Floats that begin a line of the cache, in *memory, which is to be freed. */
+static float *allocate(size_t numbers, void **memory)
+{
+    *memory = malloc(numbers * 4 + 64);
+    return *memory ? (float *)(((uintptr_t)*memory + 63) / 64 * 64) : NULL;
+}
+
+static void run_block(const Call *call, long start, long rows, float *scratch)
+{
+    const Cell *cell = call->cell;
+    const Job j = enter(call, start, rows, scratch);
+    for (long t = 0; t < j.steps; t++)
+        for (int half = 0; half < halves(cell); half++) cell->set->step(&j, t, half, 0, rows, 0, j.tiles);
+    leave(call, &j, start);
+}
+
+/* --- threads ------------------------------------------------------------------------------------------------------ */
+
+/* Threads share either the blocks of rows, which need nothing of each other, or the units of one block, with a barrier
+   at each step; then each keeps to its own tiles, whose weights stay in its own cache. Either way a piece of work is
+   claimed before it is done, and whoever has none left of his own takes of the others. So a thread that the system does
+   not run holds nobody up but while it has a piece: on a busy machine the call goes on alone, and does not even wait for
+   a helper to end. For that the Team belongs to all, and the last one frees it; a helper that comes too late finds
+   nothing to claim, and touches nothing else.
+
+   Threads are made for each call (some 10 us, where a call that is shared takes 100 or more) and end with it: none
+   spins or sleeps between calls, and there is nothing that a fork could break. */
+enum { MAX_THREADS = 16 };
+typedef struct {
+    _Alignas(64) atomic_long claimed; /* of all pieces of this queue over all steps */
+} Queue;
+
+typedef struct {
+    atomic_int users;
+    atomic_int joined;       /* threads that have come, each of which has a number */
+    _Alignas(64) atomic_long done; /* pieces, over all steps */
+    Queue queue[MAX_THREADS];
+    int queues;
+    long pieces, rounds;     /* pieces of a round; rounds: steps, or halves of steps */
+    long tiles_each, rows_each;
+    int by_rows;             /* pieces are blocks of rows, of rows_each; else tiles of the job, tiles_each */
+    size_t scratch;          /* floats that a block of rows needs */
+    const Call *call;        /* alive until all pieces are done */
+    Job job;
+} Team;
+
+static void drop(Team *team)
+{
+    if (atomic_fetch_sub(&team->users, 1) == 1) free(team);
+}
+
+/* The number of a piece of a round, of the queue `number`; -1 where all are claimed. */
+static long claim(Team *team, int number, long round)
+{
+    const long first = team->pieces * number / team->queues, count = team->pieces * (number + 1) / team->queues - first;
+    atomic_long *claimed = &team->queue[number].claimed;
+    long at = atomic_load(claimed);
+    while (at < (round + 1) * count)
+        if (atomic_compare_exchange_weak(claimed, &at, at + 1)) return first + at - round * count;
+    return -1;
+}
+
+static void wait_for(Team *team, long done)
+{
+    for (long turn = 0; atomic_load_explicit(&team->done, memory_order_acquire) < done; turn++) {
+#if defined(__x86_64__)
+        if (turn < 2000) __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        if (turn < 2000) __asm__ __volatile__("yield");
+#else
+        if (turn < 0) continue;
+#endif
+        else sched_yield();
+    }
+}
+
+/* Works until there is nothing left. `scratch` is the caller's for blocks of rows, NULL in a helper. */
+static void work(Team *team, float *scratch)
+{
+    const int me = atomic_fetch_add(&team->joined, 1) % team->queues;
+    for (long round = 0; round < team->rounds;) {
+        for (int k = 0; k < team->queues; k++) {
+            const int number = (me + k) % team->queues;
+            for (long piece; (piece = claim(team, number, round)) >= 0;) {
+                const Call *call = team->call;
+                if (team->by_rows) {
+                    const long start = piece * team->rows_each, left = call->batch - start;
+                    run_block(call, start, left < team->rows_each ? left : team->rows_each, scratch);
+                } else {
+                    const long first = piece * team->tiles_each, end = first + team->tiles_each;
+                    const int both = halves(call->cell);
+                    call->cell->set->step(&team->job, round / both, (int)(round % both), 0, team->job.rows, first,
+                                          end < team->job.tiles ? end : team->job.tiles);
+                }
+                atomic_fetch_add_explicit(&team->done, 1, memory_order_release);
+            }
+        }
+        wait_for(team, (round + 1) * team->pieces);
+        round = atomic_load_explicit(&team->done, memory_order_acquire) / team->pieces;
+    }
+}
+
+static void *help(void *given)
+{
+    Team *team = given;
+    void *memory = NULL;
+    float *scratch = NULL;
+    if (!team->by_rows || (scratch = allocate(team->scratch, &memory))) work(team, scratch);
+    free(memory);
+    drop(team);
+    return NULL;
+}
+
+static int processors(void)
+{
+#if defined(__linux__)
+    cpu_set_t set;
+    if (!sched_getaffinity(0, sizeof set, &set)) return CPU_COUNT(&set);
+#endif
+    const long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : (int)count;
+}
+
+/* Vector operations that are worth a thread: of a whole call, and of a step where all wait for each other after it. */
+static const double CALL_WORK = 1e6, STEP_WORK = 4e3;
+
+/* 0, or -1 where there is no memory. */
+static int run_all(const Call *call, int threads)
+{
+    const Cell *cell = call->cell;
+    long rows_each = block_rows(cell, call->batch);
+    const long blocks = rows_each ? (call->batch + rows_each - 1) / rows_each : 0;
+    const size_t size = scratch_size(cell, rows_each);
+    void *memory;
+    float *scratch = allocate(size, &memory);
+    if (!scratch) return -1;
+
+    const double row_work = (double)(cell->features + cell->units) * cell->tiles * COLUMNS_W[cell->kind];
+    const int by_rows = blocks > 1;
+    const long tiles_each = cell->kind == GRU_BEFORE || cell->kind == SIMPLE_RNN ? 4 : 2;
+    long pieces = by_rows ? blocks : (cell->tiles + tiles_each - 1) / tiles_each;
+    Team *team = NULL;
+    if (threads != 1 && row_work * call->batch * call->steps >= CALL_WORK &&
+        (by_rows || row_work * call->batch >= STEP_WORK)) {
+        const int most = threads ? threads : processors();
+        threads = most < MAX_THREADS ? most : MAX_THREADS;
+        if (pieces < threads) threads = (int)pieces;
+        if (threads > 1) team = aligned_alloc(64, (sizeof(Team) + 63) / 64 * 64);
+    }
+    if (team && by_rows) { /* as many blocks for each */
+        pieces = (blocks + threads - 1) / threads * threads;
+        rows_each = (call->batch + pieces - 1) / pieces;
+        pieces = (call->batch + rows_each - 1) / rows_each;
+    }
+    if (!team) {
+        for (long start = 0; start < call->batch; start += rows_each)
+            run_block(call, start, call->batch - start < rows_each ? call->batch - start : rows_each, scratch);
+        free(memory);
+        return 0;
+    }
+    memset(team, 0, sizeof *team);
+    team->queues = threads, team->pieces = pieces, team->by_rows = by_rows, team->call = call;
+    team->tiles_each = tiles_each, team->rows_each = rows_each;
+    team->rounds = by_rows ? 1 : call->steps * halves(cell);
+    team->scratch = size;
+    if (!by_rows) team->job = enter(call, 0, call->batch, scratch);
+    atomic_store(&team->users, 1);
+    pthread_attr_t detached;
+    if (!pthread_attr_init(&detached)) {
+        pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+        for (int k = 1; k < threads; k++) {
+            pthread_t thread;
+            atomic_fetch_add(&team->users, 1);
+            if (pthread_create(&thread, &detached, help, team)) drop(team); /* then there is one less */
+        }
+        pthread_attr_destroy(&detached);
+    }
+    work(team, scratch);
+    if (!by_rows) leave(call, &team->job, 0);
+    drop(team);
+    free(memory);
+    return 0;
+}
+
+/* --- Cell.run ----------------------------------------------------------------------------------------------------- */
+
+/* Multiplications from which other threads of Python may run meanwhile: some 20 us. Giving the lock away costs little,
+   but may cost a whole turn of another thread to get back. */
+static const double LONG_RUN = 1e6;
+
+/* run(x, mask, h, c, before, y, h_new, c_new, shown, zero_masked, threads) */
+static PyObject *cell_run(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    const Cell *cell = (const Cell *)self;
+    if (count != ARGUMENTS + 2) {
+        PyErr_Format(PyExc_TypeError, "run takes %d arguments, not %zd", ARGUMENTS + 2, count);
+        return NULL;
+    }
+    Call call = {.cell = cell};
+    call.zero_masked = PyObject_IsTrue(args[ARGUMENTS]);
+    if (call.zero_masked < 0) return NULL;
+    const long threads = PyLong_AsLong(args[ARGUMENTS + 1]);
+    if (threads < 0 || threads > INT_MAX) {
+        if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "threads: a number, 0 for as many as there are processors");
+        return NULL;
+    }
+    long x_size[] = {-1, -1, cell->features};
+    if (hold(&call.array[X], args[X], NAMES[X], 'f', 0, 0, 3, x_size)) goto failed;
+    call.batch = x_size[0], call.steps = x_size[1];
+    for (int i = MASK; i < ARGUMENTS; i++) {
+        const int writable = i >= Y, sequence = i == Y || i == MASK;
+        const int optional = i != H_NEW && !(i == C_NEW && cell->kind == LSTM);
+        long size[] = {call.batch, cell->units, 0};
+        if (sequence) size[1] = call.steps, size[2] = cell->units;
+        const char type = i == MASK ? '?' : 'f';
+        if (hold(&call.array[i], args[i], NAMES[i], type, writable, optional, i == Y ? 3 : 2, size)) goto failed;
+    }
+    if (cell->kind == LSTM && !call.array[H].data != !call.array[C].data) {
+        PyErr_SetString(PyExc_ValueError, "h and c are given together");
+        goto failed;
+    }
+    const double work = (double)call.batch * call.steps * (cell->features + cell->units) * cell->units;
+    int out_of_memory;
+    if (work < LONG_RUN) {
+        out_of_memory = run_all(&call, 1);
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        out_of_memory = run_all(&call, (int)threads);
+        Py_END_ALLOW_THREADS
+    }
+    let_go(call.array, ARGUMENTS);
+    if (out_of_memory) return PyErr_NoMemory();
+    Py_RETURN_NONE;
+failed:
+    let_go(call.array, ARGUMENTS);
+    return NULL;
+}
+
+/* --- module ------------------------------------------------------------------------------------------------------- */
+
+static PyMethodDef cell_methods[] = {
+    {"run", (PyCFunction)(void (*)(void))cell_run, METH_FASTCALL,
+     "run(x, mask, h, c, before, y, h_new, c_new, shown, zero_masked, threads): see _kernel.pyi"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot cell_slots[] = {
+    {Py_tp_new, cell_new},
+    {Py_tp_dealloc, cell_dealloc},
+    {Py_tp_methods, cell_methods},
+    {Py_tp_doc, "A recurrent node's weights, ready to run"},
+    {0, NULL},
+};
+
+static PyType_Spec cell_spec = {"lstmconv_runtime._kernel.Cell", sizeof(Cell), 0, Py_TPFLAGS_DEFAULT, cell_slots};
+
+/* The instruction sets of this processor with their lanes, fastest first. */
+static PyObject *instruction_sets(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    PyObject *found = PyDict_New();
+    for (size_t i = 0; found && i < SET_COUNT; i++) {
+        if (!is_supported(&SETS[i])) continue;
+        PyObject *lanes = PyLong_FromLong(SETS[i].lanes);
+        if (!lanes || PyDict_SetItemString(found, SETS[i].name, lanes)) Py_CLEAR(found);
+        Py_XDECREF(lanes);
+    }
+    return found;
+}
+
+static int fill_module(PyObject *module)
+{
+    PyObject *type = PyType_FromSpec(&cell_spec);
+    if (!type) return -1;
+    const int failed = PyModule_AddObjectRef(module, "Cell", type);
+    Py_DECREF(type);
+    return failed;
+}
+
+static PyMethodDef module_methods[] = {
+    {"instruction_sets", instruction_sets, METH_NOARGS, "{name: lanes} of this processor, fastest first"},
+    {NULL, NULL, 0, NULL},
+};
+static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, (void *)fill_module}, {0, NULL}};
+static struct PyModuleDef module_definition = {
+    PyModuleDef_HEAD_INIT, "_kernel", "Compiled loops over time.", 0, module_methods, module_slots, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__kernel(void);
+PyMODINIT_FUNC PyInit__kernel(void)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+#endif
+    return PyModuleDef_Init(&module_definition);
+}
