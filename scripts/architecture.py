@@ -13,12 +13,12 @@ SOURCES = {"lstmconv": ROOT / "converter" / "lstmconv", "lstmconv_runtime": ROOT
 # Of each package, its rooms from the ground up: folders and modules. A room imports from its own and from those before.
 ROOMS = {
     "lstmconv": (
-        "version", "errors", "files", "reading", "history", "graph", "bundles", "exporting", "upgrading", "doctor",
-        "parity", "commands", "__main__", "__init__",
+        "version", "errors", "files", "reading", "history", "graph", "bundles", "exporting", "onnx", "upgrading",
+        "doctor", "parity", "commands", "__main__", "__init__",
     ),
     "lstmconv_runtime": (
-        "errors", "format", "layers", "recurrent", "programs", "difference", "inputs", "streaming", "splitting",
-        "model", "verifying", "__init__",
+        "errors", "format", "layers", "threads", "engines", "recurrent", "programs", "difference", "inputs",
+        "stream_kinds", "streaming", "splitting", "verifying", "model", "__init__",
     ),
 }  # fmt: skip
 

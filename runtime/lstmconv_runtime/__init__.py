@@ -13,7 +13,8 @@ lr.engine()                   # what runs the recurrent layers: "kernel" and its
 from .engines import Engine, engine
 from .errors import BundleError, EngineError, Error, FileError, InputError, NoFileError, StreamError, VersionError
 from .model import Gates, Model, load
-from .verifying import Verification
+from .streaming import Stream
+from .verifying import ProbeResult, Verification
 
 __all__ = [
     "BundleError",
@@ -25,6 +26,8 @@ __all__ = [
     "InputError",
     "Model",
     "NoFileError",
+    "ProbeResult",
+    "Stream",
     "StreamError",
     "Verification",
     "VersionError",

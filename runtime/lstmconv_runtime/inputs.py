@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from .format.graph import Array
 from .layers.number_range import not_truth, not_whole, out_of_range, overflown
 from .layers.precision import round_to, rounder
 from .programs import Program, cast
+
+Inputs: TypeAlias = Any  # an array, a list of arrays, or a dict of arrays by input name
+Outputs: TypeAlias = Array | list[Array] | dict[str, Array]
 
 
 class InputCheck:

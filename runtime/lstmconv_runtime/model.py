@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from typing import IO, Any
 
 import numpy as np
 
@@ -19,16 +19,12 @@ from .format.bundle import Bundle, from_bytes
 from .format.graph import Array, Graph, Node
 from .format.nodes import Input
 from .format.source import read_file, read_object, shown
-from .inputs import InputCheck, by_name
+from .inputs import InputCheck, Inputs, Outputs, by_name
 from .recurrent.tuned import ROWS
+from .splitting import splits
+from .streaming import Stream
 from .threads import at_most
-
-if TYPE_CHECKING:
-    from .streaming import Stream
-    from .verifying import Verification
-
-Inputs: TypeAlias = Any  # an array, a list of arrays, or a dict of arrays by input name
-Outputs: TypeAlias = Array | list[Array] | dict[str, Array]
+from .verifying import Verification, verify
 
 
 class Gates(dict[str, Array]):
@@ -148,8 +144,6 @@ class Model:
     @cached_property
     def splits(self) -> bool:
         """Whether the rows of a batch can be computed in parts: see `splitting`."""
-        from .splitting import splits
-
         return splits(self.bundle.graph, self.program.types)
 
     def _run_in_parts(self, inputs: dict[str, Array], rows: int, at_once: int, threads: int) -> list[Array]:
@@ -225,8 +219,6 @@ class Model:
             StreamError: a layer needs the future; names it.
             InputError: an argument does not fit.
         """
-        from .streaming import Stream
-
         return Stream(self, at_least_one("batch", batch), {} if fixed is None else fixed)
 
     def verify(self) -> Verification:
@@ -234,8 +226,6 @@ class Model:
 
         Passes where there are probes, and every difference is rounding: see `verifying`.
         """
-        from .verifying import verify
-
         with np.errstate(all="ignore"):
             return verify(self)
 

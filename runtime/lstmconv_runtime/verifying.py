@@ -15,14 +15,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from .difference import Difference, difference, share
+from .format.bundle import Bundle
 from .format.graph import Graph, Type, Value
 from .format.nodes import Constant, Input
-
-if TYPE_CHECKING:
-    from .model import Model
+from .inputs import Inputs, Outputs
+from .programs import Program
 
 SHARES = {"float16": 1e-2, "bfloat16": 1e-2, "float32": 1e-5, "float64": 1e-5}
 COARSEST_FIRST = ("bfloat16", "float16", "float32", "float64")
@@ -60,7 +60,19 @@ class Verification:
     probes: tuple[ProbeResult, ...]
 
 
-def verify(model: Model) -> Verification:
+class Verified(Protocol):
+    """What is taken of a model to verify it."""
+
+    @property
+    def bundle(self) -> Bundle: ...
+    @property
+    def program(self) -> Program: ...
+    @property
+    def output_names(self) -> tuple[str, ...]: ...
+    def predict(self, x: Inputs) -> Outputs: ...
+
+
+def verify(model: Verified) -> Verification:
     """Runs the probes of a model's bundle."""
     bundle = model.bundle
     lowest = lowest_precision(bundle.graph, model.program.types)

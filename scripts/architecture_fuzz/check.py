@@ -18,7 +18,7 @@ from lstmconv_runtime import programs
 from lstmconv_runtime.difference import difference
 from lstmconv_runtime.format.bundle import from_bytes, to_bytes
 from lstmconv_runtime.format.graph import Activation, Node
-from lstmconv_runtime.streaming import STREAM, classify
+from lstmconv_runtime.stream_kinds import STREAM, classify
 
 from .plan import Make, Plan, build
 

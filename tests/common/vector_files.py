@@ -16,7 +16,7 @@ from lstmconv.reading import KerasFile, read_keras_file
 from lstmconv_runtime import StreamError
 from lstmconv_runtime.difference import difference
 from lstmconv_runtime.format.graph import Graph, Type, Value, infer_types
-from lstmconv_runtime.streaming import classify
+from lstmconv_runtime.stream_kinds import classify
 from paths import VECTORS
 
 FOLDER = VECTORS / "parity"

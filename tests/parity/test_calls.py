@@ -22,7 +22,8 @@ from lstmconv_runtime.recurrent.compiled import Compiled
 from lstmconv_runtime.recurrent.plain import Plain, Traced
 from lstmconv_runtime.recurrent.runner import Runner
 from lstmconv_runtime.recurrent.tuned import Tuned
-from lstmconv_runtime.streaming import Stream, stream_inputs
+from lstmconv_runtime.stream_kinds import stream_inputs
+from lstmconv_runtime.streaming import Stream
 from vector_files import NAMES, apart, read_vector
 
 PART = 1e-13  # of the scale of an output, between a batch and its parts in float64: sums are taken in another order

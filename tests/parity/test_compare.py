@@ -8,8 +8,8 @@ from math import inf
 
 import numpy as np
 import pytest
+from lstmconv.bundles.compare import compare_outputs, largest_relative, reference
 from lstmconv.bundles.rounding import move_weights
-from lstmconv.parity.compare import compare_outputs, largest_relative, reference
 from lstmconv.parity.cross_check import draw_inputs
 from lstmconv.parity.engines import ROWS
 from lstmconv.parity.report import Report

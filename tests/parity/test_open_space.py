@@ -15,7 +15,7 @@ from lstmconv_runtime import InputError, Model
 from lstmconv_runtime.format.bundle import Bundle, to_bytes
 from lstmconv_runtime.format.graph import Graph, infer_types
 from lstmconv_runtime.format.nodes import Input
-from lstmconv_runtime.streaming import STREAM, classify
+from lstmconv_runtime.stream_kinds import STREAM, classify
 from vector_files import Vector, apart, of_outputs, read_vector, stream_refusals
 
 CASES = (

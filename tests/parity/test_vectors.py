@@ -22,7 +22,7 @@ from lstmconv.graph.keras_functions import OPERATIONS
 from lstmconv.parity.engines import EngineMissing, Subject, import_quietly, keras_engine, onnxruntime_engine
 from lstmconv_runtime import Model, programs
 from lstmconv_runtime.format.bundle import Bundle, to_bytes
-from lstmconv_runtime.streaming import STREAM, classify, stream_inputs
+from lstmconv_runtime.stream_kinds import STREAM, classify, stream_inputs
 from vector_files import FOLDER, NAMES, Vector, apart, classes, of_outputs, read_vector, stream_refusals
 
 PROMISE, TYPICAL = 1e-5, 2e-6

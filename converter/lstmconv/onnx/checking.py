@@ -10,13 +10,13 @@ import numpy as np
 from lstmconv_runtime.difference import difference, share
 from lstmconv_runtime.format.bundle import Bundle, Probe
 from lstmconv_runtime.format.graph import Array, Graph, infer_types
-from lstmconv_runtime.streaming import STREAM, classify, stream_inputs
+from lstmconv_runtime.stream_kinds import STREAM, classify, stream_inputs
 from lstmconv_runtime.verifying import allowed_by_rule, lowest_precision
 from onnx import checker, shape_inference
 
+from ..bundles.compare import reference
 from ..bundles.rounding import MULTIPLE
 from ..errors import InvalidFileError, UnsupportedError, printable
-from ..parity.compare import reference
 from .running import EngineRefusal, Run, dtype_of, onnxruntime_of
 from .states import START
 

@@ -18,6 +18,7 @@ from ..exporting import convert, from_memory, written_bundle
 from ..files.atomic import publish_bytes
 from ..files.suffixes import ONNX, check_suffix
 from ..reading import read_architecture
+from ..version import __version__
 
 MAX_BYTES = 2**31 - 1  # of a message of protobuf
 
@@ -95,7 +96,6 @@ def onnx_of(bundle: Bundle, states: bool = False) -> Any:
     Raises:
         UnsupportedError: ONNX cannot say it, or, with `states`, it cannot run step by step; names the node.
     """
-    from .. import __version__
     from .model import write_model
 
     return write_model(bundle.graph, __version__, metadata(bundle, __version__), states)

@@ -23,7 +23,7 @@ from lstmconv_runtime.format.graph import Graph, GraphError, Node, Shape, infer_
 from lstmconv_runtime.format.nodes import Conv, Input
 from lstmconv_runtime.format.windows import dilated
 from lstmconv_runtime.recurrent.states import Recurrent
-from lstmconv_runtime.streaming import STREAM, Kinds, classify, stream_inputs
+from lstmconv_runtime.stream_kinds import STREAM, Kinds, classify, stream_inputs
 
 from ..errors import UnsupportedError, printable
 from .by_node import write_node

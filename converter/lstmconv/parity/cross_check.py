@@ -10,8 +10,8 @@ from lstmconv_runtime.difference import difference
 from lstmconv_runtime.format.graph import FLOATS, Array, Graph
 from lstmconv_runtime.format.nodes import Input
 
+from ..bundles.compare import Reference, compare_outputs, reference
 from ..bundles.probes import Draw, drawn
-from .compare import Reference, compare_outputs, reference
 from .divergence import NodeDifference, node_differences, onnx_node_differences
 from .engines import EngineMissing, Subject, keras_in_float64, open_engines
 from .report import Report

@@ -20,8 +20,8 @@ from lstmconv_runtime.difference import difference
 from lstmconv_runtime.format.graph import Array
 from lstmconv_runtime.format.nodes import Input
 
+from ..bundles.compare import Reference
 from ..bundles.keras_oracle import ROWS, functional
-from .compare import Reference
 from .engines import EngineMissing, engine_of_keras, engine_of_our_onnx, import_quietly
 
 

@@ -30,6 +30,8 @@ from ..bundles.probes import Oracle as Engine
 from ..bundles.probes import OracleError
 from ..errors import UnsupportedError, printable
 from ..exporting import bundle_of, convert
+from ..onnx.exporting import onnx_of
+from ..onnx.running import EngineRefusal, onnxruntime_of
 
 INSTALL = "pip install 'lstmconv[parity]'"
 
@@ -220,9 +222,6 @@ def engine_of_our_onnx(bundle: Bundle) -> Engine:
     """
     for package in ("onnx", "onnxruntime"):
         import_quietly(package)
-    from ..onnx.exporting import onnx_of
-    from ..onnx.running import EngineRefusal, onnxruntime_of
-
     try:
         run = onnxruntime_of(onnx_of(bundle))
     except (UnsupportedError, EngineRefusal) as error:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from math import inf, isfinite
 from typing import Any
 
-from .compare import OutputComparison
+from ..bundles.compare import OutputComparison
 from .divergence import NodeDifference, first_divergence
 
 

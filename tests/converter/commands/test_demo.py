@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lstmconv.bundles.compare import Deviation, OutputComparison, Pair
 from lstmconv.commands import demo
 from lstmconv.errors import FileAccessError
-from lstmconv.parity.compare import Deviation, OutputComparison, Pair
 from lstmconv.parity.report import Report
 
 FILES = {"sine.keras", "sine.safetensors", "sine.onnx", "predict1.png", "predict2.png"}

@@ -9,7 +9,7 @@ import pytest
 from lstmconv.errors import UnsupportedError
 from lstmconv_runtime import Model
 from lstmconv_runtime.format.bundle import Bundle, to_bytes
-from lstmconv_runtime.streaming import STREAM, classify, stream_inputs
+from lstmconv_runtime.stream_kinds import STREAM, classify, stream_inputs
 from vector_files import NAMES, apart, of_outputs, read_vector, stream_refusals
 
 onnx = pytest.importorskip("onnx")

@@ -30,8 +30,8 @@ from lstmconv_runtime import programs
 from lstmconv_runtime.difference import difference
 from lstmconv_runtime.format.graph import FLOATS, Array, Graph, Value, infer_types
 
-from ..bundles.keras_oracle import ROWS
-from ..bundles.rounding import EPS, MULTIPLE, TERMS_ELSEWHERE, inexact_programs, moved_programs, still_program
+from .keras_oracle import ROWS
+from .rounding import EPS, MULTIPLE, TERMS_ELSEWHERE, inexact_programs, moved_programs, still_program
 
 # Of the scale, by the value's dtype. Halves round at 5e-4 and 4e-3; float64 gets some more ulps than float32.
 TOLERANCE = {"float16": 1e-2, "bfloat16": 1e-2, "float32": 1e-5, "float64": 1e-13}
