@@ -11,7 +11,7 @@ from setuptools import Extension, setup
 kernel = Extension(
     "lstmconv_runtime._kernel",
     ["lstmconv_runtime/_kernel.c"],
-    depends=["lstmconv_runtime/_kernel_loop.h"],
+    depends=["lstmconv_runtime/_kernel_loop.h", "lstmconv_runtime/_kernel_threads.h"],
     # Contraction into fused operations is meant; reassociation (as of -ffast-math) would break the range reduction.
     extra_compile_args=["-std=c11", "-O3", "-ffp-contract=fast", "-fvisibility=hidden", "-g0", "-pthread"],
     extra_link_args=["-pthread"],

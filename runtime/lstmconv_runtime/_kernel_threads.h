@@ -1,0 +1,165 @@
+/* Threads share either the blocks of rows, which need nothing of each other, or the units of one block, with a barrier
+   at each step; then each keeps to its own tiles, whose weights stay in its own cache. Either way a piece of work is
+   claimed before it is done, and whoever has none left of his own takes of the others. So a thread that the system does
+   not run holds nobody up but while it has a piece: on a busy machine the call goes on alone, and does not even wait for
+   a helper to end. For that the Team belongs to all, and the last one frees it; a helper that comes too late finds
+   nothing to claim, and touches nothing else.
+
+   Threads are made for each call (some 10 us, where a call that is shared takes 500 or more) and end with it: none
+   spins or sleeps between calls, and there is nothing that a fork could break. */
+enum { MAX_THREADS = 16 };
+typedef struct {
+    _Alignas(64) atomic_long claimed; /* of all pieces of this queue over all steps */
+} Queue;
+
+typedef struct {
+    atomic_int users;
+    atomic_int joined;       /* threads that have come, each of which has a number */
+    _Alignas(64) atomic_long done; /* pieces, over all steps */
+    Queue queue[MAX_THREADS];
+    int queues;
+    long pieces, rounds;     /* pieces of a round; rounds: steps, or halves of steps */
+    long tiles_each, rows_each;
+    int by_rows;             /* pieces are blocks of rows, of rows_each; else tiles of the job, tiles_each */
+    size_t scratch;          /* floats that a block of rows needs */
+    const Call *call;        /* alive until all pieces are done */
+    Job job;
+} Team;
+
+static void drop(Team *team)
+{
+    if (atomic_fetch_sub(&team->users, 1) == 1) free(team);
+}
+
+/* The number of a piece of a round, of the queue `number`; -1 where all are claimed. */
+static long claim(Team *team, int number, long round)
+{
+    const long first = team->pieces * number / team->queues, count = team->pieces * (number + 1) / team->queues - first;
+    atomic_long *claimed = &team->queue[number].claimed;
+    long at = atomic_load(claimed);
+    while (at < (round + 1) * count)
+        if (atomic_compare_exchange_weak(claimed, &at, at + 1)) return first + at - round * count;
+    return -1;
+}
+
+static void wait_for(Team *team, long done)
+{
+    for (long turn = 0; atomic_load_explicit(&team->done, memory_order_acquire) < done; turn++) {
+#if defined(__x86_64__)
+        if (turn < 2000) __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        if (turn < 2000) __asm__ __volatile__("yield");
+#else
+        if (turn < 0) continue;
+#endif
+        else sched_yield();
+    }
+}
+
+/* Works until there is nothing left. `scratch` is the caller's for blocks of rows, NULL in a helper. */
+static void work(Team *team, float *scratch)
+{
+    const int me = atomic_fetch_add(&team->joined, 1) % team->queues;
+    for (long round = 0; round < team->rounds;) {
+        for (int k = 0; k < team->queues; k++) {
+            const int number = (me + k) % team->queues;
+            for (long piece; (piece = claim(team, number, round)) >= 0;) {
+                const Call *call = team->call;
+                if (team->by_rows) {
+                    const long start = piece * team->rows_each, left = call->batch - start;
+                    run_block(call, start, left < team->rows_each ? left : team->rows_each, scratch);
+                } else {
+                    const long first = piece * team->tiles_each, end = first + team->tiles_each;
+                    const int both = halves(call->cell);
+                    call->cell->set->step(&team->job, round / both, (int)(round % both), 0, team->job.rows, first,
+                                          end < team->job.tiles ? end : team->job.tiles);
+                }
+                atomic_fetch_add_explicit(&team->done, 1, memory_order_release);
+            }
+        }
+        wait_for(team, (round + 1) * team->pieces);
+        round = atomic_load_explicit(&team->done, memory_order_acquire) / team->pieces;
+    }
+}
+
+static void *help(void *given)
+{
+    Team *team = given;
+    void *memory = NULL;
+    float *scratch = NULL;
+    if (!team->by_rows || (scratch = allocate(team->scratch, &memory))) work(team, scratch);
+    free(memory);
+    drop(team);
+    return NULL;
+}
+
+static int processors(void)
+{
+#if defined(__linux__)
+    cpu_set_t set;
+    if (!sched_getaffinity(0, sizeof set, &set)) return CPU_COUNT(&set);
+#endif
+    const long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : (int)count;
+}
+
+/* Vector operations that are worth a thread: of a whole call, and of a step where all wait for each other after it. */
+static const double CALL_WORK = 1e6, STEP_WORK = 4e3;
+
+/* 0, or -1 where there is no memory. */
+static int run_all(const Call *call, int threads)
+{
+    const Cell *cell = call->cell;
+    long rows_each = block_rows(cell, call->batch);
+    const long blocks = rows_each ? (call->batch + rows_each - 1) / rows_each : 0;
+    const size_t size = scratch_size(cell, rows_each);
+    void *memory;
+    float *scratch = allocate(size, &memory);
+    if (!scratch) return -1;
+
+    const double row_work = (double)(cell->features + cell->units) * cell->tiles * COLUMNS_W[cell->kind];
+    const int by_rows = blocks > 1;
+    const long tiles_each = cell->kind == GRU_BEFORE || cell->kind == SIMPLE_RNN ? 4 : 2;
+    long pieces = by_rows ? blocks : (cell->tiles + tiles_each - 1) / tiles_each;
+    Team *team = NULL;
+    if (threads != 1 && row_work * call->batch * call->steps >= CALL_WORK &&
+        (by_rows || row_work * call->batch >= STEP_WORK)) {
+        const int most = threads ? threads : processors();
+        threads = most < MAX_THREADS ? most : MAX_THREADS;
+        if (pieces < threads) threads = (int)pieces;
+        if (threads > 1) team = aligned_alloc(64, (sizeof(Team) + 63) / 64 * 64);
+    }
+    if (team && by_rows) { /* as many blocks for each */
+        pieces = (blocks + threads - 1) / threads * threads;
+        rows_each = (call->batch + pieces - 1) / pieces;
+        pieces = (call->batch + rows_each - 1) / rows_each;
+    }
+    if (!team) {
+        for (long start = 0; start < call->batch; start += rows_each)
+            run_block(call, start, call->batch - start < rows_each ? call->batch - start : rows_each, scratch);
+        free(memory);
+        return 0;
+    }
+    memset(team, 0, sizeof *team);
+    team->queues = threads, team->pieces = pieces, team->by_rows = by_rows, team->call = call;
+    team->tiles_each = tiles_each, team->rows_each = rows_each;
+    team->rounds = by_rows ? 1 : call->steps * halves(cell);
+    team->scratch = size;
+    if (!by_rows) team->job = enter(call, 0, call->batch, scratch);
+    atomic_store(&team->users, 1);
+    pthread_attr_t detached;
+    if (!pthread_attr_init(&detached)) {
+        pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+        for (int k = 1; k < threads; k++) {
+            pthread_t thread;
+            atomic_fetch_add(&team->users, 1);
+            if (pthread_create(&thread, &detached, help, team)) drop(team); /* then there is one less */
+        }
+        pthread_attr_destroy(&detached);
+    }
+    work(team, scratch);
+    if (!by_rows) leave(call, &team->job, 0);
+    drop(team);
+    free(memory);
+    return 0;
+}
