@@ -56,7 +56,7 @@ def export_onnx(
     """Writes a model as ONNX, with fused operators for its recurrent layers.
 
     Args:
-        model: the path of a Keras file of any age or of a bundle, a Keras model in memory, or what
+        model: the path of a Keras file of any age or of a bundle, a Keras model in memory, a `Bundle`, or what
             `lstmconv_runtime.load` gives.
         out: where the file goes, `NAME.onnx`.
         states: the recurrent states become inputs `past.…` and outputs `present.…`, to run some steps at a time.
@@ -105,7 +105,7 @@ def metadata(bundle: Bundle, version: str) -> dict[str, str]:
     """What the file says of its origin: the same as the bundle."""
     return {
         "lstmconv.version": version,
-        "lstmconv.bundle": bundle.digest,
+        **({"lstmconv.bundle": bundle.digest} if bundle.digest else {}),
         **{f"lstmconv.source.{key}": text for key, text in bundle.source.items()},
         **{f"lstmconv.semantics.{key}": text for key, text in bundle.semantics.items()},
     }
@@ -126,8 +126,8 @@ def _bundle(
 ) -> tuple[Bundle, tuple[str, ...]]:
     """The bundle of a model, and lines for the user."""
     told = config is not None or deterministic or replace
-    if isinstance(model, lstmconv_runtime.Model):
-        return _whole(model.bundle, told), ()
+    if isinstance(model, lstmconv_runtime.Model | Bundle):
+        return _whole(model if isinstance(model, Bundle) else model.bundle, told), ()
     if not isinstance(model, str | os.PathLike):
         if config is not None:
             raise UsageError("a model in memory has its own architecture; config is for files of weights alone")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 from lstmconv_runtime.format.graph import Activation, Array, Graph, Node, Shape, Type, Value, infer_types
 from lstmconv_runtime.format.nodes import GRU, LSTM, ConvLSTM, SimpleRNN
 from lstmconv_runtime.layers.precision import compute_dtype, round_to, rounder
@@ -69,14 +68,14 @@ class GraphWriter(Writer):
         arrays = {name: a.astype(compute_dtype(dtype, None)) for name, a in self.graph.node_arrays(node).items()}
         return {name: round_to(array, rounding) if rounding else array for name, array in arrays.items()}
 
-    def weight(self, node: Node, array: Array, wanted: str) -> Tensor:
-        """A stored array of a node, made of its parameters by moving numbers alone; in half the bytes where that is
-        what they are made of."""
-        with np.errstate(over="ignore"):
-            half = self._stored_as(node)
-            if half is None:
-                return self.array(array, wanted)
-            return self.cast(self.array(array, wanted, half), array.dtype.name)
+    def weight(self, array: Array, wanted: str, *nodes: Node) -> Tensor:
+        """A stored array of some nodes, made of their parameters by moving numbers alone; in half the bytes where that
+        is what all of them are stored in."""
+        halves = {self._stored_as(node) for node in nodes}
+        half = halves.pop() if len(halves) == 1 else None
+        return (
+            self.array(array, wanted) if half is None else self.cast(self.array(array, wanted, half), array.dtype.name)
+        )
 
     def _stored_as(self, node: Node) -> str | None:
         """The half precision that holds every number of a node's arrays, if one does."""

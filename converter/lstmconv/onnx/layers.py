@@ -16,8 +16,8 @@ from .writer import Tensor
 def dense(w: GraphWriter, node: n.Dense) -> Tensor:
     """act(x·W + b)."""
     p = w.parameters(node)
-    z = w("MatMul", w.tensors[node.x], w.weight(node, p["W"], "W"))
-    return w.act(w("Add", z, w.weight(node, p["b"], "b")) if node.use_bias else z, node.activation, node)
+    z = w("MatMul", w.tensors[node.x], w.weight(p["W"], "W", node))
+    return w.act(w("Add", z, w.weight(p["b"], "b", node)) if node.use_bias else z, node.activation, node)
 
 
 def embedding(w: GraphWriter, node: n.Embedding) -> Tensor:
@@ -28,7 +28,7 @@ def embedding(w: GraphWriter, node: n.Embedding) -> Tensor:
     if not w.dtype(node.x).startswith("u"):
         f = Formula(w, dtype)
         ids = f("Where", f("Less", ids, 0), node.input_size, ids)
-    return w("Gather", w.weight(node, w.parameters(node)["E"], "E"), ids, axis=0)
+    return w("Gather", w.weight(w.parameters(node)["E"], "E", node), ids, axis=0)
 
 
 def activate(w: GraphWriter, node: n.Activate) -> Tensor:
@@ -38,7 +38,7 @@ def activate(w: GraphWriter, node: n.Activate) -> Tensor:
 def prelu(w: GraphWriter, node: n.PReLU) -> Tensor:
     """max(x, 0) + alpha * min(x, 0)."""
     f, x = Formula(w, w.dtype(node.x)), w.tensors[node.x]
-    alpha = w.weight(node, w.parameters(node)["alpha"], "alpha")
+    alpha = w.weight(w.parameters(node)["alpha"], "alpha", node)
     return f("Add", f("Max", x, 0.0), f("Mul", alpha, f("Min", x, 0.0)))
 
 
@@ -69,8 +69,8 @@ def layer_norm(w: GraphWriter, node: n.LayerNorm) -> Tensor:
     for axis, size in zip(node.axes, node.shape, strict=True):
         shape[axis] = size
     if node.scale:
-        y = w("Mul", y, w.weight(node, p["gamma"].reshape(shape), "gamma"))
-    return w("Add", y, w.weight(node, p["beta"].reshape(shape), "beta")) if node.center else y
+        y = w("Mul", y, w.weight(p["gamma"].reshape(shape), "gamma", node))
+    return w("Add", y, w.weight(p["beta"].reshape(shape), "beta", node)) if node.center else y
 
 
 def group_norm(w: GraphWriter, node: n.GroupNorm) -> Tensor:
@@ -83,9 +83,9 @@ def group_norm(w: GraphWriter, node: n.GroupNorm) -> Tensor:
     centred, deviation = _centred(w, x, axes, node.epsilon, w.dtype(node.x))
     y = w.reshape(w("Div", centred, deviation), [*[0] * (rank - 1), node.size])
     if node.scale:
-        y = w("Mul", y, w.weight(node, p["gamma"], "gamma"))
+        y = w("Mul", y, w.weight(p["gamma"], "gamma", node))
     if node.center:
-        y = w("Add", y, w.weight(node, p["beta"], "beta"))
+        y = w("Add", y, w.weight(p["beta"], "beta", node))
     return w.transpose(y, [order.index(axis) for axis in range(rank)])
 
 

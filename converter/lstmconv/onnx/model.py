@@ -57,9 +57,10 @@ def write_model(
     inputs.sort(key=lambda info: graph.inputs.index(info.name))
     if kept:
         inputs += [_info(name, dtype, sizes) for name, dtype, sizes in kept.inputs()]
+    write = write_node if kept is None else kept.write
     for node in graph.nodes:
         if not isinstance(node, Input):
-            write_node(w, node) if kept is None else kept.write(w, node)
+            write(w, node)
     outputs, made = [], {}
     for name, value in zip(names, graph.outputs, strict=True):
         dtype = w.types[value].dtype

@@ -76,8 +76,8 @@ def _operator(w: GraphWriter, nodes: Sequence[Recurrent], functions: Sequence[Fu
     steps = w.transpose(x if by is None else compacted(w, x, by), (1, 0, 2))
     kernels = [_kernels(node, w.parameters(node)) for node in nodes]
     W, R, B = (np.stack([arrays[k] for arrays in kernels]) for k in range(3))
-    inputs = [steps, w.weight(first, W, "W"), w.weight(first, R, "R")]
-    inputs.append(w.weight(first, B, "B") if any(node.use_bias for node in nodes) else "")
+    inputs = [steps, w.weight(W, "W", *nodes), w.weight(R, "R", *nodes)]
+    inputs.append(w.weight(B, "B", *nodes) if any(node.use_bias for node in nodes) else "")
     inputs.append("" if by is None else by.lengths)
     starts = [w.states_before(node) for node in nodes]
     for of_directions in zip(*starts, strict=True):

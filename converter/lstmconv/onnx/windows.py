@@ -75,8 +75,8 @@ def conv(w: GraphWriter, node: n.Conv) -> Tensor:
         y = taps.convolved(w, x, p["W"], space, *rule)
         y = w("Add", y, w.array(p["b"], "b")) if node.use_bias else y
     else:
-        kernel = w.weight(node, channels_first(p["W"]), "W")
-        bias = w.weight(node, p["b"], "b") if node.use_bias else None
+        kernel = w.weight(channels_first(p["W"]), "W", node)
+        bias = w.weight(p["b"], "b", node) if node.use_bias else None
         y = convolve(w, x, kernel, bias, space, node.kernel_size, *rule)
     return w.act(y, node.activation, node)
 
@@ -93,7 +93,7 @@ def conv_transpose(w: GraphWriter, node: n.ConvTranspose) -> Tensor:
             if before or after > 0:
                 y = w.cut(y, 1 + axis, before, -after if after > 0 else None)
     else:
-        kernel = w.weight(node, p["W"].transpose(rank - 2, rank - 1, *range(axes)), "W")
+        kernel = w.weight(p["W"].transpose(rank - 2, rank - 1, *range(axes)), "W", node)
         crops = [(before, max(after, 0)) for before, after in node.crops()]
         y = w(
             "ConvTranspose", w.transpose(x, last_axis_first(rank)), kernel, kernel_shape=list(node.kernel_size),
@@ -102,7 +102,7 @@ def conv_transpose(w: GraphWriter, node: n.ConvTranspose) -> Tensor:
         y = w.transpose(y, first_axis_last(rank))
     if any(more):
         y = w("Pad", y, w.ints(*[0] * (rank + 1), *more, 0))
-    y = w("Add", y, w.weight(node, p["b"], "b")) if node.use_bias else y
+    y = w("Add", y, w.weight(p["b"], "b", node)) if node.use_bias else y
     return w.act(y, node.activation, node)
 
 

@@ -47,6 +47,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_file_its_bundle_and_the_loaded_bundle_give_the_same_bytes(tmp_path: Path, bundle: Path) -> None:
     sources = {"file": SINE, "text": str(SINE), "bundle": bundle, "loaded": lstmconv_runtime.load(bundle)}
+    sources["record"] = lstmconv_runtime.load(bundle).bundle
     for name, source in sources.items():
         lstmconv.export_onnx(source, tmp_path / f"{name}.onnx")
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
@@ -75,6 +76,14 @@ def test_what_the_file_says_of_itself(tmp_path: Path, bundle: Path) -> None:
     assert made.operators["LSTM"] == 1
     assert made.opset == proto.opset_import[0].version == 14  # that of LSTM, GRU and RNN as they are used
     assert "onnxruntime" in made.checked[1]
+
+
+def test_weights_stored_as_halves_stay_halves(tmp_path: Path) -> None:
+    """The arrays of the recurrent layer take half the bytes, and the probes of the bundle hold."""
+    lstmconv.export(SINE, tmp_path / "half.safetensors", weights="float16")
+    lstmconv.export_onnx(tmp_path / "half.safetensors", tmp_path / "half.onnx")
+    stored = {array.name: array.data_type for array in onnx.load(tmp_path / "half.onnx").graph.initializer}
+    assert {stored[f"lstm/{name}"] for name in "WRB"} == {onnx.TensorProto.FLOAT16}
 
 
 def test_open_sizes_are_named(tmp_path: Path) -> None:

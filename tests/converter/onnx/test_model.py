@@ -1,0 +1,109 @@
+"""The file as a whole: names of sizes and outputs, what is left out, fused operators where they are due."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from lstmconv_runtime.format.graph import SIGMOID, TANH, Activation, Graph
+from lstmconv_runtime.format.nodes import LSTM, Concatenate, Flip, Input
+from vector_files import read_vector
+
+pytest.importorskip("onnx")
+
+from lstmconv.onnx.model import write_model
+
+
+def sizes(info: Any) -> list[int | str]:
+    return [dim.dim_param or dim.dim_value for dim in info.type.tensor_type.shape.dim]
+
+
+def operators(model: Any) -> Counter[str]:
+    return Counter(node.op_type for node in model.graph.node)
+
+
+def lstm(name: str, x: str = "x", **options: Any) -> LSTM:
+    settings: dict[str, Any] = {
+        "mask": None, "h0": None, "c0": None, "weights": name, "input_size": 3, "units": 2, "use_bias": True,
+        "activation": TANH, "recurrent_activation": SIGMOID, "return_sequences": True, "go_backwards": False,
+        "zero_output_for_mask": False, "stateful": False,
+    }  # fmt: skip
+    return LSTM(name=name, x=x, **{**settings, **options})
+
+
+def graph_of(*nodes: Any, outputs: tuple[str, ...], keys: tuple[str, ...] | None = None) -> Graph:
+    random = np.random.default_rng(0)
+    arrays = {
+        f"{node.name}/{name}": random.standard_normal(shape).astype(np.float32)
+        for node in nodes
+        for name, shape in node.parameters().items()
+    }
+    inputs = tuple(node.name for node in nodes if isinstance(node, Input))
+    return Graph(inputs, outputs, keys, nodes, arrays)
+
+
+X = Input(name="x", shape=(None, None, 3), dtype="float32")
+
+
+def test_open_sizes_have_the_names_of_their_inputs() -> None:
+    model = write_model(graph_of(X, lstm("y"), outputs=("y", "y:h")), "0", {})
+    assert sizes(model.graph.input[0]) == ["batch", "time", 3]
+    assert [sizes(info) for info in model.graph.output] == [["batch", "time", 2], ["batch", 2]]
+
+
+def test_inputs_with_steps_of_their_own_have_times_of_their_own() -> None:
+    other = Input(name="z", shape=(None, None, 3), dtype="float32")
+    apart = write_model(graph_of(X, other, lstm("a"), lstm("b", "z"), outputs=("a", "b")), "0", {})
+    assert [sizes(info)[1] for info in (*apart.graph.input, *apart.graph.output)] == ["x.time", "z.time"] * 2
+    joined = Concatenate(name="both", args=("a", "b"), axis=2)
+    together = write_model(graph_of(X, other, lstm("a"), lstm("b", "z"), joined, outputs=("both",)), "0", {})
+    assert [sizes(info)[1] for info in (*together.graph.input, *together.graph.output)] == ["time"] * 3
+
+
+def test_outputs_have_the_keys_of_a_dict_and_an_input_that_is_an_output_keeps_its_name() -> None:
+    model = write_model(graph_of(X, lstm("y"), outputs=("y", "x", "y"), keys=("second/y", "x", "again")), "0", {})
+    assert [info.name for info in model.graph.output] == ["second/y", "x_2", "again"]
+    assert [info.name for info in model.graph.input] == ["x"]
+
+
+def test_both_directions_are_one_operator_without_a_flip() -> None:
+    ahead, back = lstm("ahead"), lstm("back", go_backwards=True)
+    flipped = Flip(name="flipped", x="back", axis=1)
+    both = Concatenate(name="both", args=("ahead", "flipped"), axis=2)
+    model = write_model(graph_of(X, ahead, back, flipped, both, outputs=("both",)), "0", {})
+    counts = operators(model)
+    assert counts["LSTM"] == 1
+    assert counts["Slice"] == 0
+    other = lstm("back", go_backwards=True, activation=Activation("softsign"))
+    assert operators(write_model(graph_of(X, ahead, other, flipped, both, outputs=("both",)), "0", {}))["LSTM"] == 2
+
+
+def test_what_nothing_reads_is_left_out() -> None:
+    model = write_model(graph_of(X, lstm("y"), outputs=("y:c",)), "0", {})
+    (node,) = (node for node in model.graph.node if node.op_type == "LSTM")
+    assert [bool(name) for name in node.output] == [False, False, True]
+    assert len(model.graph.initializer) == 4  # W, R, B, and the place of the one direction
+
+
+@pytest.mark.parametrize(("activation", "operator"), [("softplus", "Scan"), ("mish", "Scan"), ("softsign", "LSTM")])
+def test_scan_only_where_the_operator_lacks_the_function(activation: str, operator: str) -> None:
+    model = write_model(graph_of(X, lstm("y", activation=Activation(activation)), outputs=("y",)), "0", {})
+    assert operators(model)[operator] == 1
+
+
+def test_the_slope_of_hard_sigmoid_is_written_out() -> None:
+    old = Activation("hard_sigmoid", (("offset", 0.5), ("slope", 0.2)))
+    model = write_model(graph_of(X, lstm("y", recurrent_activation=old), outputs=("y",)), "0", {})
+    (node,) = (node for node in model.graph.node if node.op_type == "LSTM")
+    said = {attribute.name: attribute for attribute in node.attribute}
+    assert list(said["activations"].strings) == [b"HardSigmoid", b"Tanh", b"Tanh"]
+    assert said["activation_alpha"].floats == pytest.approx([0.2])
+    assert said["activation_beta"].floats == pytest.approx([0.5])
+
+
+def test_a_mask_is_compacted_once_for_all_that_read_it() -> None:
+    model = write_model(read_vector("masked-bidirectional-concat-sequences").graph, "0", {})
+    assert operators(model)["ScatterElements"] == 1
+    assert operators(model)["LSTM"] == 1
