@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from . import programs
 from .errors import StreamError
 from .format.graph import Node, Type, Value
-from .format.nodes import (  # fmt: skip
+from .format.nodes import (
     Activate,
     BatchNorm,
     Cast,

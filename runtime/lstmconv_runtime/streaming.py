@@ -14,9 +14,7 @@ import numpy as np
 from . import programs
 from .errors import InputError
 from .format.graph import Array, Node, Shape, Value
-from .format.nodes import (  # fmt: skip
-    Conv,
-)
+from .format.nodes import Conv
 from .format.windows import dilated
 from .inputs import InputCheck, Inputs, Outputs, as_array, as_dtype, by_name, fits
 from .recurrent.states import State

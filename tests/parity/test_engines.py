@@ -13,7 +13,7 @@ from legacy_vectors import ENTRIES
 from legacy_vectors import model_path as legacy_path
 from lstmconv.commands import parity
 from lstmconv.errors import FileAccessError, InvalidFileError, MissingPackageError, UsageError
-from lstmconv.onnx import recurrent
+from lstmconv.onnx.nodes import recurrent
 from lstmconv.parity.cross_check import cross_check, draw_inputs
 from lstmconv.parity.engines import INSTALL, Subject, import_quietly, open_engines
 from lstmconv_runtime import InputError

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from ..reading.form import MODELS
 from .call import Handler
 from .functions import contraction
-from .layers import (
+from .layers import (  # fmt: skip
     activations,
     attention,
     convolution,
@@ -23,7 +23,7 @@ from .layers import (
     recurrent,
     reshaping,
     wrappers,
-)  # fmt: skip
+)
 
 # The words of today's loader where a layer of a Sequential model of before TensorFlow is not given its input's shape.
 INPUT = "Input 0 with name 'None' of layer '{name}' is incompatible with the layer"

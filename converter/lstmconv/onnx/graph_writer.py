@@ -9,7 +9,7 @@ from lstmconv_runtime.format.graph import Activation, Array, Graph, Node, Shape,
 from lstmconv_runtime.format.nodes import GRU, LSTM, ConvLSTM, SimpleRNN
 from lstmconv_runtime.layers.precision import compute_dtype, round_to, rounder
 
-from .activations import FUNCTIONS, activated
+from .nodes.activations import FUNCTIONS, activated
 from .writer import Size, Tensor, Writer, held
 
 Recurrent = LSTM | GRU | SimpleRNN | ConvLSTM

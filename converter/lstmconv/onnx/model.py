@@ -11,10 +11,10 @@ from lstmconv_runtime.format.nodes import Input
 from onnx import defs, helper
 
 from ..errors import UnsupportedError
-from .activations import FUNCTIONS
-from .by_node import write_node
 from .dimensions import Dimension, dimensions
 from .graph_writer import GraphWriter
+from .nodes.activations import FUNCTIONS
+from .nodes.by_node import write_node
 from .states import States
 from .writer import MIN_OPSET, ONNX_DTYPES, OPSET, Tensor, held
 

@@ -26,9 +26,9 @@ from lstmconv_runtime.recurrent.states import Recurrent
 from lstmconv_runtime.stream_kinds import STREAM, Kinds, classify, stream_inputs
 
 from ..errors import UnsupportedError, printable
-from .by_node import write_node
 from .dimensions import Dimension
 from .graph_writer import Carried, GraphWriter
+from .nodes.by_node import write_node
 from .writer import Tensor, held
 
 START = "start"

@@ -8,8 +8,8 @@ from lstmconv_runtime.layers.activations import ACTIVATIONS as KNOWN
 
 pytest.importorskip("onnx")
 
-from lstmconv.onnx.activations import ACTIVATIONS
-from lstmconv.onnx.by_node import WRITERS
+from lstmconv.onnx.nodes.activations import ACTIVATIONS
+from lstmconv.onnx.nodes.by_node import WRITERS
 
 
 def test_every_node_has_a_writer() -> None:

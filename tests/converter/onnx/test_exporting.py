@@ -30,7 +30,8 @@ from paths import SINE
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from lstmconv.onnx import by_node, model, recurrent  # noqa: E402
+from lstmconv.onnx import model  # noqa: E402
+from lstmconv.onnx.nodes import by_node, recurrent  # noqa: E402
 from lstmconv.onnx.running import EngineRefusal, onnxruntime_of  # noqa: E402
 
 

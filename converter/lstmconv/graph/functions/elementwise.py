@@ -5,13 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lstmconv_runtime.format.graph import FLOATS, INTS, Activation, Value
-from lstmconv_runtime.format.nodes import (
-    OF_FLOATS,
-    Activate,
-    Cast,
-    Elementwise,
-    Where,
-)
+from lstmconv_runtime.format.nodes import OF_FLOATS, Activate, Cast, Elementwise, Where
 
 from ..building import Layer, Tensor
 from ..call import Call, Handler

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lstmconv_runtime.format.graph import Shape
 from lstmconv_runtime.format.windows import dilated, padding_amounts
 
-from .writer import Size, Tensor, Writer
+from ..writer import Size, Tensor, Writer
 
 Ints = tuple[int, ...]
 

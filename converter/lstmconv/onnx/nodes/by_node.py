@@ -7,14 +7,14 @@ from collections.abc import Callable
 from lstmconv_runtime.format import nodes as n
 from lstmconv_runtime.format.graph import Node
 
+from ..graph_writer import GraphWriter
+from ..writer import Tensor
 from .arrangement import ARRANGEMENTS
-from .graph_writer import GraphWriter
 from .layers import LAYERS
 from .numbers import NUMBERS
 from .recurrent import recurrent
 from .scan import scanned
 from .windows import WINDOWS
-from .writer import Tensor
 
 Write = Callable[..., "Tensor | None"]  # a recurrent node, which has several values, files them itself
 RECURRENT: dict[type[Node], Write] = {

@@ -9,9 +9,9 @@ from lstmconv_runtime.format import nodes as n
 from lstmconv_runtime.format import operation_nodes as o
 from lstmconv_runtime.format.graph import Node
 
-from ..errors import UnsupportedError
-from .graph_writer import GraphWriter
-from .writer import Tensor, is_float
+from ...errors import UnsupportedError
+from ..graph_writer import GraphWriter
+from ..writer import Tensor, is_float
 
 # Integers are computed in a wider type and cut back, which is modulo 2ⁿ: operators, or onnxruntime's, lack the narrow.
 WIDE = {**dict.fromkeys(("int8", "int16", "uint8", "uint16", "bool"), "int32"), "uint32": "int64"}

@@ -20,8 +20,8 @@ import numpy as np
 from lstmconv_runtime.format.graph import Value
 from onnx import TensorProto, helper
 
-from .graph_writer import GraphWriter
-from .writer import Tensor
+from ..graph_writer import GraphWriter
+from ..writer import Tensor
 
 _ZERO = helper.make_tensor("zero", TensorProto.INT64, [1], [0])
 

@@ -10,9 +10,9 @@ from lstmconv_runtime.format import operation_nodes as o
 from lstmconv_runtime.format.graph import Node, Value
 from lstmconv_runtime.layers.precision import round_to, rounder
 
-from .graph_writer import GraphWriter
+from ..graph_writer import GraphWriter
+from ..writer import Size, Tensor
 from .numbers import through
-from .writer import Size, Tensor
 
 
 def constant(w: GraphWriter, node: n.Constant) -> Tensor:

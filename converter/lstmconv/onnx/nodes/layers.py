@@ -8,9 +8,9 @@ import numpy as np
 from lstmconv_runtime.format import nodes as n
 from lstmconv_runtime.format.graph import Node
 
+from ..graph_writer import GraphWriter
+from ..writer import Tensor
 from .activations import Formula
-from .graph_writer import GraphWriter
-from .writer import Tensor
 
 
 def dense(w: GraphWriter, node: n.Dense) -> Tensor:

@@ -12,9 +12,9 @@ import numpy as np
 from lstmconv_runtime.format.graph import Array, Shape
 from lstmconv_runtime.format.nodes import Pool
 
-from ..errors import UnsupportedError
+from ...errors import UnsupportedError
+from ..writer import Size, Tensor, Writer, first_axis_last, last_axis_first
 from .padding import Ints, amounts, padded
-from .writer import Size, Tensor, Writer, first_axis_last, last_axis_first
 
 
 def convolved(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from lstmconv_runtime.format.graph import Activation
 
-from .writer import Tensor, Writer
+from ..writer import Tensor, Writer
 
 
 class Formula:

@@ -14,11 +14,11 @@ import numpy as np
 from lstmconv_runtime.format.graph import Array
 from lstmconv_runtime.format.nodes import GRU, LSTM, SimpleRNN
 
+from ..graph_writer import GraphWriter
+from ..writer import Tensor
 from .activations import Fused, fused
-from .graph_writer import GraphWriter
 from .masks import Compaction, compacted, compaction, spread
 from .scan import scanned
-from .writer import Tensor
 
 Recurrent = LSTM | GRU | SimpleRNN
 OPERATORS: dict[type[Recurrent], str] = {LSTM: "LSTM", GRU: "GRU", SimpleRNN: "RNN"}

@@ -15,11 +15,11 @@ from lstmconv_runtime.format.nodes import GRU, LSTM, ConvLSTM, SimpleRNN
 from lstmconv_runtime.format.windows import output_size
 from onnx import helper
 
+from ..graph_writer import GraphWriter
+from ..writer import ONNX_DTYPES, Size, Tensor, Writer
 from .activations import activated
-from .graph_writer import GraphWriter
 from .masks import whole_mask
 from .windows import convolution
-from .writer import ONNX_DTYPES, Size, Tensor, Writer
 
 Recurrent = LSTM | GRU | SimpleRNN | ConvLSTM
 GATES: dict[type[Recurrent], tuple[str, ...]] = {

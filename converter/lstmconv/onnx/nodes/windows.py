@@ -8,10 +8,10 @@ from math import inf
 from lstmconv_runtime.format import nodes as n
 from lstmconv_runtime.format.graph import Array, Node, Shape
 
+from ..graph_writer import GraphWriter
+from ..writer import Tensor, Writer, first_axis_last, last_axis_first
 from . import taps
-from .graph_writer import GraphWriter
 from .padding import Ints, amounts, padded
-from .writer import Tensor, Writer, first_axis_last, last_axis_first
 
 
 def convolve(

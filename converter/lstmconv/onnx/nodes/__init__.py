@@ -1,0 +1,1 @@
+"""What writes each node: `by_node` is the table."""
