@@ -1,10 +1,10 @@
 /* Compiled loops over time of LSTM, GRU and SimpleRNN in float32, with sigmoid and tanh: `recurrent/compiled.py` is
-   their one caller and lays the weights out for them; `_kernel_loop.h` has the loops themselves, `_kernel_threads.h` how
-   threads share them.
+   their one caller and lays the weights out for them; `_kernel_loop.h` has the loops themselves, `_kernel_threads.h`
+   how threads share them.
 
    A Cell holds the weights of a node. Cell.run checks every size and stride it is given before anything is read: what
-   does not fit raises ValueError, and what lies in memory as it cannot be read (of another type, its last axis with gaps,
-   or its numbers unaligned) raises BufferError, upon which the caller makes a copy. A Cell is never written to, and may
+   does not fit raises ValueError, and what lies in memory as it cannot be read (of another type, its last axis with
+   gaps, or its numbers unaligned) raises BufferError, upon which the caller makes a copy. A Cell is never written to, and may
    be run from many threads at once. */
 
 #define Py_LIMITED_API 0x030b0000
@@ -54,7 +54,8 @@ typedef void (*Step)(const Job *, long, int, long, long, long, long);
 
 #if defined(__x86_64__)
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma"))), apply_to = function)
+#define AVX_512 "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma"
+#pragma clang attribute push(__attribute__((target(AVX_512))), apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,prefer-vector-width=512")
@@ -148,7 +149,8 @@ static void let_go(Array *arrays, int count)
 
 /* Holds an object's buffer of float32 ('f') or bool ('?') with these sizes; a size of -1 is any, and is then filled in.
    None is held as nothing where that is allowed. 0, or -1 with an exception. */
-static int hold(Array *a, PyObject *object, const char *name, char type, int writable, int optional, int axes, long *size)
+static int hold(
+    Array *a, PyObject *object, const char *name, char type, int writable, int optional, int axes, long *size)
 {
     memset(a, 0, sizeof *a);
     if (object == Py_None && optional) return 0;
@@ -264,7 +266,7 @@ typedef struct {
 
 static const char *const NAMES[] = {"x", "mask", "h", "c", "before", "y", "h_new", "c_new", "shown"};
 
-/* What a step of the rows of one block keeps at hand should stay in the fast caches, and beside the weights of a tile. */
+/* What a step of the rows of one block keeps at hand should stay in the fast caches, beside the weights of a tile. */
 enum { BLOCK_BYTES = 96 * 1024, LEAST_ROWS = 48 };
 
 static long block_rows(const Cell *cell, long batch)
@@ -391,7 +393,8 @@ static PyObject *cell_run(PyObject *self, PyObject *const *args, Py_ssize_t coun
     if (call.zero_masked < 0) return NULL;
     const long threads = PyLong_AsLong(args[ARGUMENTS + 1]);
     if (threads < 0 || threads > INT_MAX) {
-        if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "threads: a number, 0 for as many as there are processors");
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError, "threads: a number, 0 for as many as there are processors");
         return NULL;
     }
     long x_size[] = {-1, -1, cell->features};

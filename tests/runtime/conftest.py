@@ -19,6 +19,7 @@ from lstmconv_runtime.format.bundle import Bundle, Probe, to_bytes
 from lstmconv_runtime.format.graph import LINEAR, SIGMOID, TANH, Activation, Array, Graph, Node
 from lstmconv_runtime.model import Model
 
+collect_ignore = [] if engines.kernel else ["recurrent/test_compiled.py"]
 settings.register_profile("quick", max_examples=30, deadline=None, derandomize=True)
 settings.load_profile("quick")
 

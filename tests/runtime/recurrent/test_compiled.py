@@ -1,15 +1,16 @@
-"""The kernel by itself: each instruction set beside float64, bit for bit in parts, and what it refuses."""
+"""The kernel by itself: each instruction set beside float64, bit for bit in parts, and what it refuses.
+
+Where the kernel is not built, conftest.py leaves this file out.
+"""
 
 from __future__ import annotations
 
 import os
-import pickle
 import threading
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
-import lstmconv_runtime as lr
 import numpy as np
 import pytest
 from lstmconv_runtime import engines
@@ -20,7 +21,8 @@ from lstmconv_runtime.recurrent.plain import Plain, fuse
 from lstmconv_runtime.recurrent.states import Result, State
 from lstmconv_runtime.threads import at_most
 
-SETS = list(engines.kernel.instruction_sets()) if engines.kernel else []
+assert engines.kernel is not None
+SETS = list(engines.kernel.instruction_sets())
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "LSTM": ("LSTM", {}),
     "GRU, reset after": ("GRU", {"reset_after": True}),
@@ -111,7 +113,6 @@ def test_parts_give_the_bits_of_the_whole(build: Any, kind: str, instruction_set
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.skipif(not SETS, reason="the kernel is not built")
 def test_long_runs_are_taken_in_portions(build: Any, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """So that Python notices an interrupt; with the same bits."""
     name, options = KINDS[kind]
@@ -246,7 +247,6 @@ def ulps(made: Array, exact: Array) -> float:
     return float((np.abs(made - exact) / np.spacing(np.abs(exact).astype(np.float32))).max())
 
 
-@pytest.mark.skipif(not SETS, reason="the kernel is not built")
 def test_sizes_that_do_not_fit_are_refused(build: Any) -> None:
     """Each argument wrong in each way: before anything is read."""
     assert engines.kernel is not None
@@ -296,7 +296,6 @@ def test_sizes_that_do_not_fit_are_refused(build: Any) -> None:
             engines.kernel.Cell(SETS[0], 0, 1, size, size, W, W, None, W)
 
 
-@pytest.mark.skipif(not SETS, reason="the kernel is not built")
 def test_many_threads_share_a_model(build: Any) -> None:
     model = build.model([build.input(None, 8), build.recurrent("LSTM", "a", "x", 8, 130)])
     x = np.random.default_rng(0).standard_normal((40, 30, 8)).astype(np.float32)
@@ -313,7 +312,7 @@ def test_many_threads_share_a_model(build: Any) -> None:
     assert found == [True] * 20
 
 
-@pytest.mark.skipif(not SETS or not hasattr(os, "fork"), reason="no kernel, or no fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_threads_survive_a_fork(build: Any) -> None:
     """A child of a process that has used threads computes with threads too."""
     node, arrays = cell(build, "LSTM", 40, 250)
@@ -325,47 +324,3 @@ def test_threads_survive_a_fork(build: Any) -> None:
         if not child:
             os._exit(0 if equal(loop.run(x, None, None, True), expected) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
-
-# --- which engine -----------------------------------------------------------------------------------------------------
-
-
-def test_an_engine_is_chosen_by_argument_and_environment(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = build.bytes(build.graph([build.input(None, 2), build.recurrent("LSTM", "a", "x", 2, 3)]))
-    monkeypatch.delenv(engines.VARIABLE, raising=False)
-    best = lr.engine()
-    assert best.name == ("kernel" if SETS else "numpy")
-    assert lr.load(data).engine == best
-    assert lr.load(data, engine="numpy").engine == lr.Engine("numpy", None)
-    monkeypatch.setenv(engines.VARIABLE, "numpy")
-    assert str(lr.engine()) == "numpy"
-    assert lr.load(data).engine == lr.engine()
-    assert pickle.loads(pickle.dumps(lr.load(data, engine="numpy"))).engine.name == "numpy"
-    if SETS:
-        assert str(lr.load(data, engine="kernel").engine) == f"kernel ({SETS[0]})"
-    monkeypatch.setenv(engines.VARIABLE, "")
-    assert lr.engine() == best
-
-
-@pytest.mark.parametrize("wrong", ["Kernel", "", "avx512", 1, b"numpy", ["numpy"]])
-def test_no_such_engine(build: Any, monkeypatch: pytest.MonkeyPatch, wrong: Any) -> None:
-    data = build.bytes(build.graph([build.input(None, 2), build.recurrent("LSTM", "a", "x", 2, 3)]))
-    with pytest.raises(lr.InputError, match='engine must be "numpy" or "kernel"'):
-        lr.load(data, engine=wrong)
-    if isinstance(wrong, str) and wrong:
-        monkeypatch.setenv(engines.VARIABLE, wrong)
-        with pytest.raises(lr.InputError, match='LSTMCONV_ENGINE must be "numpy" or "kernel"'):
-            lr.load(data)
-
-
-def test_a_kernel_that_is_not_there(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = build.bytes(build.graph([build.input(None, 2), build.recurrent("LSTM", "a", "x", 2, 3)]))
-    monkeypatch.setattr(engines, "kernel", None)
-    monkeypatch.delenv(engines.VARIABLE, raising=False)
-    assert lr.load(data).engine.name == "numpy"
-    with pytest.raises(lr.EngineError, match="C compiler") as error:
-        lr.load(data, engine="kernel")
-    assert error.value.code == "E_ENGINE"
-    monkeypatch.setenv(engines.VARIABLE, "kernel")
-    with pytest.raises(lr.EngineError, match="C compiler"):
-        lr.engine()
