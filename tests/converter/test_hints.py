@@ -14,7 +14,8 @@ import pytest
 from lstmconv.errors import Hint, InvalidFileError, LstmconvError, UsageError
 from paths import ROOT, SINE
 
-COMMANDS = {"cli.py", "examine.py", "parity.py", "arrays.py", "csv_table.py"}  # speak to users of commands alone
+# They speak to users of commands alone.
+COMMANDS = {"cli.py", "onnx.py", "examine.py", "parity.py", "arrays.py", "csv_table.py"}
 
 
 def test_an_existing_file_in_both_languages(tmp_path: Path) -> None:
