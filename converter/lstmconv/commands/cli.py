@@ -68,7 +68,7 @@ app = typer.Typer(cls=Commands, epilog=EXIT_CODES, **SETTINGS)
 def _print_version(wanted: bool) -> None:
     if wanted:
         runtime = import_module("lstmconv_runtime")  # NumPy with it, which --help need not wait for
-        print_result(f"lstmconv {__version__}, lstmconv_runtime {runtime.__version__}")
+        print_result(f"lstmconv {__version__}, lstmconv_runtime {runtime.__version__}, engine {runtime.engine()}")
         raise typer.Exit
 
 
