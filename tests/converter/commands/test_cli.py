@@ -256,7 +256,10 @@ def test_help_of_a_command(command: str) -> None:
 def test_version() -> None:
     process = cli("--version")
     assert process.returncode == 0
-    assert re.fullmatch(r"lstmconv \d+\.\d+\.\d+\S*, lstmconv_runtime \d+\.\d+\.\d+\S*\n", process.stdout)
+    assert re.fullmatch(
+        r"lstmconv \d+\.\d+\.\d+\S*, lstmconv_runtime \d+\.\d+\.\d+\S*, engine [a-z]+( \([A-Z0-9-]+\))?\n",
+        process.stdout,
+    )
 
 
 # --- start-up ---------------------------------------------------------------------------------------------------------

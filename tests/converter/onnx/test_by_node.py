@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from lstmconv_runtime.format.graph import ACTIVATIONS as KNOWN
 from lstmconv_runtime.format.nodes import NODES, Input
-from lstmconv_runtime.layers.activations import ACTIVATIONS as KNOWN
 
 pytest.importorskip("onnx")
 
