@@ -87,7 +87,8 @@ def prepare(graph: Graph, precision: str | None = None, engine: Engine | None = 
     types = infer_types(graph)
     runs = find_engine() if engine is None else engine
     with np.errstate(all="ignore"):
-        prepared = {node.name: _arrays(graph, node, types, precision, runs) for node in graph.nodes}
+        laid_out: dict[Any, Any] = {}
+        prepared = {node.name: _arrays(graph, node, types, precision, runs, laid_out) for node in graph.nodes}
     program = Program(graph, types, precision, prepared, ())
     steps: list[Step] = []
     needed = {*graph.outputs, *graph.inputs}
@@ -99,13 +100,20 @@ def prepare(graph: Graph, precision: str | None = None, engine: Engine | None = 
     return Program(graph, types, precision, prepared, tuple(reversed(steps)))
 
 
-def _arrays(graph: Graph, node: Node, types: Mapping[Value, Type], precision: str | None, engine: Engine) -> Any:
+def _arrays(
+    graph: Graph, node: Node, types: Mapping[Value, Type], precision: str | None, engine: Engine, laid_out: Any
+) -> Any:
+    """The arrays of a node as it computes with them; `laid_out` holds what nodes of the same arrays share."""
     held = types[node.makes()[0]].dtype
     dtype, rounding = compute_dtype(held, precision), rounder(held, precision)
-    arrays = {name: _read_only(array, dtype) for name, array in graph.node_arrays(node).items()}
-    if rounding and not isinstance(node, Constant):
-        arrays = {name: round_to(array, rounding) for name, array in arrays.items()}
-    return choose.prepare(node, arrays, engine) if isinstance(node, RECURRENT) else arrays
+    key = node.namespace(), held, *node.parameters().items()
+    if key not in laid_out:
+        arrays = {name: _read_only(array, dtype) for name, array in graph.node_arrays(node).items()}
+        if rounding and not isinstance(node, Constant):
+            arrays = {name: round_to(array, rounding) for name, array in arrays.items()}
+        laid_out[key] = arrays, {}
+    arrays, loops = laid_out[key]
+    return choose.prepare(node, arrays, engine, loops) if isinstance(node, RECURRENT) else arrays
 
 
 def _read_only(array: Array, dtype: np.dtype[np.generic]) -> Array:

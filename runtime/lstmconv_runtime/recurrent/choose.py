@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from ..engines import Engine, kernel
 from ..format.graph import Array
 from . import compiled
-from .plain import Plain, Traced, fuse
+from .plain import Fused, Plain, Traced, fuse
 from .runner import lay_out
 from .states import Loop, Recurrent
 from .tuned import Tuned
@@ -21,17 +21,31 @@ class Prepared(NamedTuple):
     traced: Loop  # slower, and shows its gates
 
 
-def prepare(node: Recurrent, arrays: Mapping[str, Array], engine: Engine) -> Prepared:
-    """`arrays` by parameter name, already of the dtype to compute in."""
-    return Prepared(choose(node, arrays, engine), Traced(node, dict(arrays)))
+# What does not matter to how the arrays of a node are laid out.
+OWN = ("name", "x", "mask", "h0", "c0", "return_sequences", "go_backwards", "zero_output_for_mask", "stateful")
+LaidOut: TypeAlias = dict[Any, Any]  # by what matters to it
 
 
-def choose(node: Recurrent, arrays: Mapping[str, Array], engine: Engine) -> Loop:
+def prepare(node: Recurrent, arrays: Mapping[str, Array], engine: Engine, laid_out: LaidOut) -> Prepared:
+    """A node ready to run.
+
+    Args:
+        arrays: by parameter name, already of the dtype to compute in.
+        laid_out: filled with what nodes of the same arrays, so computed, share.
+    """
+    return Prepared(choose(node, arrays, engine, laid_out), Traced(node, dict(arrays)))
+
+
+def choose(node: Recurrent, arrays: Mapping[str, Array], engine: Engine, laid_out: LaidOut) -> Loop:
     """The fastest loop of the engine that fits the node; NumPy's where the kernel does not compute it."""
+    key = (type(node), *(getattr(node, field) for field in node.FIELDS if field not in OWN))
     if engine.instruction_set is not None and kernel is not None and compiled.fits(node, arrays):
-        return compiled.Compiled(kernel, engine.instruction_set, node, arrays)
-    layout = lay_out(node, arrays)
-    if layout is None:
-        return Plain(node, fuse(node, arrays))
+        if key not in laid_out:
+            laid_out[key] = compiled.cell_of(kernel, engine.instruction_set, node, arrays)
+        return compiled.Compiled(laid_out[key], node)
+    if key not in laid_out:
+        laid_out[key] = lay_out(node, arrays) or fuse(node, arrays)
+    if isinstance(laid_out[key], Fused):
+        return Plain(node, laid_out[key])
     assert isinstance(node, Tuned.NODES)
-    return Tuned(node, layout)
+    return Tuned(node, laid_out[key])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -37,15 +37,18 @@ def _is(activation: Activation, name: str) -> bool:
     return activation.name == name and not activation.constants
 
 
+def cell_of(kernel: ModuleType, instruction_set: str, node: Cell, arrays: Mapping[str, Array]) -> Any:
+    """The kernel's Cell: the arrays of a node as it reads them. Any number of loops may run on one."""
+    kind, packed = _pack(node, arrays, kernel.instruction_sets()[instruction_set])
+    finite = all(bool(np.isfinite(arrays[f"U_{gate}"]).all()) for gate in node.GATES)
+    return kernel.Cell(instruction_set, kind, finite, node.input_size, node.units, *packed)
+
+
 class Compiled:
     """A node on the kernel. Nothing in it changes while it runs, so that it serves streams and threads alike."""
 
-    def __init__(self, kernel: ModuleType, instruction_set: str, node: Cell, arrays: Mapping[str, Array]) -> None:
-        lanes = kernel.instruction_sets()[instruction_set]
-        kind, packed = _pack(node, arrays, lanes)
-        U = [arrays[f"U_{gate}"] for gate in node.GATES]
-        finite = all(bool(np.isfinite(gate).all()) for gate in U)
-        self._cell = kernel.Cell(instruction_set, kind, finite, node.input_size, node.units, *packed)
+    def __init__(self, cell: Any, node: Cell) -> None:
+        self._cell = cell
         self._units, self._has_c = node.units, isinstance(node, LSTM)
         self._products = (node.input_size + node.units) * node.units * len(node.GATES)  # of a step of a row
         self._zero_masked = node.zero_output_for_mask

@@ -45,7 +45,7 @@ def cell(build: Any, kind: str, features: int, units: int, **options: Any) -> tu
 
 
 def compiled(node: Any, arrays: dict[str, Array], instruction_set: str) -> Any:
-    loop = choose.choose(node, arrays, engines.Engine("kernel", instruction_set))
+    loop = choose.choose(node, arrays, engines.Engine("kernel", instruction_set), {})
     assert type(loop).__name__ == "Compiled"
     return loop
 
@@ -215,7 +215,7 @@ def test_what_is_not_finite_is_so_where_it_is_in_numpy(build: Any, where: str, k
             arrays = {**arrays, f"{where}_{gate}": arrays[f"{where}_{gate}"].copy()}
             arrays[f"{where}_{gate}"][..., 4] = odd
         with np.errstate(all="ignore"):
-            expected = choose.choose(node, arrays, engines.Engine("numpy", None)).run(x, None, state, True)
+            expected = choose.choose(node, arrays, engines.Engine("numpy", None), {}).run(x, None, state, True)
         made = compiled(node, arrays, instruction_set).run(x, None, state, True)
         for ours, numpys in zip(parts(made), parts(expected), strict=True):
             np.testing.assert_allclose(ours, numpys, rtol=2e-5, atol=2e-6)
