@@ -5,6 +5,7 @@ A family is saved once, exported once and predicted once, so that the table can 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from lstmconv_runtime.difference import difference
 
 pytest.importorskip("tensorflow")
 keras = pytest.importorskip("keras")
+global_state = pytest.importorskip("keras.src.backend.common.global_state")
+
 L = keras.layers
 
 Case = Callable[[Any], Any]
@@ -486,6 +489,18 @@ FAMILIES: dict[str, tuple[tuple[int, ...], dict[str, Case]]] = {
 }
 
 
+# How many layers of each name had been made when those above were; other tests have Keras count from 0 again.
+COUNTED = dict(global_state.get_global_attribute("object_name_uids") or {})
+
+
+@pytest.fixture(autouse=True)
+def names_are_free() -> None:
+    """No layer made from here on gets the name of one above."""
+    counts = global_state.get_global_attribute("object_name_uids", defaultdict(int), set_to_default=True)
+    for name, count in COUNTED.items():
+        counts[name] = max(counts[name], count)
+
+
 def fill(model: Any, seed: int) -> None:
     """Random weights of a size that neither dies nor explodes; variances positive, counts whole."""
     random = np.random.default_rng(seed)
@@ -545,8 +560,6 @@ def build(family: str) -> tuple[Any, list[str]]:
     x = keras.Input(shape)
     outputs, names = [], []
     for name, case in cases.items():
-        if isinstance(case, L.Layer):  # named when this module was imported, as others may be by now
-            case = type(case).from_config({**case.get_config(), "name": f"case_{len(outputs)}"})
         made = case(x)
         flat = list(made) if isinstance(made, list | tuple) else [made]
         outputs += flat
