@@ -279,14 +279,18 @@ def recurrent_inputs(node: Recurrent, values: Values) -> tuple[Array, Array | No
     """x (B, T, …) and the mask (B, T) of a recurrent node.
 
     Raises:
-        InputError: there are no time steps.
+        InputError: there are no time steps, or the mask is of another number of them.
     """
     x = values[node.x]
     if x.shape[1] == 0:
         raise InputError(f"node '{node.name}' ({type(node).__name__}): the sequence has no time steps", "E_NO_STEPS")
     if node.mask is None:
         return x, None
-    return x, np.broadcast_to(values[node.mask], x.shape[:2])
+    mask = values[node.mask]
+    if mask.shape[1] != x.shape[1]:
+        steps = f"its mask has {mask.shape[1]} time steps, its input {x.shape[1]}"
+        raise InputError(f"node '{node.name}' ({type(node).__name__}): {steps}", "E_MASK_STEPS")
+    return x, np.broadcast_to(mask, x.shape[:2])
 
 
 def _recurrent(program: Program, node: Node) -> Execute:

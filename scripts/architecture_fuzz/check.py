@@ -252,6 +252,8 @@ def check(plan: Plan, *, predict: bool = False) -> Outcome:
             outcome.fail("refused at run time", str(error))
             if error.code == "E_NO_STEPS":  # documented; Keras goes on with an empty array
                 outcome.status = "too_short"
+            elif error.code == "E_MASK_STEPS":  # Keras goes on with a part of the mask, or ends with a TensorFlow error
+                outcome.status = "unsupported"
         except _DifferenceError as failure:
             outcome.fail(failure.what, failure.detail)
             if _file_differs(path, plan, inputs, made, predict):

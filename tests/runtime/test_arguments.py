@@ -244,3 +244,21 @@ def test_sizes_that_only_the_stream_finds_out(build: Any) -> None:
     for call, given in ((model.predict, [left, right]), (model.stream().step, [left[:, 0], right[:, 0]])):
         with pytest.raises(lr.InputError, match=r"node 'sum' \(Elementwise\)"):
             call(given)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_a_mask_of_another_number_of_steps(build: Any, steps: int) -> None:
+    """One step is not stretched over all, nor are the first ones taken of more."""
+    nodes = [
+        build.input(None, 2),
+        build.input(None, name="valid", dtype="bool"),
+        build.recurrent("LSTM", "a", "x", 2, 3, mask="valid"),
+    ]
+    model = build.model(nodes, ["a"])
+    x = np.ones((2, 4, 2), np.float32)
+    assert model.predict({"x": x, "valid": np.ones((2, 4), bool)}).shape == (2, 4, 3)
+    with pytest.raises(
+        lr.InputError, match=rf"node 'a' \(LSTM\): its mask has {steps} time steps, its input 4"
+    ) as error:
+        model.predict({"x": x, "valid": np.ones((2, steps), bool)})
+    assert error.value.code == "E_MASK_STEPS"

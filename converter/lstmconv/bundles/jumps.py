@@ -16,13 +16,15 @@ from dataclasses import replace
 import numpy as np
 from lstmconv_runtime import programs
 from lstmconv_runtime.format import nodes as n
-from lstmconv_runtime.format.graph import FLOATS, Array, Node, Value
+from lstmconv_runtime.format.graph import FLOATS, Array, Node, Type, Value
 from lstmconv_runtime.format.operation_nodes import ArgReduce, Round
 
 from .rounding import MULTIPLE
 
 ORDERS = ("greater", "greater_equal", "less", "less_equal")
 EQUALITIES = ("equal", "not_equal")
+# Below these, numbers come to 0: in float32 and float64 where an engine has no subnormal ones.
+NOTHING = {"float16": 2.0**-25, "bfloat16": 2.0**-126, "float32": 2.0**-126, "float64": 2.0**-1022}
 EDGES = ("hard_shrink", "threshold")  # activations that jump
 
 
@@ -49,14 +51,23 @@ def _read_dtype(program: programs.Program, node: Node) -> str:
 
 
 def distances(
-    nodes: Sequence[Node], still: Mapping[Value, Array], moved: Mapping[Value, Array], so_far: Mapping[Value, Array]
+    nodes: Sequence[Node],
+    types: Mapping[Value, Type],
+    still: Mapping[Value, Array],
+    moved: Mapping[Value, Array],
+    so_far: Mapping[Value, Array],
 ) -> dict[Value, Array]:
-    """By node, how far what decides has moved, place by place; at least as far as `so_far`."""
+    """By node, how far what decides has moved, place by place; at least as far as `so_far`. What is compared and lies
+    so near that it comes to nothing in its dtype has moved that far."""
     found = {}
     for node in nodes:
         with np.errstate(invalid="ignore", over="ignore"):  # ∞ − ∞
-            farther = np.abs(_margin(node, moved, still) - _margin(node, still, still))
+            margin = _margin(node, still, still)
+            farther = np.abs(_margin(node, moved, still) - margin)
         farther = np.where(np.isfinite(farther), farther, 0.0)
+        if is_equality(node):
+            apart = np.abs(margin)
+            farther = np.where(apart <= NOTHING[types[node.reads()[0]].dtype], np.maximum(apart, farther), farther)
         found[node.name] = np.maximum(farther, so_far.get(node.name, 0.0))
     return found
 

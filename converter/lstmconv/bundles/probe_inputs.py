@@ -99,7 +99,7 @@ class _Evaluated:
             apart, before = difference(values[name], self.still[name]), self.needed[place]
             factor = HALF_MULTIPLE if self.lowest[name] in HALVES else MULTIPLE
             self.needed[place] = max(before[0], factor * apart.largest), max(before[1], factor * apart.rms)
-        self.moves |= distances(deciding, self.still, values, self.moves)
+        self.moves |= distances(deciding, program.types, self.still, values, self.moves)
 
     def judged(self, exact_oracle: bool) -> Judged:
         allowed: list[tuple[float, float] | None] = []

@@ -61,6 +61,8 @@ def test_a_floor_at_its_edge_is_undecided(x: float, undecided: int) -> None:
         ("gelu", 0.0, 0),  # exactly 0 in every precision
         ("relu", -3.0, 0),
         ("tanh", 1e-6, 0),
+        ("sigmoid", -80.0, 0),  # 2e-35
+        ("sigmoid", -120.0, 1),  # 8e-53, which float32 does not have
     ],
 )
 @pytest.mark.parametrize("op", ["equal", "not_equal"])
