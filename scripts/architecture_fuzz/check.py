@@ -331,7 +331,9 @@ def _compare(plan: Plan, weights: list[np.ndarray], inputs: dict[str, np.ndarray
     if exact is not None and "float16" not in plan.policy:
         wide = lr.load(with_tensorflow_slopes(data), dtype="float64")
         agree("float64", flat(wide.predict(widened(inputs))), exact, REFERENCE_TOLERANCE)
-    agree("onnxruntime on our ONNX", onnxruntime_of(onnx_of(model.bundle), threads=1)(inputs), expected, tolerance)
+    # Its recurrent operators clamp infinite sums and go on with a number: docs/decisions.md.
+    if all(np.isfinite(value).all() for value in values.values() if value.dtype.kind == "f"):
+        agree("onnxruntime on our ONNX", onnxruntime_of(onnx_of(model.bundle), threads=1)(inputs), expected, tolerance)
     try:
         kinds = classify(program.graph.nodes, program.types)
     except lr.StreamError:
