@@ -11,8 +11,8 @@ from lstmconv_runtime.format.operation_nodes import ArgReduce, CumSum, Round
 
 from ..building import Layer, Tensor
 from ..call import Call, Handler
-from ..layers.compose import elementwise, reduced, scalar, where
-from ..layers.normalization import KERAS_EPSILON, of_unit_length, root_mean_square_normalized
+from ..layers.compose import elementwise, of_unit_length, reduced, scalar, where
+from ..layers.normalization import KERAS_EPSILON, root_mean_square_normalized
 from .arguments import argument, inner_axis, operand, rank_of, result, tensor_argument
 from .elementwise import unary
 
@@ -100,7 +100,7 @@ def normalize(layer: Layer, call: Call) -> Tensor:
         raise layer.unsupported(f"order {order}, epsilon {epsilon}")
     dtype = _only_floats(layer, x)
     if order == 2:
-        return result(layer, of_unit_length(layer, x.value, axes, 1 / epsilon))
+        return result(layer, of_unit_length(layer, "", x.value, axes, 1 / epsilon))
     if len(axes) != 1:
         raise layer.unsupported(f"order {order} over {len(axes)} axes")
     length = _norm(layer, x.value, order, axes, True, "norm")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from lstmconv_runtime.format.graph import FLOATS, Array, Value
 from lstmconv_runtime.format.nodes import Elementwise, ExpandDims, MatMul, Reduce, Reshape, Where
 
@@ -21,6 +22,15 @@ def scalar(layer: Layer, part: str, number: float, dtype: str) -> Value:
 def reduced(layer: Layer, part: str, op: str, x: Value, axes: tuple[int, ...], keepdims: bool) -> Value:
     """sum, mean, max, … over axes."""
     return layer.add(Reduce(name=layer.name_for(part), x=x, op=op, axes=axes, keepdims=keepdims))
+
+
+def of_unit_length(layer: Layer, part: str, x: Value, axes: tuple[int, ...], limit: float) -> Value:
+    """x · min(1 / √Σ x², limit)."""
+    total = reduced(layer, "total", "sum", elementwise(layer, "square", "square", x), axes, keepdims=True)
+    inverse, dtype = elementwise(layer, "rsqrt", "rsqrt", total), layer.build.dtype(x)
+    if dtype != "float16" or limit <= float(np.finfo(np.float16).max):  # else it is infinite there, and no limit
+        inverse = elementwise(layer, "inverse", "minimum", inverse, scalar(layer, "limit", limit, dtype))
+    return elementwise(layer, part, "multiply", x, inverse)
 
 
 def expanded(layer: Layer, part: str, x: Value, *axes: int) -> Value:

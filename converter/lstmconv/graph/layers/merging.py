@@ -20,7 +20,7 @@ from lstmconv_runtime.format.nodes import (
 from ...errors import InvalidFileError
 from ..building import Layer, Tensor
 from ..call import Call
-from .compose import as_added, quotient_dtype
+from .compose import as_added, of_unit_length, quotient_dtype
 
 OPS = {
     "Add": "add",
@@ -186,7 +186,8 @@ def dot(layer: Layer, call: Call) -> Tensor:
     if 0 in axes or not all(2 <= rank <= 3 for rank in ranks):
         raise layer.unsupported(f"axes {axes} of arrays of rank {ranks[0]} and {ranks[1]}")
     if layer.config.flag("normalize", False):
-        x, y = (l2_normalised(layer, value, axis) for value, axis in zip((x, y), axes, strict=True))
+        limit = 1e7 if layer.build.semantics.modern else 1e6
+        x, y = (of_unit_length(layer, "normalised", v, (axis,), limit) for v, axis in zip((x, y), axes, strict=True))
     # x → (B, n, k), y → (B, k, m), as batch_dot arranges them
     if ranks[0] == 2:
         x = layer.add(ExpandDims(name=layer.name_for("x"), x=x, axis=1))
@@ -202,14 +203,3 @@ def dot(layer: Layer, call: Call) -> Tensor:
     if squeezed:
         product = layer.add(Squeeze(name=layer.name_for(), x=product, axis=1 if ranks[0] == 2 else 2))
     return Tensor(product)
-
-
-def l2_normalised(layer: Layer, x: Value, axis: int) -> Value:
-    """x * min(1 / √Σx², limit) over one axis; the limit is 1e7 in Keras 3, 1e6 before."""
-    square = layer.add(Elementwise(name=layer.name_for("square"), op="square", args=(x,)))
-    total = layer.add(Reduce(name=layer.name_for("sum"), x=square, op="sum", axes=(axis,), keepdims=True))
-    inverse = layer.add(Elementwise(name=layer.name_for("rsqrt"), op="rsqrt", args=(total,)))
-    limit = 1e7 if layer.build.semantics.modern else 1e6
-    most = layer.build.constant(layer.where, f"{layer.name}.most", limit, layer.dtype)
-    inverse = layer.add(Elementwise(name=layer.name_for("inverse"), op="minimum", args=(inverse, most)))
-    return layer.add(Elementwise(name=layer.name_for("normalised"), op="multiply", args=(x, inverse)))

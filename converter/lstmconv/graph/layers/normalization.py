@@ -12,7 +12,7 @@ from ...errors import InvalidFileError
 from ...reading.layer_weights import Spec
 from ..building import Layer, Tensor
 from ..call import Call
-from .compose import elementwise, reduced, scalar
+from .compose import elementwise, of_unit_length, reduced, scalar
 from .shapes import known_size, place, places
 
 KERAS_EPSILON = 1e-7  # keras.config.epsilon(), the least standard deviation of Normalization
@@ -139,16 +139,7 @@ def unit_normalization(layer: Layer, call: Call) -> Tensor:
     """x · min(1 / √Σ x², 10¹²): length 1 over its axes."""
     x = call.one(layer)
     axes = places(layer, "axis", -1, len(layer.build.shape(x)))
-    return Tensor(of_unit_length(layer, x.value, axes, 1e12), call.previous_mask(layer))
-
-
-def of_unit_length(layer: Layer, x: Value, axes: tuple[int, ...], limit: float) -> Value:
-    """x · min(1 / √Σ x², limit)."""
-    total = reduced(layer, "total", "sum", elementwise(layer, "square", "square", x), axes, keepdims=True)
-    inverse, dtype = elementwise(layer, "rsqrt", "rsqrt", total), layer.build.dtype(x)
-    if dtype != "float16" or limit <= float(np.finfo(np.float16).max):  # else it is infinite there, and no limit
-        inverse = elementwise(layer, "inverse", "minimum", inverse, scalar(layer, "limit", limit, dtype))
-    return elementwise(layer, "", "multiply", x, inverse)
+    return Tensor(of_unit_length(layer, "", x.value, axes, 1e12), call.previous_mask(layer))
 
 
 def normalization(layer: Layer, call: Call) -> Tensor:
