@@ -116,6 +116,10 @@ def call_a_number(config: Any) -> None:
     layers(config)[-1]["inbound_nodes"] = [3]
 
 
+def huge_padding(config: Any) -> None:
+    layer(config, "ZeroPadding3D")["config"]["padding"] = [[2**20, 2**20], [1, 1], [1, 1]]
+
+
 MALFORMED: list[tuple[str, Callable[[Any], None], str]] = [
     ("k3/functional.keras", no_input_config, "E_CONFIG_TYPE"),
     ("k3/functional.keras", no_shape, "E_CONFIG_TYPE"),
@@ -142,6 +146,7 @@ MALFORMED: list[tuple[str, Callable[[Any], None], str]] = [
     ("k3/functional.keras", calls_a_number, "E_CONFIG_TYPE"),
     ("k122/functional.h5", call_a_number, "E_GRAPH"),
     ("k3/functional.keras", call_a_number, "E_GRAPH"),
+    ("tf215/volumes.keras", huge_padding, "E_LIMIT_SIZE"),
 ]
 
 

@@ -26,6 +26,7 @@ from .probe_inputs import Judged, judge, sleepers
 
 Oracle = Callable[[Mapping[str, Array]], list[Array]]
 MAX_ELEMENTS = 200_000  # of one probe's inputs: a bundle should not be mostly probes
+MAX_NUMBERS = 2**25  # computed for a probe of several rows: all are kept, some evaluations at once, in float64
 SCALES = (3.0, 1.0, 6.0, 0.3)  # of the probes that are tried to wake units up
 MOST_MORE = 2  # of them are kept
 
@@ -141,7 +142,10 @@ def drawn(program: programs.Program, draw: Draw, random: np.random.Generator) ->
     steps = _steps_that_fit(program, inputs, draw.steps)
     rows = _rows_that_fit(program, inputs, draw.rows, steps)
     shapes = {node.name: _shape(node, rows, steps) for node in inputs}
-    if sum(math.prod(shape) for shape in shapes.values()) > MAX_ELEMENTS:
+    if (
+        sum(math.prod(shape) for shape in shapes.values()) > MAX_ELEMENTS
+        or _numbers(program, rows, steps) > MAX_NUMBERS
+    ):
         steps = _steps_that_fit(program, inputs, 3)
         rows = _rows_that_fit(program, inputs, 1, steps)
         shapes = {node.name: _shape(node, rows, steps) for node in inputs}
@@ -158,6 +162,12 @@ def drawn(program: programs.Program, draw: Draw, random: np.random.Generator) ->
         else:
             return attempt
     raise refused
+
+
+def _numbers(program: programs.Program, rows: int, steps: int) -> int:
+    """How many numbers a graph computes for so many rows, with so many places on every open axis."""
+    shapes = [type_.shape for type_ in program.types.values()]
+    return sum(math.prod((rows if k == 0 else steps) if n is None else n for k, n in enumerate(s)) for s in shapes)
 
 
 def with_ids_given(graph: Graph) -> tuple[Graph, list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,11 +12,13 @@ from lstmconv_runtime.format.graph import DTYPES, FLOATS, Array, DtypeError, Gra
 from lstmconv_runtime.format.nodes import Cast, Constant, Input
 from lstmconv_runtime.layers.precision import round_to
 
-from ..errors import Hint, InvalidFileError, UnsupportedError, printable
+from ..errors import Hint, InvalidFileError, LimitError, UnsupportedError, printable
 from ..history.semantics import Semantics
 from ..reading.form import Serialised
 from ..reading.layer_weights import LayerWeights, check_finite
 from .layer_config import Config
+
+MAX_NUMBERS = 2**27  # of a value, for each row: half a gigabyte of float32
 
 
 class Tensor(NamedTuple):
@@ -92,6 +95,7 @@ class Builder:
         Raises:
             UnsupportedError: it does not compute in the dtype of what it reads.
             InvalidFileError: the values it reads do not fit it.
+            LimitError: what it gives is too large.
         """
         try:
             made = node.infer(self.types)
@@ -99,6 +103,12 @@ class Builder:
             raise UnsupportedError(f"{where}: {error}", "E_UNSUPPORTED_DTYPE") from None
         except GraphError as error:
             raise InvalidFileError(f"{where}: {error}", "E_GRAPH") from None
+        for type_ in made:
+            if (count := prod(size for size in type_.shape[1:] if size is not None)) > MAX_NUMBERS:
+                raise LimitError(
+                    f"{where}: gives {count:,} numbers for each row; up to {MAX_NUMBERS:,} are supported",
+                    "E_LIMIT_SIZE",
+                )
         self.types.update(zip(node.makes(), made, strict=True))
         self.nodes.append(node)
         if not isinstance(node, Input) and self.fixed.issuperset(node.reads()):
