@@ -19,7 +19,18 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from architecture import ROOMS, SOURCES, imports, modules, room
 
 # What is imported when it is used: extras that may be missing, and what takes long to import and is seldom used.
-EXTRAS = {"h5py", "matplotlib", "tensorflow", "keras", "onnx", "onnxruntime", "tf2onnx", "concurrent", "importlib"}
+EXTRAS = {
+    "h5py",
+    "matplotlib",
+    "tensorflow",
+    "keras",
+    "onnx",
+    "onnxruntime",
+    "tf2onnx",
+    "concurrent",
+    "hashlib",
+    "importlib",
+}
 # Modules that import an extra at once, and are imported by what has asked for it first.
 NEED_ONNX = {"lstmconv.onnx.checking", "lstmconv.onnx.model"}
 LONGEST = 400  # lines

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from math import prod
@@ -33,6 +32,8 @@ TENSOR_DTYPES = {
 
 def digest(metadata: Mapping[str, Any], tensors: Mapping[str, Array]) -> str:
     """SHA-256 over the canonical metadata without its digest, then each tensor by name: name, dtype, shape, data."""
+    import hashlib  # takes a fifth of the time that the package takes to import, and is needed to load alone
+
     sha = hashlib.sha256(canonical(metadata).encode())
     for name in sorted(tensors):
         array = tensors[name]
