@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
 import sys
 import tomllib
 from collections import Counter
@@ -32,7 +33,14 @@ EXTRAS = {
     "importlib",
 }
 # Modules that import an extra at once, and are imported by what has asked for it first.
-NEED_ONNX = {"lstmconv.onnx.checking", "lstmconv.onnx.model"}
+NEED_ONNX = {"lstmconv.onnx.checking", "lstmconv.onnx.model", "lstmconv.onnx.running"}
+ONNX_INSIDE = (
+    "lstmconv.onnx.nodes",
+    "lstmconv.onnx.writer",
+    "lstmconv.onnx.graph_writer",
+    "lstmconv.onnx.dimensions",
+    "lstmconv.onnx.states",
+)
 LONGEST = 400  # lines
 LONGER = {"lstmconv_runtime.format.nodes"}  # the vocabulary
 FULLEST = 17  # modules of one folder
@@ -54,6 +62,28 @@ def test_no_import_is_hidden_in_a_function() -> None:
         if not allowed.intersection((found.of, found.of.partition(".")[0]))
     ]  # fmt: skip
     assert hidden == []
+
+
+def test_extras_are_not_needed_to_import() -> None:
+    """What needs onnx is imported by what has asked for it: `parity` names a package that is missing."""
+    code = """
+import importlib, sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[1].split():
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Blocker())
+for name in sys.argv[2:]:
+    importlib.import_module(name)
+"""
+    wanted = {found.of for found in imports() if found.inside} & NEED_ONNX
+    assert wanted == NEED_ONNX
+    names = [
+        name.removesuffix(".__init__") for name in modules()
+        if name not in NEED_ONNX and not name.startswith(ONNX_INSIDE) and name != "lstmconv.__main__"
+    ]  # fmt: skip
+    extras = " ".join(EXTRAS - {"concurrent", "hashlib", "importlib"})
+    subprocess.run([sys.executable, "-c", code, extras, *names], check=True)
 
 
 def test_there_is_no_circle() -> None:

@@ -31,7 +31,6 @@ from ..bundles.probes import OracleError
 from ..errors import UnsupportedError, printable
 from ..exporting import bundle_of, convert
 from ..onnx.exporting import onnx_of
-from ..onnx.running import EngineRefusal, onnxruntime_of
 
 INSTALL = "pip install 'lstmconv[parity]'"
 
@@ -222,6 +221,8 @@ def engine_of_our_onnx(bundle: Bundle) -> Engine:
     """
     for package in ("onnx", "onnxruntime"):
         import_quietly(package)
+    from ..onnx.running import EngineRefusal, onnxruntime_of  # needs onnx
+
     try:
         run = onnxruntime_of(onnx_of(bundle))
     except (UnsupportedError, EngineRefusal) as error:
