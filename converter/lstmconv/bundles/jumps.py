@@ -19,10 +19,9 @@ from lstmconv_runtime.format import nodes as n
 from lstmconv_runtime.format.graph import FLOATS, Array, Node, Type, Value
 from lstmconv_runtime.format.operation_nodes import ArgReduce, Round
 
-from .rounding import MULTIPLE
+from .rounding import EQUALITIES, MULTIPLE
 
 ORDERS = ("greater", "greater_equal", "less", "less_equal")
-EQUALITIES = ("equal", "not_equal")
 # Below these, numbers come to 0: in float32 and float64 where an engine has no subnormal ones.
 NOTHING = {"float16": 2.0**-25, "bfloat16": 2.0**-126, "float32": 2.0**-126, "float64": 2.0**-1022}
 EDGES = ("hard_shrink", "threshold")  # activations that jump

@@ -29,6 +29,7 @@ EXACT = (
     n.Constant, n.Embedding, n.Concatenate, n.Reshape, n.ExpandDims, n.Squeeze, n.Transpose, n.Slice, n.Flip, n.Pad,
     n.Repeat, n.Where, n.FoldTime, n.UnfoldTime, n.CausalMask,
 )  # fmt: skip
+EQUALITIES = ("equal", "not_equal")
 EXACT_OPS = ("negative", "absolute", "sign", "floor", "maximum", "minimum", "max", "min")
 
 
@@ -145,8 +146,8 @@ def _compared(graph: Graph) -> set[Value]:
     found: set[Value] = set()
     for node in reversed(graph.nodes):
         op = node.op if isinstance(node, n.Elementwise) else ""
-        if op in ("equal", "not_equal") or found.intersection(node.makes()):
-            itself = op in ("equal", "not_equal", "subtract") and len(set(node.reads())) == 1
+        if op in EQUALITIES or found.intersection(node.makes()):
+            itself = op in (*EQUALITIES, "subtract") and len(set(node.reads())) == 1
             found.update(() if itself else node.reads())
     return found
 

@@ -18,7 +18,6 @@ from ..reading.form import MODELS
 from ..upgrading.calls import layer_name
 
 RECURRENT = ("LSTM", "GRU", "SimpleRNN")
-CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells")
 WRAPPERS = ("Bidirectional", "TimeDistributed")
 BUILT_IN = frozenset({
     "L1", "L2", "L1L2", "OrthogonalRegularizer", "MaxNorm", "NonNeg", "UnitNorm", "MinMaxNorm", "Zeros", "Ones",
@@ -156,7 +155,7 @@ def _modern(config: Any, in_h5: bool) -> str | None:
         values, name = item.get("config"), item["class_name"]
         operation = str(item.get("module")).startswith("keras.src.ops")
         bare = in_h5 and not operation and "module" not in item
-        if bare and not _known(name) and name not in (*MODELS, *CELLS):
+        if bare and not _known(name) and name not in (*MODELS, *CLASSES):
             return f"Unknown layer: '{name}'"
         if type(values) is not dict:
             continue

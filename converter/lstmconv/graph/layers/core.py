@@ -12,6 +12,7 @@ from ..call import Call
 from .activations import read_activation
 from .compose import elementwise, product, weight
 from .quantised import is_int8, kernel_value, product_dtype, quantised, read_quantiser, rescaled
+from .shapes import known_size
 
 
 def dense(layer: Layer, call: Call) -> Tensor:
@@ -118,9 +119,7 @@ def last_size(layer: Layer, x: Tensor) -> int:
     shape = layer.build.shape(x)
     if len(shape) < 2:
         raise InvalidFileError(f"{layer.where}: its input has no axis but the batch: {shape}", "E_GRAPH")
-    if shape[-1] is None:
-        raise layer.unsupported(f"the size of its input's last axis is not known: {shape}", "E_UNSUPPORTED_STRUCTURE")
-    return shape[-1]
+    return known_size(layer, x)
 
 
 def identity(layer: Layer, call: Call) -> Tensor:
