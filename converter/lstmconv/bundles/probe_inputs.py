@@ -21,6 +21,14 @@ from .rounding import EPS, MULTIPLE, TERMS, inexact_programs, moved_programs, pa
 # Of an output's scale: what rounding may be worth in a probe, by the lowest precision on the way.
 DECIDES = {"float16": 0.05, "bfloat16": 0.05, "float32": 1e-3, "float64": 1e-3}
 LARGEST = {"float16": 3e4, "bfloat16": 1e19, "float32": 1e19, "float64": 1e150}  # beyond, products overflow
+# An output that is nowhere larger proves nothing: what machines leave out of numbers below the smallest normal one is
+# more than the rule allows. Halves are held as float32.
+SMALLEST = {
+    "float16": 2.0**-126,
+    "bfloat16": 2.0**-126 / 1e-2,
+    "float32": 2.0**-126 / 1e-5,
+    "float64": 2.0**-1022 / 1e-5,
+}
 HALVES = ("float16", "bfloat16")
 HALF_MULTIPLE = 2.0  # a half is rounded once, when a node is done: what it does inside is done in float32
 FLAT = ("relu", "hard_sigmoid", "hard_tanh", "hard_shrink", "soft_shrink", "threshold", "sparse_plus", "sparse_sigmoid")
@@ -115,6 +123,8 @@ class _Evaluated:
             both = max(needed[0], by_rule[0]), max(needed[1], by_rule[1])
             allowed.append(None if within else (_rounded_up(both[0]), _rounded_up(both[1])))
             worth = 0.0 if within else needed[0] / size.scale if size.scale else inf
+            if 0 < size.scale < SMALLEST.get(lowest, 0.0):
+                worth = inf
             undecided += not worth <= DECIDES.get(lowest, 0.0)
             storable = storable and math.isfinite(both[0])
         undecided = undecided if storable and not self.overflows else len(self.outputs)

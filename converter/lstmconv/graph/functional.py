@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
+
 from ..errors import InvalidFileError, UnsupportedError, printable
 from ..reading.form import Serialised, is_reference, name_of
 from .building import StoredArray, Tensor
@@ -207,7 +209,19 @@ def decode(where: str, item: Any, resolve: Callable[[Reference], Tensor]) -> Any
     if kind == "__ellipsis__":
         return ...
     if kind in ("__numpy__", "__tensor__") and type(config) is dict:
-        return StoredArray(config.get("value"), str(config.get("dtype")))
+        return _stored_array(where, config)
     raise UnsupportedError(
         f"{where}: an argument of class '{printable(kind)}' is not supported", "E_UNSUPPORTED_STRUCTURE"
     )
+
+
+def _stored_array(where: str, config: dict[str, Any]) -> StoredArray:
+    """An array of the config, whose lists are as long as each other."""
+    value = config.get("value")
+    try:
+        np.shape(value)
+    except ValueError:
+        raise InvalidFileError(
+            f"{where}: {printable(value)} is not an array: its lists are of different lengths", "E_CONFIG_TYPE"
+        ) from None
+    return StoredArray(value, str(config.get("dtype")))

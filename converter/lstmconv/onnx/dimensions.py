@@ -13,41 +13,74 @@ from lstmconv_runtime.format.graph import Graph, GraphError, Type, Value, infer_
 from lstmconv_runtime.format.nodes import Input
 
 Dimension = int | str | None
+Axis = tuple[Value, int]
+BATCH = "batch"
 # Sizes to try: primes, no two of which are alike, large enough for any window and small enough for every limit.
 FIRST, SECOND = (1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049), (1151, 1153, 1163, 1171, 1181, 1187, 1193, 1201)
 
 
 def dimensions(graph: Graph) -> dict[Value, tuple[Dimension, ...]]:
     """The dimensions of every value: a number, a name, or None where it is neither."""
-    for one_time in (False, True):
-        names = _names(graph, one_time)
+    names = _names(graph)
+    try:
+        tried = [(_types(graph, names, primes), primes) for primes in (FIRST, SECOND)]
+    except GraphError:
+        names = _shared(names, _tied(graph, names))
         try:
             tried = [(_types(graph, names, primes), primes) for primes in (FIRST, SECOND)]
-        except GraphError:  # the time axes of two inputs have to be the same
-            continue
-        return _named(infer_types(graph), names, tried)
-    return _named(infer_types(graph), _names(graph, False), [])
+        except GraphError:  # the sizes have more to do with each other than to be the same
+            names, tried = {axis: name for axis, name in names.items() if name == BATCH}, []
+    return _named(infer_types(graph), names, tried)
 
 
-def _names(graph: Graph, one_time: bool) -> dict[tuple[Value, int], str]:
-    """A name for every open axis of every input: one for all batches, one for each other axis or for all times."""
-    names: dict[tuple[Value, int], str] = {}
+def _names(graph: Graph) -> dict[Axis, str]:
+    """A name for every open axis of every input: one for all batches, another for each other axis."""
     inputs = [node for node in graph.nodes if isinstance(node, Input)]
     several = sum(len(node.shape) > 1 and node.shape[1] is None for node in inputs) > 1
+    names: dict[Axis, str] = {}
     for node in inputs:
         for axis, size in enumerate(node.shape):
             if size is None:
-                time = "time" if one_time or not several else f"{node.name}.time"
-                names[node.name, axis] = "batch" if axis == 0 else time if axis == 1 else f"{node.name}.{axis}"
+                time = f"{node.name}.time" if several else "time"
+                names[node.name, axis] = BATCH if axis == 0 else time if axis == 1 else f"{node.name}.{axis}"
     return names
 
 
-def _types(graph: Graph, names: Mapping[tuple[Value, int], str], primes: tuple[int, ...]) -> dict[Value, Type]:
+def _shared(names: Mapping[Axis, str], tied: Mapping[Axis, Axis]) -> dict[Axis, str]:
+    """The names with one for all axes that are tied; where all times are, it is `time`."""
+    times = {first for axis, first in tied.items() if axis[1] == 1}
+    shared = {axis: names[first] for axis, first in tied.items()}
+    if len(times) == 1:
+        shared = {axis: "time" if tied[axis] in times else name for axis, name in shared.items()}
+    return {axis: name for axis, name in names.items() if name == BATCH} | shared
+
+
+def _tied(graph: Graph, names: Mapping[Axis, str]) -> dict[Axis, Axis]:
+    """For each axis but the batch the first that has to be of the same size: no graph takes them with different ones.
+
+    There are at most as many as there are primes, and so at most 2^6 ways to part them.
+    """
+    axes = [axis for axis, name in names.items() if name != BATCH]
+    apart: set[frozenset[Axis]] = set()
+    for chosen in range(1, 2 ** len(axes) // 2):  # the last axis is on one side always
+        part = {axis for k, axis in enumerate(axes) if chosen >> k & 1}
+        sides = {axis: name if name == BATCH else str(axis in part) for axis, name in names.items()}
+        try:
+            _types(graph, sides, FIRST)
+        except GraphError:
+            continue
+        apart |= {frozenset((one, other)) for one in part for other in axes if other not in part}
+    return {axis: next(one for one in axes if frozenset((one, axis)) not in apart) for axis in axes}
+
+
+def _types(graph: Graph, names: Mapping[Axis, str], primes: tuple[int, ...]) -> dict[Value, Type]:
     order = list(dict.fromkeys(names.values()))
     sizes = {name: primes[k] for k, name in enumerate(order)} if len(order) <= len(primes) else {}
     nodes = tuple(
         node.replace(
-            shape=tuple(sizes.get(names[node.name, a], n) if n is None else n for a, n in enumerate(node.shape))
+            shape=tuple(
+                sizes.get(names.get((node.name, a), ""), n) if n is None else n for a, n in enumerate(node.shape)
+            )
         )
         if isinstance(node, Input)
         else node
@@ -58,7 +91,7 @@ def _types(graph: Graph, names: Mapping[tuple[Value, int], str], primes: tuple[i
 
 def _named(
     types: Mapping[Value, Type],
-    names: Mapping[tuple[Value, int], str],
+    names: Mapping[Axis, str],
     tried: Sequence[tuple[dict[Value, Type], tuple[int, ...]]],
 ) -> dict[Value, tuple[Dimension, ...]]:
     order = list(dict.fromkeys(names.values()))

@@ -45,6 +45,12 @@ def test_the_smallest_halves_have_no_digits(x: float, undecided: int) -> None:
     assert judged([tanh], x, dtype="float16").undecided == undecided
 
 
+@pytest.mark.parametrize(("x", "undecided"), [(1.0, 0), (1e-30, 0), (1e-36, 1), (1e-40, 1)])
+def test_below_the_smallest_normal_number_machines_differ(x: float, undecided: int) -> None:
+    """A rule of 1e-5 needs five digits above 2^-126."""
+    assert judged([Activate(name="y", x="x", activation=TANH)], x).undecided == undecided
+
+
 @pytest.mark.parametrize(("x", "undecided"), [(0.75, 0), (1.0, 1), (np.nextafter(np.float32(1), np.float32(0)), 1)])
 def test_a_floor_at_its_edge_is_undecided(x: float, undecided: int) -> None:
     nodes, arrays = with_constant(

@@ -14,6 +14,7 @@ from lstmconv.errors import InvalidFileError, LstmconvError, UnsupportedError
 from lstmconv.exporting import understand
 from lstmconv.graph.building import Builder
 from lstmconv.graph.convert import convert_config
+from lstmconv.graph.functional import decode
 from lstmconv.history.dialects.inbound_nodes import array, arrays_of_layer, todays_call
 from lstmconv.reading import KerasFile, parse_keras_file
 from vector_files import NAMES, read_vector
@@ -109,6 +110,13 @@ def test_what_stands_where_a_tensor_should_is_refused(case: str, argument: str |
                 call["kwargs"][argument] = value
         with pytest.raises((UnsupportedError, InvalidFileError)):
             converted(case, config)
+
+
+def test_lists_of_different_lengths_are_no_array() -> None:
+    """Whatever the layer would ask of it: a mutant had its number of axes taken."""
+    ragged = {"class_name": "__numpy__", "config": {"value": [[1.0], [1.0, 2.0]], "dtype": "float32"}}
+    with pytest.raises(InvalidFileError, match="different lengths"):
+        decode("layer 'x'", ragged, lambda reference: pytest.fail(str(reference)))
 
 
 def test_the_training_argument_is_a_switch() -> None:

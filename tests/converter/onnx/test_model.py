@@ -62,6 +62,15 @@ def test_inputs_with_steps_of_their_own_have_times_of_their_own() -> None:
     assert [sizes(info)[1] for info in (*together.graph.input, *together.graph.output)] == ["time"] * 3
 
 
+def test_only_inputs_whose_steps_must_agree_share_a_time() -> None:
+    """onnxruntime plans its memory by these names: sizes of one name that differ end in an error."""
+    mask = Input(name="m", shape=(None, None), dtype="bool")
+    other = Input(name="z", shape=(None, None, 3), dtype="float32")
+    model = write_model(graph_of(other, X, mask, lstm("y", mask="m"), lstm("w", "z"), outputs=("y", "w")), "0", {})
+    assert [sizes(info)[1] for info in model.graph.input] == ["z.time", "x.time", "x.time"]
+    assert [sizes(info)[1] for info in model.graph.output] == ["x.time", "z.time"]
+
+
 def test_outputs_have_the_keys_of_a_dict_and_an_input_that_is_an_output_keeps_its_name() -> None:
     model = write_model(graph_of(X, lstm("y"), outputs=("y", "x", "y"), keys=("second/y", "x", "again")), "0", {})
     assert [info.name for info in model.graph.output] == ["second/y", "x_2", "again"]
