@@ -217,7 +217,7 @@ def decode(where: str, item: Any, resolve: Callable[[Reference], Tensor]) -> Any
 
 def _stored_array(where: str, config: dict[str, Any]) -> StoredArray:
     """An array of the config, whose lists are as long as each other."""
-    value = config.get("value")
+    value: Any = config.get("value")
     try:
         np.shape(value)
     except ValueError:
