@@ -37,6 +37,7 @@ class Writer:
         self.scope = ""
         self._taken = set(reserved)
         self._stored: dict[bytes, Tensor] = {}
+        self._cast: set[Tensor] = set()  # what a Cast has made
 
     def body(self) -> Writer:
         """A writer of nodes for the body of a `Scan`."""
@@ -57,10 +58,19 @@ class Writer:
 
     def several(self, op: str, count: int, *inputs: Tensor, **attributes: Any) -> list[Tensor]:
         """The `count` outputs of a new node; inputs that are left out are ""."""
+        if op == "MatMul":
+            inputs = tuple(self._behind_no_cast(x) for x in inputs)
         name = self.name(op)
         outputs = [name] if count == 1 else [self.name(f"{op}.{k}") for k in range(count)]
         self.nodes.append(helper.make_node(op, list(inputs), outputs, name=name, **attributes))
+        if op == "Cast":
+            self._cast.update(outputs)
         return outputs
+
+    def _behind_no_cast(self, x: Tensor) -> Tensor:
+        """The same tensor, not as a Cast made it: onnxruntime 1.32 ends the whole process, with a segmentation fault,
+        where it finds Transpose, Cast and MatMul in a row, also where it has moved them there itself."""
+        return self("Reshape", x, self("Shape", x)) if x in self._cast else x
 
     def __call__(self, op: str, *inputs: Tensor, **attributes: Any) -> Tensor:
         """The output of a new node."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from lstmconv_runtime.format.graph import SIGMOID, TANH, Activation, Graph
-from lstmconv_runtime.format.nodes import LSTM, Concatenate, Flip, Input
+from lstmconv_runtime.format.nodes import LSTM, Cast, Concatenate, Dense, Flip, Input
 from vector_files import read_vector
 
 pytest.importorskip("onnx")
@@ -116,3 +116,16 @@ def test_a_mask_is_compacted_once_for_all_that_read_it() -> None:
     model = write_model(read_vector("masked-bidirectional-concat-sequences").graph, "0", {})
     assert operators(model)["ScatterElements"] == 1
     assert operators(model)["LSTM"] == 1
+
+
+def test_no_product_reads_what_a_cast_has_made() -> None:
+    """onnxruntime 1.32 ends the process where Transpose, Cast and MatMul are in a row, as they were here."""
+    wide = Cast(name="wide", x="y", dtype="float64")
+    dense = Dense(name="d", x="wide", weights="d", input_size=2, units=1, use_bias=True, activation=TANH)
+    model = write_model(graph_of(X, lstm("y"), wide, dense, outputs=("d",)), "0", {})
+    made = {name: node.op_type for node in model.graph.node for name in node.output}
+    (product,) = (node for node in model.graph.node if node.op_type == "MatMul")
+    assert [made.get(name) for name in product.input] == ["Reshape", None]
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    assert session.run(None, {"x": np.ones((2, 3, 3), np.float32)})[0].shape == (2, 3, 1)
