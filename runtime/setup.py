@@ -11,7 +11,7 @@ from setuptools import Extension, setup
 kernel = Extension(
     "lstmconv_runtime._kernel",
     ["lstmconv_runtime/_kernel.c"],
-    depends=["lstmconv_runtime/_kernel_loop.h", "lstmconv_runtime/_kernel_threads.h"],
+    depends=[f"lstmconv_runtime/_kernel_{part}.h" for part in ("int8", "loop", "threads", "vnni")],
     # Contraction into fused operations is meant; reassociation (as of -ffast-math) would break the range reduction.
     extra_compile_args=["-std=c11", "-O3", "-ffp-contract=fast", "-fvisibility=hidden", "-g0", "-pthread"],
     extra_link_args=["-pthread"],

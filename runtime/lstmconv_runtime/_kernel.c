@@ -11,7 +11,9 @@
 #define PY_SSIZE_T_CLEAN
 #define _GNU_SOURCE /* CPU_COUNT */
 #include <Python.h>
+#include <float.h>
 #include <limits.h>
+#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -20,6 +22,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #define INLINE static inline __attribute__((always_inline))
 #ifdef __clang__
@@ -32,11 +37,28 @@ enum { LSTM, GRU_AFTER, GRU_BEFORE, SIMPLE_RNN, KINDS };
 /* Columns of W and U, by kind: i f c o; z r h; z r h and z r; h. */
 static const long COLUMNS_W[] = {4, 3, 3, 1}, COLUMNS_U[] = {4, 3, 2, 1}, COLUMNS_B[] = {4, 4, 4, 1};
 
+/* A matrix as float32, (tile, inner, columns, lanes), or, where w is NULL, as int8, (tile, inner / 4, columns, lanes, 4),
+   with a scale for each column and the sum of its int8, (tile, columns, 2, lanes). Of one gate 4 tiles are columns. */
+typedef struct {
+    const float *w;
+    const int8_t *q;
+    const float *scale;
+} Matrix;
+
+/* States as fixed-point numbers, for `_kernel_vnni.h`; of one thread. */
+typedef struct {
+    long at;        /* the step, or half of one, whose states these are; -1 for none */
+    uint8_t *bytes; /* (rows, 4, width): of each number + 2^31 the lowest byte first */
+    float *unit;    /* (rows): what 1 stands for; NaN where a state is not finite */
+    long width;
+} Fixed;
+
 /* Rows of a batch that go through all their steps together; all pointers are to the first of them. */
 typedef struct {
     int kind, zero_masked, started; /* started: there was a state before the first step, or U is not finite */
     long rows, steps, features, units, tiles, width; /* width: units, rounded up to whole vectors */
-    const float *W, *U, *U_h, *b;   /* packed: (tile, inner, columns, lanes); of one gate 4 tiles are columns */
+    Matrix W, U, U_h;
+    const float *b;                 /* (tile, columns, lanes) */
     const char *x, *before;         /* x (rows, steps, features); before (rows, units): put out before any valid step */
     ptrdiff_t x_row, x_step, before_row; /* strides in bytes */
     const char *mask;               /* (rows, steps), or NULL */
@@ -45,7 +67,15 @@ typedef struct {
     ptrdiff_t y_row, y_step;
     float *h[2], *c, *z, *rh, *xh;  /* (rows, width); h[t % 2] is the state before the step t */
     long *first_valid;              /* (rows): the first step that is not masked */
+    float *ahead;                   /* (rows, ahead_steps, columns, width): x W + b of some steps, or NULL */
+    long ahead_steps;
+    Fixed *fixed;                   /* of this thread; NULL where U is float32, or there is no VNNI */
 } Job;
+
+static inline float *ahead_of(const Job *j, long t, long row)
+{
+    return j->ahead + (row * j->ahead_steps + t % j->ahead_steps) * j->width * (j->kind == SIMPLE_RNN ? 1 : 4);
+}
 
 typedef void (*Step)(const Job *, long, int, long, long, long, long);
 
@@ -59,6 +89,16 @@ typedef void (*Step)(const Job *, long, int, long, long, long, long);
 #else
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,prefer-vector-width=512")
+#endif
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512vnni"))), apply_to = function)
+#include "_kernel_vnni.h"
+#pragma clang attribute pop
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512vnni")
+#include "_kernel_vnni.h"
+#pragma GCC pop_options
 #endif
 #define NAME(f) JOIN(f, avx512)
 #define LANES 16
@@ -147,7 +187,7 @@ static void let_go(Array *arrays, int count)
         if (arrays[i].view.obj) PyBuffer_Release(&arrays[i].view);
 }
 
-/* Holds an object's buffer of float32 ('f') or bool ('?') with these sizes; a size of -1 is any, and is then filled in.
+/* Holds an object's buffer of float32 ('f'), int8 ('b') or bool ('?') with these sizes; a size of -1 is any, and is then filled in.
    None is held as nothing where that is allowed. 0, or -1 with an exception. */
 static int hold(
     Array *a, PyObject *object, const char *name, char type, int writable, int optional, int axes, long *size)
@@ -190,18 +230,22 @@ static int hold(
 
 /* --- Cell --------------------------------------------------------------------------------------------------------- */
 
+/* The last three are the scales of the first three, where those are int8. */
+enum { W_, U_, U_H_, B_, W_SCALE, U_SCALE, U_H_SCALE, WEIGHTS };
+static const char *const WEIGHT_NAMES[] = {"W", "U", "U_h", "b", "W_scale", "U_scale", "U_h_scale"};
+
 typedef struct {
     PyObject_HEAD
     const InstructionSet *set;
     int kind, finite;
     long features, units, tiles;
-    Array weights[4]; /* W, U, U_h, b */
+    Array weights[WEIGHTS];
 } Cell;
 
 static void cell_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    let_go(((Cell *)self)->weights, 4);
+    let_go(((Cell *)self)->weights, WEIGHTS);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     release(self);
     Py_DECREF(type);
@@ -212,13 +256,13 @@ static PyObject *cell_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     const char *set_name;
     int kind, finite;
     long features, units;
-    PyObject *given[4];
+    PyObject *given[WEIGHTS];
     if (kwargs && PyDict_Size(kwargs)) {
         PyErr_SetString(PyExc_TypeError, "Cell takes no keywords");
         return NULL;
     }
-    if (!PyArg_ParseTuple(args, "sipllOOOO:Cell", &set_name, &kind, &finite, &features, &units, given, given + 1,
-                          given + 2, given + 3))
+    if (!PyArg_ParseTuple(args, "sipllOOOOOOO:Cell", &set_name, &kind, &finite, &features, &units, given, given + 1,
+                          given + 2, given + 3, given + 4, given + 5, given + 6))
         return NULL;
     const InstructionSet *set = NULL;
     for (size_t i = 0; i < SET_COUNT; i++)
@@ -232,20 +276,22 @@ static PyObject *cell_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (!cell) return NULL;
     cell->set = set, cell->kind = kind, cell->finite = finite, cell->features = features, cell->units = units;
     cell->tiles = (units + set->lanes - 1) / set->lanes;
-    const long inner[] = {features, units, units, 1};
-    const long columns[] = {COLUMNS_W[kind], COLUMNS_U[kind], 1, COLUMNS_B[kind]};
-    const char *names[] = {"W", "U", "U_h", "b"};
-    for (int i = 0; i < 4; i++) {
+    const long inner[] = {features, units, units, 1, 1, 1, 1};
+    const long columns[] = {COLUMNS_W[kind], COLUMNS_U[kind], 1, COLUMNS_B[kind], 2 * COLUMNS_W[kind],
+                            2 * COLUMNS_U[kind], 2};
+    for (int i = 0; i < WEIGHTS; i++) {
         long size = 0;
-        const int none = i == 2 && kind != GRU_BEFORE;
+        const int matrix = i % W_SCALE, int8 = matrix != B_ && given[matrix + W_SCALE] != Py_None;
+        const int none = (matrix == U_H_ && kind != GRU_BEFORE) || (i >= W_SCALE && !int8);
+        const char type = int8 && i < W_SCALE ? 'b' : 'f';
         int64_t total;
-        if (__builtin_mul_overflow((int64_t)cell->tiles * set->lanes * columns[i], (int64_t)inner[i], &total) ||
+        if (__builtin_mul_overflow((int64_t)cell->tiles * set->lanes * columns[i], type == 'b' ? ((int64_t)inner[i] + 3) / 4 * 4 : inner[i], &total) ||
             total > LONG_MAX / 4) {
             PyErr_SetString(PyExc_ValueError, "Cell: too large");
             goto failed;
         }
         size = (long)total;
-        if (hold(&cell->weights[i], none ? Py_None : given[i], names[i], 'f', 0, none, 1, &size)) goto failed;
+        if (hold(&cell->weights[i], none ? Py_None : given[i], WEIGHT_NAMES[i], type, 0, none, 1, &size)) goto failed;
     }
     return (PyObject *)cell;
 failed:
@@ -291,11 +337,59 @@ static void copy_rows(float *to, ptrdiff_t to_row, const char *from, ptrdiff_t f
     for (long r = 0; r < rows; r++) memcpy((char *)to + r * to_row, from + r * from_row, (size_t)units * 4);
 }
 
-/* Floats that `run_block` needs for so many rows. */
-static size_t scratch_size(const Cell *cell, long rows)
+static long width_of(const Cell *cell) { return cell->tiles * cell->set->lanes; }
+
+/* Batches of so few rows leave the weights of x half idle: what x adds is made for several steps at once, in some 64 kB. */
+enum { AHEAD_ROWS = 3, AHEAD_NUMBERS = 16384, AHEAD_LEAST = 6, AHEAD_MOST = 48 };
+
+static long ahead_steps(const Call *call)
 {
-    const size_t width = (size_t)(cell->tiles * cell->set->lanes), each = ((size_t)rows * width + 15) / 16 * 16;
-    return each * (cell->kind == GRU_BEFORE ? 6 : 3) + (size_t)rows * sizeof(long) / 4 + 32;
+    const Cell *cell = call->cell;
+    if (call->batch > AHEAD_ROWS || call->steps < 2 || !call->batch) return 0;
+    const long each = call->batch * width_of(cell) * COLUMNS_B[cell->kind];
+    const long count = AHEAD_NUMBERS / each / AHEAD_LEAST * AHEAD_LEAST;
+    return count < AHEAD_LEAST ? AHEAD_LEAST : count < AHEAD_MOST ? count : AHEAD_MOST;
+}
+
+/* So many floats to whole lines of the cache. */
+static size_t padded(long numbers) { return ((size_t)numbers + 15) / 16 * 16; }
+
+/* Floats that `enter` needs for so many rows. */
+static size_t scratch_size(const Call *call, long rows)
+{
+    const Cell *cell = call->cell;
+    const size_t each = padded(rows * width_of(cell)), ahead = padded(rows * ahead_steps(call) * width_of(cell));
+    return each * (cell->kind == GRU_BEFORE ? 6 : 3) + ahead * (size_t)COLUMNS_B[cell->kind] + padded(2 * rows) + 16;
+}
+
+/* Whether the states of a cell go through its matrices as fixed-point numbers. */
+static int uses_fixed(const Cell *cell)
+{
+#if defined(__x86_64__)
+    enum { LARGEST = 65536 }; /* sums of so many products of two bytes fit 32 bits */
+    return cell->set->lanes == 16 && (cell->weights[U_SCALE].data || cell->weights[U_H_SCALE].data) &&
+           cell->units <= LARGEST && __builtin_cpu_supports("avx512vnni");
+#else
+    (void)cell;
+    return 0;
+#endif
+}
+
+/* Floats that `Fixed` needs for so many rows. */
+static size_t fixed_size(const Cell *cell, long rows)
+{
+    return uses_fixed(cell) ? padded(rows * width_of(cell)) + padded(rows) : 0;
+}
+
+static Fixed fixed_in(long rows, long width, float *scratch)
+{
+    return (Fixed){-1, (uint8_t *)scratch, scratch + padded(rows * width), width};
+}
+
+static Matrix matrix_of(const Cell *cell, int which)
+{
+    const char *w = cell->weights[which].data, *scale = cell->weights[which + W_SCALE].data;
+    return (Matrix){scale ? NULL : (const float *)w, scale ? (const int8_t *)w : NULL, (const float *)scale};
 }
 
 /* The rows start..start + rows of a call, in their state before the first step. */
@@ -307,8 +401,8 @@ static Job enter(const Call *call, long start, long rows, float *scratch)
         .kind = cell->kind, .zero_masked = call->zero_masked, .started = a[H].data != NULL || !cell->finite,
         .rows = rows, .steps = call->steps, .features = cell->features, .units = cell->units, .tiles = cell->tiles,
         .width = cell->tiles * cell->set->lanes,
-        .W = (const float *)cell->weights[0].data, .U = (const float *)cell->weights[1].data,
-        .U_h = (const float *)cell->weights[2].data, .b = (const float *)cell->weights[3].data,
+        .W = matrix_of(cell, W_), .U = matrix_of(cell, U_), .U_h = matrix_of(cell, U_H_),
+        .b = (const float *)cell->weights[B_].data,
         .x = a[X].data + start * a[X].stride[0], .x_row = a[X].stride[0], .x_step = a[X].stride[1],
         .before_row = a[BEFORE].stride[0], .mask_row = a[MASK].stride[0], .mask_step = a[MASK].stride[1],
         .y_row = a[Y].stride[0], .y_step = a[Y].stride[1],
@@ -320,6 +414,8 @@ static Job enter(const Call *call, long start, long rows, float *scratch)
     j.h[0] = take(&scratch, numbers), j.h[1] = take(&scratch, numbers), j.c = take(&scratch, numbers);
     if (j.kind == GRU_BEFORE)
         j.z = take(&scratch, numbers), j.rh = take(&scratch, numbers), j.xh = take(&scratch, numbers);
+    j.ahead_steps = ahead_steps(call);
+    if (j.ahead_steps) j.ahead = take(&scratch, rows * j.ahead_steps * j.width * COLUMNS_B[j.kind]);
     j.first_valid = (long *)scratch;
 
     memset(j.h[0], 0, (size_t)numbers * 4);
@@ -366,7 +462,9 @@ static float *allocate(size_t numbers, void **memory)
 static void run_block(const Call *call, long start, long rows, float *scratch)
 {
     const Cell *cell = call->cell;
-    const Job j = enter(call, start, rows, scratch);
+    Job j = enter(call, start, rows, scratch + fixed_size(cell, rows));
+    Fixed fixed = fixed_in(rows, j.width, scratch);
+    if (uses_fixed(cell)) j.fixed = &fixed;
     for (long t = 0; t < j.steps; t++)
         for (int half = 0; half < halves(cell); half++) cell->set->step(&j, t, half, 0, rows, 0, j.tiles);
     leave(call, &j, start);

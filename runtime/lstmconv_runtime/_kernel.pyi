@@ -1,4 +1,4 @@
-"""The compiled loops; absent where they were not built. Arrays are float32, masks bool."""
+"""The compiled loops; absent where they were not built. Arrays are float32 but where something else is said, masks bool."""
 
 from .format.graph import Array
 
@@ -19,8 +19,13 @@ class Cell:
         U: Array,
         U_h: Array | None,
         b: Array,
+        W_scale: Array | None,
+        U_scale: Array | None,
+        U_h_scale: Array | None,
         /,
-    ) -> None: ...
+    ) -> None:
+        """Where a matrix has a scale, it is int8."""
+
     def run(
         self,
         x: Array,

@@ -120,6 +120,29 @@ INLINE void NAME(accumulate)(
     }
 }
 
+#include "_kernel_int8.h"
+
+/* acc += a m for the columns from `at` on; of a matrix in int8, acc += scale * (a q).
+   fixed: a as fixed-point numbers, from `row` on; NULL where they are not made. */
+INLINE void NAME(add_product)(
+    vf acc[2][ROWS][4], const Matrix *m, const long at, const int tiles, const int rows, const int columns,
+    const int last, const float *const *a, const long inner, const Fixed *fixed, const long row)
+{
+    if (m->w) {
+        NAME(accumulate)(acc, tiles, rows, columns, last, m->w + at * inner, a, inner);
+        return;
+    }
+    float sum[2 * 4 * ROWS * LANES]; /* (tiles, columns, ROWS, LANES) */
+    const float *scale = m->scale + 2 * at;
+    NAME(int8_sums)(sum, m, at, tiles, rows, columns, a, inner, fixed, row);
+    UNROLL for (int s = 0; s < tiles; s++)
+        UNROLL for (int v = 0; v < columns; v++) {
+            const int to = v == columns - 1 ? last : v, column = s * columns + v;
+            const vf by = NAME(load)(scale + 2 * column * LANES);
+            UNROLL for (int r = 0; r < rows; r++) acc[s][r][to] += by * NAME(load)(sum + (column * ROWS + r) * LANES);
+        }
+}
+
 INLINE int NAME(valid)(const Job *j, long t, long row)
 {
     return !j->mask || j->mask[row * j->mask_row + t * j->mask_step];
@@ -152,13 +175,38 @@ INLINE void NAME(rows_of)(const Job *j, const float *array, long row, const int 
     UNROLL for (int r = 0; r < rows; r++) a[r] = array + (row + r) * j->width;
 }
 
-/* acc = b (tile, 4, LANES) */
-INLINE void NAME(begin)(const Job *j, long tile, const int tiles, const int rows, vf acc[2][ROWS][4])
+/* acc = x_t W + b of the first `columns` gates and b of the others; x_t W may have been made already. */
+INLINE void NAME(begin)(
+    const Job *j, long t, long row, long tile, const int tiles, const int rows, const int columns,
+    vf acc[2][ROWS][4])
 {
+    const long at = tile * 4 * LANES;
+    const float *a[ROWS];
+    if (j->ahead) {
+        UNROLL for (int r = 0; r < rows; r++) a[r] = ahead_of(j, t, row + r) + at;
+    } else {
+        UNROLL for (int r = 0; r < rows; r++) a[r] = j->b + at;
+    }
     UNROLL for (int s = 0; s < tiles; s++)
         UNROLL for (int r = 0; r < rows; r++)
-            UNROLL for (int v = 0; v < 4; v++)
-                acc[s][r][v] = NAME(load)(j->b + ((tile + s) * 4 + v) * LANES);
+            UNROLL for (int v = 0; v < 4; v++) acc[s][r][v] = NAME(load)(a[r] + (s * 4 + v) * LANES);
+    if (j->ahead) return;
+    NAME(rows_of_x)(j, t, row, rows, a);
+    NAME(add_product)(acc, &j->W, tile * columns * LANES, tiles, rows, columns, columns - 1, a, j->features, NULL, 0);
+}
+
+/* x_t W + b of a row for `rows` steps from t on: of so many steps the weights are read once. */
+INLINE void NAME(ahead)(const Job *j, long t, long row, long tile, const int columns, const int rows)
+{
+    vf acc[2][ROWS][4];
+    const float *a[ROWS];
+    UNROLL for (int r = 0; r < rows; r++) a[r] = (const float *)(j->x + row * j->x_row + (t + r) * j->x_step);
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int v = 0; v < 4; v++) acc[0][r][v] = NAME(load)(j->b + (tile * 4 + v) * LANES);
+    NAME(add_product)(acc, &j->W, tile * columns * LANES, 1, rows, columns, columns - 1, a, j->features, NULL, 0);
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int v = 0; v < 4; v++)
+            NAME(store)(ahead_of(j, t + r, row) + (tile * 4 + v) * LANES, acc[0][r][v]);
 }
 
 /* i, f, c~, o:  c' = f * c + i * c~;  h' = o * tanh(c') */
@@ -166,12 +214,10 @@ INLINE void NAME(lstm)(const Job *j, long t, long row, long tile, const int tile
 {
     vf acc[2][ROWS][4];
     const float *a[ROWS];
-    NAME(begin)(j, tile, tiles, rows, acc);
-    NAME(rows_of_x)(j, t, row, rows, a);
-    NAME(accumulate)(acc, tiles, rows, 4, 3, j->W + tile * j->features * 4 * LANES, a, j->features);
+    NAME(begin)(j, t, row, tile, tiles, rows, 4, acc);
     if (t > 0 || j->started) {
         NAME(rows_of)(j, j->h[t & 1], row, rows, a);
-        NAME(accumulate)(acc, tiles, rows, 4, 3, j->U + tile * j->units * 4 * LANES, a, j->units);
+        NAME(add_product)(acc, &j->U, tile * 4 * LANES, tiles, rows, 4, 3, a, j->units, j->fixed, row);
     }
     UNROLL for (int s = 0; s < tiles; s++)
         UNROLL for (int r = 0; r < rows; r++) {
@@ -191,12 +237,10 @@ INLINE void NAME(gru_after)(const Job *j, long t, long row, long tile, const int
 {
     vf acc[2][ROWS][4];
     const float *a[ROWS];
-    NAME(begin)(j, tile, tiles, rows, acc);
-    NAME(rows_of_x)(j, t, row, rows, a);
-    NAME(accumulate)(acc, tiles, rows, 3, 2, j->W + tile * j->features * 3 * LANES, a, j->features);
+    NAME(begin)(j, t, row, tile, tiles, rows, 3, acc);
     if (t > 0 || j->started) {
         NAME(rows_of)(j, j->h[t & 1], row, rows, a);
-        NAME(accumulate)(acc, tiles, rows, 3, 3, j->U + tile * j->units * 3 * LANES, a, j->units);
+        NAME(add_product)(acc, &j->U, tile * 3 * LANES, tiles, rows, 3, 3, a, j->units, j->fixed, row);
     }
     UNROLL for (int s = 0; s < tiles; s++)
         UNROLL for (int r = 0; r < rows; r++) {
@@ -213,12 +257,10 @@ INLINE void NAME(gru_before)(const Job *j, long t, long row, long tile, const in
 {
     vf acc[2][ROWS][4];
     const float *a[ROWS];
-    NAME(begin)(j, tile, tiles, rows, acc);
-    NAME(rows_of_x)(j, t, row, rows, a);
-    NAME(accumulate)(acc, tiles, rows, 3, 2, j->W + tile * j->features * 3 * LANES, a, j->features);
+    NAME(begin)(j, t, row, tile, tiles, rows, 3, acc);
     if (t > 0 || j->started) {
         NAME(rows_of)(j, j->h[t & 1], row, rows, a);
-        NAME(accumulate)(acc, tiles, rows, 2, 1, j->U + tile * j->units * 2 * LANES, a, j->units);
+        NAME(add_product)(acc, &j->U, tile * 2 * LANES, tiles, rows, 2, 1, a, j->units, j->fixed, row);
     }
     UNROLL for (int s = 0; s < tiles; s++)
         UNROLL for (int r = 0; r < rows; r++) {
@@ -237,16 +279,17 @@ INLINE void NAME(one_gate)(const Job *j, long t, long row, long quad, const int 
     const float *a[ROWS];
     const int simple = j->kind == SIMPLE_RNN;
     const long first = quad * 4 * LANES;
-    UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (int v = 0; v < columns; v++)
-            acc[0][r][v] = NAME(load)((simple ? j->b : j->xh + (row + r) * j->width) + first + v * LANES);
-    if (simple) {
+    UNROLL for (int r = 0; r < rows; r++) {
+        const float *from = !simple ? j->xh + (row + r) * j->width : j->ahead ? ahead_of(j, t, row + r) : j->b;
+        UNROLL for (int v = 0; v < columns; v++) acc[0][r][v] = NAME(load)(from + first + v * LANES);
+    }
+    if (simple && !j->ahead) {
         NAME(rows_of_x)(j, t, row, rows, a);
-        NAME(accumulate)(acc, 1, rows, columns, columns - 1, j->W + first * j->features, a, j->features);
+        NAME(add_product)(acc, &j->W, first, 1, rows, columns, columns - 1, a, j->features, NULL, 0);
     }
     if (t > 0 || j->started) {
         NAME(rows_of)(j, simple ? j->h[t & 1] : j->rh, row, rows, a);
-        NAME(accumulate)(acc, 1, rows, columns, columns - 1, (simple ? j->U : j->U_h) + first * j->units, a, j->units);
+        NAME(add_product)(acc, simple ? &j->U : &j->U_h, first, 1, rows, columns, columns - 1, a, j->units, j->fixed, row);
     }
     float made[ROWS][4][LANES]; /* left in registers, the accumulators would be up to 24 copies of what follows */
     UNROLL for (int r = 0; r < rows; r++)
@@ -261,6 +304,20 @@ INLINE void NAME(one_gate)(const Job *j, long t, long row, long quad, const int 
             }
             NAME(put)(j, t, row + r, unit, h);
         }
+}
+
+/* x_t W + b of a SimpleRNN for `rows` steps from t on. */
+INLINE void NAME(one_gate_ahead)(const Job *j, long t, long row, long quad, const int columns, const int rows)
+{
+    vf acc[2][ROWS][4];
+    const float *a[ROWS];
+    const long first = quad * 4 * LANES;
+    UNROLL for (int r = 0; r < rows; r++) a[r] = (const float *)(j->x + row * j->x_row + (t + r) * j->x_step);
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int v = 0; v < columns; v++) acc[0][r][v] = NAME(load)(j->b + first + v * LANES);
+    NAME(add_product)(acc, &j->W, first, 1, rows, columns, columns - 1, a, j->features, NULL, 0);
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int v = 0; v < columns; v++) NAME(store)(ahead_of(j, t + r, row) + first + v * LANES, acc[0][r][v]);
 }
 
 /* Carries the states of rows that are all masked over `columns` vectors. */
@@ -318,10 +375,51 @@ static void NAME(one_gate_tiles)(const Job *j, long t, long row, int rows, long 
     }
 }
 
+/* ROWS steps together, or a single one. */
+#define STEPS(f, columns) \
+    if (steps == ROWS) f(j, t, row, at, columns, ROWS); \
+    else f(j, t, row, at, columns, 1);
+static void NAME(ahead_tiles)(const Job *j, long t, long row, int steps, long at, int columns)
+{
+    if (j->kind != SIMPLE_RNN) {
+        if (columns == 3) STEPS(NAME(ahead), 3)
+        else STEPS(NAME(ahead), 4)
+        return;
+    }
+    switch (columns) {
+    case 1: STEPS(NAME(one_gate_ahead), 1) break;
+    case 2: STEPS(NAME(one_gate_ahead), 2) break;
+    case 3: STEPS(NAME(one_gate_ahead), 3) break;
+    default: STEPS(NAME(one_gate_ahead), 4) break;
+    }
+}
+
+/* What x adds to the tiles first..end at the steps from t on. */
+static void NAME(look_ahead)(const Job *j, long t, long start, long stop, long first, long end)
+{
+    const int one_gate = j->kind == SIMPLE_RNN;
+    const long most = j->steps - t < j->ahead_steps ? j->steps - t : j->ahead_steps;
+    for (long tile = first; tile < end; tile += one_gate ? 4 : 1)
+        for (long row = start; row < stop; row++)
+            for (long done = 0; done < most;) {
+                const int steps = most - done < ROWS ? 1 : ROWS;
+                const long columns = !one_gate ? COLUMNS_W[j->kind] : end - tile < 4 ? end - tile : 4;
+                NAME(ahead_tiles)(j, t + done, row, steps, one_gate ? tile / 4 : tile, (int)columns);
+                done += steps;
+            }
+}
+
 /* The rows start..stop of the tiles first..end at the step t; of a GRU that resets before, one half of it. */
 static void NAME(step)(const Job *j, long t, int half, long start, long stop, long first, long end)
 {
     const int one_gate = j->kind == SIMPLE_RNN || half == 1;
+    if (j->ahead && half == 0 && t % j->ahead_steps == 0) NAME(look_ahead)(j, t, start, stop, first, end);
+#if LANES == 16
+    if (j->fixed && (t > 0 || j->started) && j->fixed->at != 2 * t + half) {
+        to_fixed(half ? j->rh : j->h[t & 1], start, stop, j->width, j->fixed);
+        j->fixed->at = 2 * t + half;
+    }
+#endif
     const long count = (stop - start + ROWS - 1) / ROWS;
     for (long tile = first; tile < end;) {
         const long left = end - tile;
@@ -343,6 +441,7 @@ static void NAME(step)(const Job *j, long t, int half, long start, long stop, lo
 }
 
 #undef TILES
+#undef STEPS
 #undef WITH_ROWS
 #undef vf
 #undef vi

@@ -21,7 +21,8 @@ typedef struct {
     long pieces, rounds;     /* pieces of a round; rounds: steps, or halves of steps */
     long tiles_each, rows_each;
     int by_rows;             /* pieces are blocks of rows, of rows_each; else tiles of the job, tiles_each */
-    size_t scratch;          /* floats that a block of rows needs */
+    size_t scratch;          /* floats that a thread needs */
+    int fixed;               /* states are taken as fixed-point numbers */
     const Call *call;        /* alive until all pieces are done */
     Job job;
 } Team;
@@ -56,10 +57,16 @@ static void wait_for(Team *team, long done)
     }
 }
 
-/* Works until there is nothing left. `scratch` is the caller's for blocks of rows, NULL in a helper. */
+/* Works until there is nothing left. */
 static void work(Team *team, float *scratch)
 {
     const int me = atomic_fetch_add(&team->joined, 1) % team->queues;
+    Job mine = team->job; /* what it points to is alive, as the call is, until all pieces are done */
+    Fixed fixed;
+    if (!team->by_rows && team->fixed) {
+        fixed = fixed_in(mine.rows, mine.width, scratch);
+        mine.fixed = &fixed;
+    }
     for (long round = 0; round < team->rounds;) {
         for (int k = 0; k < team->queues; k++) {
             const int number = (me + k) % team->queues;
@@ -71,8 +78,8 @@ static void work(Team *team, float *scratch)
                 } else {
                     const long first = piece * team->tiles_each, end = first + team->tiles_each;
                     const int both = halves(call->cell);
-                    call->cell->set->step(&team->job, round / both, (int)(round % both), 0, team->job.rows, first,
-                                          end < team->job.tiles ? end : team->job.tiles);
+                    call->cell->set->step(&mine, round / both, (int)(round % both), 0, mine.rows, first,
+                                          end < mine.tiles ? end : mine.tiles);
                 }
                 atomic_fetch_add_explicit(&team->done, 1, memory_order_release);
             }
@@ -87,7 +94,7 @@ static void *help(void *given)
     Team *team = given;
     void *memory = NULL;
     float *scratch = NULL;
-    if (!team->by_rows || (scratch = allocate(team->scratch, &memory))) work(team, scratch);
+    if (!team->scratch || (scratch = allocate(team->scratch, &memory))) work(team, scratch);
     free(memory);
     drop(team);
     return NULL;
@@ -112,7 +119,7 @@ static int run_all(const Call *call, int threads)
     const Cell *cell = call->cell;
     long rows_each = block_rows(cell, call->batch);
     const long blocks = rows_each ? (call->batch + rows_each - 1) / rows_each : 0;
-    const size_t size = scratch_size(cell, rows_each);
+    const size_t fixed = fixed_size(cell, rows_each), size = fixed + scratch_size(call, rows_each);
     void *memory;
     float *scratch = allocate(size, &memory);
     if (!scratch) return -1;
@@ -144,8 +151,9 @@ static int run_all(const Call *call, int threads)
     team->queues = threads, team->pieces = pieces, team->by_rows = by_rows, team->call = call;
     team->tiles_each = tiles_each, team->rows_each = rows_each;
     team->rounds = by_rows ? 1 : call->steps * halves(cell);
-    team->scratch = size;
-    if (!by_rows) team->job = enter(call, 0, call->batch, scratch);
+    team->scratch = by_rows ? size : fixed;
+    team->fixed = uses_fixed(cell);
+    if (!by_rows) team->job = enter(call, 0, call->batch, scratch + fixed);
     atomic_store(&team->users, 1);
     pthread_attr_t detached;
     if (!pthread_attr_init(&detached)) {

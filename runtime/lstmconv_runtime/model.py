@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import cached_property
+from math import prod
 from typing import IO, Any
 
 import numpy as np
@@ -268,7 +269,7 @@ WORK_PER_THREAD = 2**20
 
 def thread_count(graph: Graph, rows: int) -> int:
     """How many threads the work of so many rows is enough for, at least 1."""
-    largest = max(sum(array.size for array in graph.node_arrays(node).values()) for node in graph.nodes)
+    largest = max(sum(map(prod, node.parameters().values())) for node in graph.nodes)
     # From tuned.ROWS on, rows do not advance together: more of them make no step larger.
     enough = max(ROWS_PER_THREAD, -(-WORK_PER_THREAD // max(1, largest)))
     return 1 if enough > ROWS else max(1, rows // enough)

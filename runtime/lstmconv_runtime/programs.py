@@ -113,7 +113,10 @@ def _arrays(
             arrays = {name: round_to(array, rounding) for name, array in arrays.items()}
         laid_out[key] = arrays, {}
     arrays, loops = laid_out[key]
-    return choose.prepare(node, arrays, engine, loops) if isinstance(node, RECURRENT) else arrays
+    if not isinstance(node, RECURRENT):
+        return arrays
+    # What is rounded to half precision is so after it has been widened.
+    return choose.prepare(node, arrays, {} if rounding else graph.int8_arrays(node), engine, loops)
 
 
 def _read_only(array: Array, dtype: np.dtype[np.generic]) -> Array:

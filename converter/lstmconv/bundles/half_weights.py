@@ -7,33 +7,15 @@ so they keep their dtype.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-from lstmconv_runtime.difference import difference, share
 from lstmconv_runtime.format.graph import Array, Graph
 from lstmconv_runtime.format.nodes import Constant
 
 from ..errors import Hint, UnsupportedError, printable
-from .probes import float64_evaluation
 
 MOST = float(np.finfo(np.float16).max)
-
-
-@dataclass(frozen=True)
-class Drift:
-    """How far rounding the weights moves one output, both computed in float64, so that it is the rounding alone.
-
-    Attributes:
-        output: its name.
-        max_abs: the largest difference; infinite where one of them is NaN or infinite and the other is not.
-        relative: that, as a share of the output's largest magnitude.
-    """
-
-    output: str
-    max_abs: float
-    relative: float
 
 
 def with_half_weights(graph: Graph) -> Graph:
@@ -61,15 +43,3 @@ def _halved(name: str, array: Array) -> Array:
             Hint("export without {}", "weights", "float16"),
         )
     return half
-
-
-def drift_of(full: Graph, half: Graph, inputs: Iterable[Mapping[str, Array]]) -> tuple[Drift, ...]:
-    """The drift of each output over some inputs, those of the probes."""
-    outputs = full.output_keys or full.outputs
-    worst, scales = dict.fromkeys(outputs, 0.0), dict.fromkeys(outputs, 0.0)
-    evaluations = float64_evaluation(full), float64_evaluation(half)
-    for given in inputs:
-        for name, exact, rounded in zip(outputs, *(evaluate(given) for evaluate in evaluations), strict=True):
-            found = difference(rounded, exact)
-            worst[name], scales[name] = max(worst[name], found.largest), max(scales[name], found.scale)
-    return tuple(Drift(name, worst[name], share(worst[name], scales[name])) for name in outputs)

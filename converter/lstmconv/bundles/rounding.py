@@ -48,6 +48,7 @@ def moved_programs(graph: Graph, random: np.random.Generator) -> Iterator[progra
 def move_weights(graph: Graph, random: np.random.Generator) -> Graph:
     """The graph with every weight one ulp up or down; Constants stay: they belong to the formula, as a mask's value."""
     types = infer_types(graph)
+    graph = graph.widened()
     arrays = dict(graph.arrays)
     for node in graph.nodes:
         if isinstance(node, n.Constant):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lstmconv_runtime.format.graph import Graph, Node, infer_types
+from lstmconv_runtime.format.graph import SCALE, Graph, Node, infer_types
 from lstmconv_runtime.format.graph_json import node_to_json
 from lstmconv_runtime.format.nodes import Constant
 
@@ -20,7 +20,9 @@ def summary(graph: Graph) -> dict[str, Any]:
     tensors = tensors_of(graph)
     constants = {f"{node.namespace()}/value" for node in graph.nodes if isinstance(node, Constant)}
     counts = {
-        tensor["name"]: graph.arrays[tensor["name"]].size for tensor in tensors if tensor["name"] not in constants
+        tensor["name"]: graph.arrays[tensor["name"]].size
+        for tensor in tensors
+        if tensor["name"] not in constants and not tensor["name"].endswith(SCALE)
     }
     nodes = []
     for node in graph.nodes:
@@ -40,9 +42,10 @@ def tensors_of(graph: Graph) -> list[dict[str, Any]]:
     tensors: dict[str, dict[str, Any]] = {}
     for node in graph.nodes:
         for name in node.parameters():
-            key = f"{node.namespace()}/{name}"
-            array = graph.arrays[key]
-            tensors[key] = {"name": key, "shape": list(array.shape), "dtype": array.dtype.name}
+            for key in (f"{node.namespace()}/{name}", f"{node.namespace()}/{name}{SCALE}"):
+                if key in graph.arrays:
+                    array = graph.arrays[key]
+                    tensors[key] = {"name": key, "shape": list(array.shape), "dtype": array.dtype.name}
     return list(tensors.values())
 
 

@@ -47,10 +47,32 @@ def export(
         Weights | None,
         typer.Option(
             "--weights",
-            metavar="float16",
-            help="Store the weights as float16, half the size, and show how far that moves each output.",
+            metavar="float16|int8",
+            help="Store the weights as float16, half the size, or the kernel matrices as int8, a quarter, and show how "
+            "far that moves each output.",
         ),
     ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibrate",
+            metavar="INPUT",
+            help="With --weights: a .npy, .npz or .csv of your own data, to see how far the outputs move on it too.",
+            readable=False,
+        ),
+    ] = None,
+    at_most: Annotated[
+        float | None,
+        typer.Option(
+            "--at-most",
+            metavar="SHARE",
+            help="With int8: how far an output may move, as a share of its largest magnitude, over the data of "
+            "--calibrate or else over the probes. Matrices whose rounding costs more stay as they are.",
+        ),
+    ] = None,
+    embeddings: Annotated[
+        bool, typer.Option("--embeddings", help="With int8: the tables of Embedding layers too, row by row.")
+    ] = False,
     replace: Replace = None,
     as_json: Json = False,
 ) -> None:
@@ -63,14 +85,17 @@ def export(
       lstmconv export sine.keras -o sine.safetensors
       lstmconv export weights-of-2017.h5 --config architecture.json
       lstmconv export sine.keras -o small.safetensors --weights float16
+      lstmconv export sine.keras -o small.safetensors --weights int8 --at-most 1e-3 --calibrate windows.npy
       lstmconv export old.h5 --replace double=rescaling.json
     """
     out = out or output_paths.bundle_path(model)
-    output_paths.check_output(out, suffixes.BUNDLE, force, model, *([config] if config else []))
+    given = [path for path in (config, calibrate) if path is not None]
+    output_paths.check_output(out, suffixes.BUNDLE, force, model, *given)
     with Working("converting"):
         made = export_bundle(
             model, out, config=config, force=force, allow_nonfinite=allow_nonfinite, deterministic=deterministic,
-            weights=None if weights is None else weights.value, replace=read_replacements(replace or ()),
+            weights=None if weights is None else weights.value, embeddings=embeddings, at_most=at_most,
+            calibrate=calibrate, replace=read_replacements(replace or ()),
         )  # fmt: skip
     for warning in made.warnings:
         print_note("warning", warning)
@@ -81,15 +106,20 @@ def export(
 def export_report(made: Conversion, out: Path) -> dict[str, Any]:
     """What `lstmconv export` says of a bundle it has written, as a dict.
 
-    With float16 weights it has "drift": for each output the largest difference (null where it has no bound) from the
-    model with its own weights, and that as a share of the output's largest magnitude.
+    Where weights are stored smaller it has "drift": for each output the largest difference from the model with its own
+    weights (null where it has no bound), their root mean square, and the largest as a share of the output's largest
+    magnitude, over the probes and over the calibration data; and "kept", the matrices that are not int8.
     """
     parameters = summary(made.graph)["parameters"]
-    drift = [{"output": d.output, "max_abs": _bounded(d.max_abs), "relative": _bounded(d.relative)} for d in made.drift]
+    drift = [
+        {"output": d.output, "over": d.over, "max_abs": _bounded(d.max_abs), "rms": _bounded(d.rms),
+         "relative": _bounded(d.relative)}
+        for d in made.drift
+    ]  # fmt: skip
     return {
         "bundle": str(out), "nodes": len(made.graph.nodes), "parameters": parameters,
         "source": made.source, "semantics": made.semantics, "warnings": list(made.warnings),
-        **({"drift": drift} if drift else {}),
+        **({"drift": drift, "kept": list(made.kept)} if drift else {}),
     }  # fmt: skip
 
 
@@ -99,7 +129,7 @@ def _bounded(number: float) -> float | None:
 
 
 def export_text(report: dict[str, Any]) -> str:
-    """The dict of `export_report` as a line; with float16 weights, below it their drift as a table."""
+    """The dict of `export_report` as a line; with weights stored smaller, below it their drift as a table."""
     source = f"{report['source']['framework']} {report['source']['version']}"
     line = (
         f"wrote {printable(report['bundle'])}: {report['nodes']} nodes, {report['parameters']:,} parameters, "
@@ -107,9 +137,12 @@ def export_text(report: dict[str, Any]) -> str:
     )
     if "drift" not in report:
         return line
-    rows = [("output", "largest difference", "relative")]
+    rows = [("output", "over the", "largest difference", "rms", "relative")]
     for item in report["drift"]:
-        shown = ["unbounded" if item[key] is None else f"{item[key]:.3g}" for key in ("max_abs", "relative")]
-        rows.append((printable(item["output"], 60), shown[0], shown[1]))
-    heading = "The weights are stored as float16. What that moves, on the probes, in float64:"
-    return "\n".join([line, heading, *text_table(rows)])
+        shown = ["unbounded" if item[key] is None else f"{item[key]:.3g}" for key in ("max_abs", "rms", "relative")]
+        rows.append((printable(item["output"], 60), item["over"], *shown))
+    heading = f"The weights are stored as {report['source']['weights']}. What that moves, in float64:"
+    lines = [line, heading, *text_table(rows)]
+    if report["kept"]:
+        lines.append(f"Not int8: {printable(', '.join(report['kept']), 2000)}")
+    return "\n".join(lines)

@@ -49,6 +49,7 @@ class Weights(StrEnum):
     """What weights can be stored as, beside what they are."""
 
     FLOAT16 = "float16"
+    INT8 = "int8"
 
 
 class RowsAre(StrEnum):

@@ -27,7 +27,7 @@ from safetensors.numpy import save as save_tensors
 
 from ..errors import BundleError, InputError, VersionError
 from .container import checked_header, digest, metadata_of
-from .graph import FLOATS, Array, Graph, GraphError, Type, Value, infer_types, same_size
+from .graph import FLOATS, SCALE, Array, Graph, GraphError, Type, Value, infer_types, same_size
 from .graph_json import canonical, graph_from_json, graph_to_json, object_with, refuse, strings
 from .nodes import GRU, LSTM, Constant, ConvLSTM, Input, SimpleRNN
 
@@ -108,7 +108,11 @@ def to_bytes(bundle: Bundle) -> bytes:
 
 def needed_version(graph: Graph, types: Mapping[Value, Type], probes: tuple[Probe, ...] = ()) -> tuple[int, int]:
     """The lowest version of the format that has everything in a bundle of this graph and these probes."""
-    newer = any(map(_has_allowance, probes)) or _has_state_for_all_rows(graph, types)
+    newer = (
+        any(map(_has_allowance, probes))
+        or _has_state_for_all_rows(graph, types)
+        or any(graph.int8_arrays(node) for node in graph.nodes)
+    )
     return max(((1, 1) if newer else (1, 0), *(node.since() for node in graph.nodes)))
 
 
@@ -236,21 +240,33 @@ def _check_contract(graph: Graph) -> None:
     """N08: the tensors are exactly those the nodes declare."""
     code = "E_BUNDLE_CONTRACT"
     declared: dict[str, tuple[int, ...]] = {}
-    constants: dict[str, str] = {}
+    dtypes: dict[str, str] = {}  # of what is not stored as floats
     for node in graph.nodes:
+        scaled = node.scaled()
         for name, shape in node.parameters().items():
             key = f"{node.namespace()}/{name}"
             if declared.setdefault(key, shape) != shape:
                 refuse(f"tensor {key!r:.200} is shared by nodes that disagree on its shape", code)
             if isinstance(node, Constant):
-                constants[key] = node.dtype
+                dtypes[key] = node.dtype
+            elif name in scaled and f"{key}{SCALE}" in graph.arrays:
+                along = (shape[scaled[name]],)
+                if declared.setdefault(f"{key}{SCALE}", along) != along:
+                    refuse(f"tensor {key!r:.200} is shared by nodes that disagree on its scales", code)
+                dtypes[key] = "int8"
+                _check_scales(f"{key}{SCALE}", graph.arrays[f"{key}{SCALE}"])
     for key in sorted(set(declared) ^ set(graph.arrays)):
         refuse(f"tensor {key!r:.200} is {'missing' if key in declared else 'left over'}", code)
     for key, shape in declared.items():
         array = graph.arrays[key]
         if array.shape != shape:
             refuse(f"tensor {key!r:.200} has the shape {array.shape}, the graph needs {shape}", code)
-        _check_dtype(f"tensor {key!r:.200}", array, constants.get(key, "float32"))
+        _check_dtype(f"tensor {key!r:.200}", array, dtypes.get(key, "float32"))
+
+
+def _check_scales(key: str, scales: Array) -> None:
+    if scales.dtype != np.float32 or not (np.isfinite(scales) & (scales >= 0)).all():
+        refuse(f"tensor {key!r:.200} is not float32 numbers of at least 0", "E_BUNDLE_CONTRACT")
 
 
 def _check_dtype(where: str, array: Array, dtype: str) -> None:

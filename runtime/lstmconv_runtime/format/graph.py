@@ -12,9 +12,10 @@ declarations.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
+import numpy as np
 import numpy.typing as npt
 
 from .record import Record
@@ -112,6 +113,10 @@ class Node(Record):
         """
         raise NotImplementedError
 
+    def scaled(self) -> dict[str, int]:
+        """The parameters that may be stored as int8 beside their scales, and the axis that these run along."""
+        return {}
+
     def since(self) -> tuple[int, int]:
         """The version of the format that first had this node with these settings; a newer node says so here."""
         return (1, 0)
@@ -138,6 +143,23 @@ class Node(Record):
         return getattr(self, "weights", None) or self.name
 
 
+SCALE = ".scale"  # what the name of a tensor of scales ends in, after that of the int8 it belongs to
+
+
+class Int8Array(NamedTuple):
+    """A matrix as int8, and a float32 scale for each place of one axis: value = q * scale, rounded to float32."""
+
+    q: Array
+    scale: Array
+    axis: int
+
+    def widened(self) -> Array:
+        """The matrix as float32."""
+        along = [1] * self.q.ndim
+        along[self.axis] = -1
+        return np.multiply(self.q, self.scale.reshape(along), dtype=np.float32)
+
+
 @dataclass(frozen=True)
 class Graph:
     """A model.
@@ -147,7 +169,7 @@ class Graph:
         outputs: names of values, in the order the model returns them.
         output_keys: for a model that returns a dict, its key for each output; else None.
         nodes: every node, each after the makers of what it reads.
-        arrays: ``node/parameter`` → array.
+        arrays: ``node/parameter`` → array; of one stored as int8 also ``node/parameter.scale``.
     """
 
     inputs: tuple[Value, ...]
@@ -157,8 +179,28 @@ class Graph:
     arrays: dict[str, Array]
 
     def node_arrays(self, node: Node) -> dict[str, Array]:
-        """The arrays of one node by parameter name."""
-        return {name: self.arrays[f"{node.namespace()}/{name}"] for name in node.parameters()}
+        """The arrays of one node by parameter name, those stored as int8 as the float32 they stand for."""
+        arrays = {name: self.arrays[f"{node.namespace()}/{name}"] for name in node.parameters()}
+        return {**arrays, **{name: stored.widened() for name, stored in self.int8_arrays(node).items()}}
+
+    def widened(self) -> Graph:
+        """The same graph with nothing stored as int8."""
+        scales = {key for key in self.arrays if key.endswith(SCALE)}
+        if not scales:
+            return self
+        arrays = {key: array for key, array in self.arrays.items() if key not in scales}
+        for node in self.nodes:
+            arrays.update({f"{node.namespace()}/{name}": array for name, array in self.node_arrays(node).items()})
+        return replace(self, arrays=arrays)
+
+    def int8_arrays(self, node: Node) -> dict[str, Int8Array]:
+        """Those arrays of a node that are stored as int8, by parameter name."""
+        keys = {name: f"{node.namespace()}/{name}" for name in node.scaled()}
+        return {
+            name: Int8Array(self.arrays[key], self.arrays[f"{key}{SCALE}"], node.scaled()[name])
+            for name, key in keys.items()
+            if f"{key}{SCALE}" in self.arrays
+        }
 
 
 def infer_types(graph: Graph) -> dict[Value, Type]:

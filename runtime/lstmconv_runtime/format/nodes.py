@@ -121,6 +121,9 @@ class _Recurrent(Node):
         """The functions of the cell, which work on a single step (B, units)."""
         return (self.activation,)
 
+    def scaled(self) -> dict[str, int]:
+        return {f"{kernel}_{gate}": -1 for kernel in "WU" for gate in self.GATES}
+
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         _features(x, self.input_size, rank=3)
@@ -247,6 +250,9 @@ class ConvLSTM(Node):
                 shapes[f"b_{gate}"] = (self.filters,)
         return shapes
 
+    def scaled(self) -> dict[str, int]:
+        return {f"{kernel}_{gate}": -1 for kernel in "WU" for gate in self.GATES}
+
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         _features(x, self.channels, rank=3 + len(self.kernel_size))
@@ -297,6 +303,9 @@ class Dense(Node):
         bias = {"b": (self.units,)} if self.use_bias else {}
         return {"W": (self.input_size, self.units), **bias}
 
+    def scaled(self) -> dict[str, int]:
+        return {"W": -1}
+
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         _features(x, self.input_size)
@@ -315,6 +324,9 @@ class Embedding(Node):
 
     def parameters(self) -> dict[str, tuple[int, ...]]:
         return {"E": (self.input_size, self.units)}
+
+    def scaled(self) -> dict[str, int]:
+        return {"E": 0}
 
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
@@ -458,6 +470,9 @@ class Conv(Node):
         bias = {"b": (self.filters,)} if self.use_bias else {}
         return {"W": (*self.kernel_size, self.channels // self.groups, self.filters), **bias}
 
+    def scaled(self) -> dict[str, int]:
+        return {"W": -1}
+
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         _features(x, self.channels, rank=2 + len(self.kernel_size))
@@ -494,6 +509,9 @@ class ConvTranspose(Node):
     def parameters(self) -> dict[str, tuple[int, ...]]:
         bias = {"b": (self.filters,)} if self.use_bias else {}
         return {"W": (*self.kernel_size, self.channels, self.filters), **bias}
+
+    def scaled(self) -> dict[str, int]:
+        return {"W": -1}
 
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x, axes = types[self.x], len(self.kernel_size)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from ..engines import Engine, kernel
-from ..format.graph import Array
+from ..format.graph import Array, Int8Array
 from . import compiled
 from .plain import Fused, Plain, Traced, fuse
 from .runner import lay_out
@@ -26,22 +26,27 @@ OWN = ("name", "x", "mask", "h0", "c0", "return_sequences", "go_backwards", "zer
 LaidOut: TypeAlias = dict[Any, Any]  # by what matters to it
 
 
-def prepare(node: Recurrent, arrays: Mapping[str, Array], engine: Engine, laid_out: LaidOut) -> Prepared:
+def prepare(
+    node: Recurrent, arrays: Mapping[str, Array], int8: Mapping[str, Int8Array], engine: Engine, laid_out: LaidOut
+) -> Prepared:
     """A node ready to run.
 
     Args:
         arrays: by parameter name, already of the dtype to compute in.
+        int8: those that are stored as int8, as they are stored.
         laid_out: filled with what nodes of the same arrays, so computed, share.
     """
-    return Prepared(choose(node, arrays, engine, laid_out), Traced(node, dict(arrays)))
+    return Prepared(choose(node, arrays, int8, engine, laid_out), Traced(node, dict(arrays)))
 
 
-def choose(node: Recurrent, arrays: Mapping[str, Array], engine: Engine, laid_out: LaidOut) -> Loop:
+def choose(
+    node: Recurrent, arrays: Mapping[str, Array], int8: Mapping[str, Int8Array], engine: Engine, laid_out: LaidOut
+) -> Loop:
     """The fastest loop of the engine that fits the node; NumPy's where the kernel does not compute it."""
     key = (type(node), *(getattr(node, field) for field in node.FIELDS if field not in OWN))
     if engine.instruction_set is not None and kernel is not None and compiled.fits(node, arrays):
         if key not in laid_out:
-            laid_out[key] = compiled.cell_of(kernel, engine.instruction_set, node, arrays)
+            laid_out[key] = compiled.cell_of(kernel, engine.instruction_set, node, arrays, int8)
         return compiled.Compiled(laid_out[key], node)
     if key not in laid_out:
         laid_out[key] = lay_out(node, arrays) or fuse(node, arrays)

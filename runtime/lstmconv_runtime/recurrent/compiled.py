@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
-from ..format.graph import Activation, Array
+from ..format.graph import Activation, Array, Int8Array
 from ..format.nodes import GRU, LSTM, SimpleRNN
 from ..threads import kernel_threads
 from .runner import Cell
@@ -22,6 +22,8 @@ empty, FLOAT = np.empty, np.dtype(np.float32)
 PORTION = 2**36
 ALIGNED = 64  # bytes: a line of the cache, and the largest vector
 TILES = 4  # vectors of units that a cell of one gate takes side by side, as others take their gates
+# From so many weights on int8 is multiplied as it is stored: fewer stay in a fast cache as float32, which then is faster.
+LARGE = 2**17
 LSTM_KIND, GRU_AFTER, GRU_BEFORE, SIMPLE_RNN = range(4)  # as in _kernel.c
 
 
@@ -37,11 +39,27 @@ def _is(activation: Activation, name: str) -> bool:
     return activation.name == name and not activation.constants
 
 
-def cell_of(kernel: ModuleType, instruction_set: str, node: Cell, arrays: Mapping[str, Array]) -> Any:
+def cell_of(
+    kernel: ModuleType, instruction_set: str, node: Cell, arrays: Mapping[str, Array], int8: Mapping[str, Int8Array]
+) -> Any:
     """The kernel's Cell: the arrays of a node as it reads them. Any number of loops may run on one."""
-    kind, packed = _pack(node, arrays, kernel.instruction_sets()[instruction_set])
+    lanes = kernel.instruction_sets()[instruction_set]
+    products = (node.input_size + node.units) * node.units * len(node.GATES)
+    kind, packed = _pack(node, arrays, int8 if products >= LARGE else {}, lanes)
     finite = all(bool(np.isfinite(arrays[f"U_{gate}"]).all()) for gate in node.GATES)
     return kernel.Cell(instruction_set, kind, finite, node.input_size, node.units, *packed)
+
+
+class Packed(NamedTuple):
+    """The arrays of a node as the kernel reads them, each as one axis; a matrix that has a scale is int8."""
+
+    W: Array
+    U: Array
+    U_h: Array | None
+    b: Array
+    W_scale: Array | None
+    U_scale: Array | None
+    U_h_scale: Array | None
 
 
 class Compiled:
@@ -103,12 +121,19 @@ class Compiled:
         return Result(into, state, None)
 
 
-def _pack(node: Cell, arrays: Mapping[str, Array], lanes: int) -> tuple[int, tuple[Array | None, ...]]:
-    """The kind of the cell, and W, U, U_h and b as the kernel reads them."""
-    u, zero = node.units, np.zeros(node.units, np.float32)
+def _pack(node: Cell, arrays: Mapping[str, Array], int8: Mapping[str, Int8Array], lanes: int) -> tuple[int, Packed]:
+    """The kind of the cell, and its arrays as the kernel reads them."""
+    zero = np.zeros(node.units, np.float32)
 
-    def gates(prefix: str, names: str) -> list[Array]:
-        return [arrays[f"{prefix}_{gate}"] for gate in names]
+    def matrix(prefix: str, gates: str) -> tuple[Array, Array | None]:
+        """The kernels of some gates side by side, and their scales where all of them are int8."""
+        names = [f"{prefix}_{gate}" for gate in gates]
+        lay_out = _by_tile if len(gates) > 1 else _by_tiles
+        if not all(name in int8 for name in names):
+            return lay_out([arrays[name] for name in names], lanes), None
+        stored = [int8[name] for name in names]
+        with_sums = [part for one in stored for part in (one.scale, one.q.sum(axis=0, dtype=np.float32))]
+        return lay_out([_by_four(one.q) for one in stored], lanes).view(np.int8), rows(*with_sums)
 
     def bias(*names: str) -> Array:
         return sum((arrays[name] for name in names if name in arrays), zero)
@@ -116,18 +141,20 @@ def _pack(node: Cell, arrays: Mapping[str, Array], lanes: int) -> tuple[int, tup
     def rows(*columns: Array) -> Array:
         return _by_tile([column[None] for column in columns], lanes)
 
+    U_h: tuple[Array | None, Array | None] = None, None
     if isinstance(node, LSTM):
+        kind, W, U = LSTM_KIND, matrix("W", "ifco"), matrix("U", "ifco")
         b = rows(*(bias(f"b_{gate}") for gate in "ifco"))
-        return LSTM_KIND, (_by_tile(gates("W", "ifco"), lanes), _by_tile(gates("U", "ifco"), lanes), None, b)
-    if isinstance(node, SimpleRNN):
-        (W,), (U,) = gates("W", "h"), gates("U", "h")
-        return SIMPLE_RNN, (_by_tiles(W, lanes), _by_tiles(U, lanes), None, _by_tile([bias("b_h")[None]], lanes))
-    W = _by_tile(gates("W", "zrh"), lanes)
-    z_and_r = bias("b_z", "bU_z"), bias("b_r", "bU_r")
-    if node.reset_after:
-        return GRU_AFTER, (W, _by_tile(gates("U", "zrh"), lanes), None, rows(*z_and_r, bias("b_h"), bias("bU_h")))
-    U = _by_tile(gates("U", "zr"), lanes)
-    return GRU_BEFORE, (W, U, _by_tiles(arrays["U_h"], lanes), rows(*z_and_r, bias("b_h", "bU_h"), zero[:u]))
+    elif isinstance(node, SimpleRNN):
+        kind, W, U, b = SIMPLE_RNN, matrix("W", "h"), matrix("U", "h"), rows(bias("b_h"))
+    else:
+        W, z_and_r = matrix("W", "zrh"), (bias("b_z", "bU_z"), bias("b_r", "bU_r"))
+        if node.reset_after:
+            kind, U, b = GRU_AFTER, matrix("U", "zrh"), rows(*z_and_r, bias("b_h"), bias("bU_h"))
+        else:
+            kind, U, U_h = GRU_BEFORE, matrix("U", "zr"), matrix("U", "h")
+            b = rows(*z_and_r, bias("b_h", "bU_h"), zero)
+    return kind, Packed(W[0], U[0], U_h[0], b, W[1], U[1], U_h[1])
 
 
 def _by_tile(columns: Sequence[Array], lanes: int) -> Array:
@@ -135,9 +162,9 @@ def _by_tile(columns: Sequence[Array], lanes: int) -> Array:
     return _aligned(np.stack([_tiles(column, lanes) for column in columns], axis=2))
 
 
-def _by_tiles(matrix: Array, lanes: int) -> Array:
+def _by_tiles(columns: Sequence[Array], lanes: int) -> Array:
     """One matrix (k, u) as (group of `TILES` tiles, k, tile, V): the last group may have fewer."""
-    tiles = _tiles(matrix, lanes)  # (tile, k, V)
+    tiles = _tiles(columns[0], lanes)  # (tile, k, V)
     groups = [tiles[start : start + TILES].swapaxes(0, 1).ravel() for start in range(0, len(tiles), TILES)]
     return _aligned(np.concatenate(groups))
 
@@ -146,14 +173,23 @@ def _tiles(matrix: Array, lanes: int) -> Array:
     """(k, u) as (tile, k, V)."""
     k, u = matrix.shape
     count = -(-u // lanes)
-    padded = np.zeros((k, count * lanes), np.float32)
+    padded = np.zeros((k, count * lanes), matrix.dtype)
     padded[:, :u] = matrix
     return padded.reshape(k, count, lanes).swapaxes(0, 1)
 
 
+def _by_four(q: Array) -> Array:
+    """int8 (k, u) with four numbers of the inner dimension as one of 32 bits, (k / 4, u), and zeros beyond k."""
+    k, u = q.shape
+    padded = np.zeros((-(-k // 4) * 4, u), np.int8)
+    padded[:k] = q
+    fours = padded.reshape(-1, 4, u).swapaxes(1, 2)  # (k / 4, u, 4)
+    return np.ascontiguousarray(fours).view(np.int32)[:, :, 0]
+
+
 def _aligned(array: Array) -> Array:
     """Its numbers in C order, as one axis that begins a line of the cache."""
-    memory = np.empty(array.size + ALIGNED // 4, np.float32)
-    start = -memory.ctypes.data % ALIGNED // 4
+    memory = np.empty(array.size + ALIGNED // array.itemsize, array.dtype)
+    start = -memory.ctypes.data % ALIGNED // array.itemsize
     memory[start : start + array.size] = array.ravel()
     return memory[start : start + array.size]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from lstmconv_runtime import engines
-from lstmconv_runtime.format.graph import Array
+from lstmconv_runtime.format.graph import Array, Int8Array
 from lstmconv_runtime.recurrent import choose
 from lstmconv_runtime.recurrent import compiled as compiled_module
 from lstmconv_runtime.recurrent.plain import Plain, fuse
@@ -44,10 +44,29 @@ def cell(build: Any, kind: str, features: int, units: int, **options: Any) -> tu
     return node, build.graph([build.input(None, features), node]).node_arrays(node)
 
 
-def compiled(node: Any, arrays: dict[str, Array], instruction_set: str) -> Any:
-    loop = choose.choose(node, arrays, engines.Engine("kernel", instruction_set), {})
+def compiled(
+    node: Any, arrays: dict[str, Array], instruction_set: str, int8: dict[str, Int8Array] | None = None
+) -> Any:
+    loop = choose.choose(node, arrays, int8 or {}, engines.Engine("kernel", instruction_set), {})
     assert type(loop).__name__ == "Compiled"
     return loop
+
+
+def as_int8(node: Any, arrays: dict[str, Array]) -> tuple[dict[str, Array], dict[str, Int8Array]]:
+    """The kernels of a node as int8, however small they are, and all arrays with what those stand for."""
+    int8 = {}
+    for name in node.scaled():
+        scale = (np.abs(arrays[name]).max(axis=0) / 127).astype(np.float32)
+        q = np.rint(arrays[name] / np.where(scale > 0, scale, 1)).astype(np.int8)
+        int8[name] = Int8Array(q, scale, -1)
+    return {**arrays, **{name: stored.widened() for name, stored in int8.items()}}, int8
+
+
+@pytest.fixture(params=["float32", "int8"])
+def stored(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Gives the arrays of a node, and those of them that are int8."""
+    monkeypatch.setattr(compiled_module, "LARGE", 0)
+    return as_int8 if request.param == "int8" else lambda node, arrays: (arrays, {})
 
 
 def given(node: Any, batch: int, steps: int, masked: bool, started: bool) -> tuple[Array, Array | None, State | None]:
@@ -73,30 +92,34 @@ def equal(one: Result, other: Result) -> bool:
 @pytest.mark.parametrize("instruction_set", SETS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_it_is_as_exact_as_numpy(build: Any, size: tuple[int, ...], kind: str, instruction_set: str) -> None:
+def test_it_is_as_exact_as_numpy(
+    build: Any, stored: Any, size: tuple[int, ...], kind: str, instruction_set: str
+) -> None:
     features, units, batch, steps = size
     for masked, started, zero_masked in product([False, True], repeat=3):
         name, options = KINDS[kind]
         node, arrays = cell(build, name, features, units, zero_output_for_mask=zero_masked, **options)
+        arrays, int8 = stored(node, arrays)
         x, mask, state = given(node, batch, steps, masked, started)
         double = {key: array.astype(np.float64) for key, array in arrays.items()}
         exact = Plain(node, fuse(node, double)).run(x.astype(np.float64), mask, state, True)
-        made = compiled(node, arrays, instruction_set).run(x, mask, state, True)
+        made = compiled(node, arrays, instruction_set, int8).run(x, mask, state, True)
         ours = max(float(np.abs(a - b).max()) for a, b in zip(parts(made), parts(exact), strict=True))
         assert ours <= 2e-6 * max(1.0, *(float(np.abs(a).max()) for a in parts(exact)))
 
 
 @pytest.mark.parametrize("instruction_set", SETS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_parts_give_the_bits_of_the_whole(build: Any, kind: str, instruction_set: str) -> None:
+def test_parts_give_the_bits_of_the_whole(build: Any, stored: Any, kind: str, instruction_set: str) -> None:
     """Rows one by one, steps one by one, one thread or more: the same numbers."""
     name, options = KINDS[kind]
     for features, units, batch, steps in SIZES:
         node, arrays = cell(build, name, features, units, **options)
+        arrays, int8 = stored(node, arrays)
         x, mask, state = given(node, batch, steps, True, True)
         assert mask is not None
         assert state is not None
-        loop = compiled(node, arrays, instruction_set)
+        loop = compiled(node, arrays, instruction_set, int8)
         whole = loop.run(x, mask, state, True)
         for count in (1, 2, 5):
             with at_most(count):
@@ -110,6 +133,33 @@ def test_parts_give_the_bits_of_the_whole(build: Any, kind: str, instruction_set
             assert np.array_equal(step.sequence[:, 0], whole.sequence[:, t])
             state = step.state
         assert equal(Result(whole.sequence, state, None), whole)
+
+
+@pytest.mark.parametrize("instruction_set", SETS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_int8_with_states_of_any_size(build: Any, kind: str, instruction_set: str, stored: Any) -> None:
+    """Large, tiny, subnormal, and no numbers at all: as the equations say of the weights that int8 stands for."""
+    name, options = KINDS[kind]
+    node, arrays = cell(build, name, 3, 40, **options)
+    arrays, int8 = stored(node, arrays)
+    double = {key: array.astype(np.float64) for key, array in arrays.items()}
+    x, _, state = given(node, 3, 2, False, True)
+    assert state is not None
+    for size in (8.0, 1e-6, 1e-38, 0.0):
+        started = State((state.states[0] * np.float32(size), *state.states[1:]), state.output)
+        exact = Plain(node, fuse(node, double)).run(x.astype(np.float64), None, started, True)
+        made = compiled(node, arrays, instruction_set, int8).run(x, None, started, True)
+        for ours, right in zip(parts(made), parts(exact), strict=True):
+            assert np.abs(ours - right).max() <= 2e-6 * max(1.0, float(np.abs(right).max()))
+    odd = state.states[0].copy()
+    odd[1, 7], odd[2, 3] = np.nan, np.inf
+    made = compiled(node, arrays, instruction_set, int8).run(x, None, State((odd, *state.states[1:]), odd), True)
+    single = {key: array.astype(np.float32) for key, array in arrays.items()}
+    with np.errstate(all="ignore"):
+        right = Plain(node, fuse(node, single)).run(x, None, State((odd, *state.states[1:]), odd), True)
+    for ours, expected in zip(parts(made), parts(right), strict=True):
+        np.testing.assert_array_equal(np.isfinite(ours), np.isfinite(expected))
+        np.testing.assert_allclose(ours, expected, atol=2e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -215,7 +265,7 @@ def test_what_is_not_finite_is_so_where_it_is_in_numpy(build: Any, where: str, k
             arrays = {**arrays, f"{where}_{gate}": arrays[f"{where}_{gate}"].copy()}
             arrays[f"{where}_{gate}"][..., 4] = odd
         with np.errstate(all="ignore"):
-            expected = choose.choose(node, arrays, engines.Engine("numpy", None), {}).run(x, None, state, True)
+            expected = choose.choose(node, arrays, {}, engines.Engine("numpy", None), {}).run(x, None, state, True)
         made = compiled(node, arrays, instruction_set).run(x, None, state, True)
         for ours, numpys in zip(parts(made), parts(expected), strict=True):
             np.testing.assert_allclose(ours, numpys, rtol=2e-5, atol=2e-6)
@@ -290,10 +340,10 @@ def test_sizes_that_do_not_fit_are_refused(build: Any) -> None:
     W = np.zeros(3 * 4 * 32, np.float32)
     for options in [("x", 0, 1, 3, 21), (SETS[0], 4, 1, 3, 21), (SETS[0], 0, 1, -1, 21), (SETS[0], 0, 1, 3, 0)]:
         with pytest.raises(ValueError, match="no such"):
-            engines.kernel.Cell(*options, W, W, None, W)
+            engines.kernel.Cell(*options, W, W, None, W, None, None, None)
     for size in (2**31 - 1, 2**20):
         with pytest.raises(ValueError, match=r"too large|places"):
-            engines.kernel.Cell(SETS[0], 0, 1, size, size, W, W, None, W)
+            engines.kernel.Cell(SETS[0], 0, 1, size, size, W, W, None, W, None, None, None)
 
 
 def test_many_threads_share_a_model(build: Any) -> None:
