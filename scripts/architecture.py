@@ -18,7 +18,7 @@ ROOMS = {
     ),
     "lstmconv_runtime": (
         "errors", "format", "layers", "threads", "engines", "recurrent", "programs", "difference", "inputs",
-        "stream_kinds", "streaming", "splitting", "verifying", "model", "__init__",
+        "stream_kinds", "streaming", "splitting", "side_by_side", "verifying", "model", "__init__",
     ),
 }  # fmt: skip
 

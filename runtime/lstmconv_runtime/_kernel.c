@@ -478,53 +478,91 @@ static void run_block(const Call *call, long start, long rows, float *scratch)
    but may cost a whole turn of another thread to get back. */
 static const double LONG_RUN = 1e6;
 
+/* Holds what a call was given, ARGUMENTS + 2 objects; what it holds is to be let go in any case. 0, or -1 with an
+   exception. */
+static int take_call(Call *call, const Cell *cell, PyObject *const *args, long *threads)
+{
+    *call = (Call){.cell = cell};
+    call->zero_masked = PyObject_IsTrue(args[ARGUMENTS]);
+    if (call->zero_masked < 0) return -1;
+    *threads = PyLong_AsLong(args[ARGUMENTS + 1]);
+    if (*threads < 0 || *threads > INT_MAX) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError, "threads: a number, 0 for as many as there are processors");
+        return -1;
+    }
+    long x_size[] = {-1, -1, cell->features};
+    if (hold(&call->array[X], args[X], NAMES[X], 'f', 0, 0, 3, x_size)) return -1;
+    call->batch = x_size[0], call->steps = x_size[1];
+    for (int i = MASK; i < ARGUMENTS; i++) {
+        const int writable = i >= Y, sequence = i == Y || i == MASK;
+        const int optional = i != H_NEW && !(i == C_NEW && cell->kind == LSTM);
+        long size[] = {call->batch, cell->units, 0};
+        if (sequence) size[1] = call->steps, size[2] = cell->units;
+        const char type = i == MASK ? '?' : 'f';
+        if (hold(&call->array[i], args[i], NAMES[i], type, writable, optional, i == Y ? 3 : 2, size)) return -1;
+    }
+    if (cell->kind == LSTM && !call->array[H].data != !call->array[C].data) {
+        PyErr_SetString(PyExc_ValueError, "h and c are given together");
+        return -1;
+    }
+    return 0;
+}
+
+/* None, or NULL with an exception. */
+static PyObject *run_calls(const Call *calls, int count, long threads)
+{
+    double work = 0;
+    for (int i = 0; i < count; i++)
+        work += (double)calls[i].batch * calls[i].steps * (calls[i].cell->features + calls[i].cell->units) *
+                calls[i].cell->units;
+    int out_of_memory;
+    if (work < LONG_RUN) {
+        out_of_memory = run_all(calls, count, 1);
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        out_of_memory = run_all(calls, count, (int)threads);
+        Py_END_ALLOW_THREADS
+    }
+    if (out_of_memory) return PyErr_NoMemory();
+    Py_RETURN_NONE;
+}
+
 /* run(x, mask, h, c, before, y, h_new, c_new, shown, zero_masked, threads) */
 static PyObject *cell_run(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
-    const Cell *cell = (const Cell *)self;
     if (count != ARGUMENTS + 2) {
         PyErr_Format(PyExc_TypeError, "run takes %d arguments, not %zd", ARGUMENTS + 2, count);
         return NULL;
     }
-    Call call = {.cell = cell};
-    call.zero_masked = PyObject_IsTrue(args[ARGUMENTS]);
-    if (call.zero_masked < 0) return NULL;
-    const long threads = PyLong_AsLong(args[ARGUMENTS + 1]);
-    if (threads < 0 || threads > INT_MAX) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_ValueError, "threads: a number, 0 for as many as there are processors");
+    Call call;
+    long threads;
+    PyObject *result = NULL;
+    if (!take_call(&call, (const Cell *)self, args, &threads)) result = run_calls(&call, 1, threads);
+    let_go(call.array, ARGUMENTS);
+    return result;
+}
+
+/* run_with(other, its arguments, own arguments): two calls side by side, the arguments of each a tuple as of run. */
+static PyObject *cell_run_with(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    if (count != 3 || Py_TYPE(args[0]) != type || !PyTuple_Check(args[1]) || !PyTuple_Check(args[2]) ||
+        PyTuple_Size(args[1]) != ARGUMENTS + 2 || PyTuple_Size(args[2]) != ARGUMENTS + 2) {
+        PyErr_SetString(PyExc_TypeError, "run_with takes another Cell, and two tuples of arguments as of run");
         return NULL;
     }
-    long x_size[] = {-1, -1, cell->features};
-    if (hold(&call.array[X], args[X], NAMES[X], 'f', 0, 0, 3, x_size)) goto failed;
-    call.batch = x_size[0], call.steps = x_size[1];
-    for (int i = MASK; i < ARGUMENTS; i++) {
-        const int writable = i >= Y, sequence = i == Y || i == MASK;
-        const int optional = i != H_NEW && !(i == C_NEW && cell->kind == LSTM);
-        long size[] = {call.batch, cell->units, 0};
-        if (sequence) size[1] = call.steps, size[2] = cell->units;
-        const char type = i == MASK ? '?' : 'f';
-        if (hold(&call.array[i], args[i], NAMES[i], type, writable, optional, i == Y ? 3 : 2, size)) goto failed;
+    Call calls[2] = {{.cell = NULL}};
+    long threads = 0;
+    int failed = 0;
+    for (int i = 0; i < 2 && !failed; i++) {
+        PyObject *given[ARGUMENTS + 2];
+        for (int k = 0; k < ARGUMENTS + 2; k++) given[k] = PyTuple_GetItem(args[2 - i], k);
+        failed = take_call(calls + i, (const Cell *)(i ? args[0] : self), given, &threads);
     }
-    if (cell->kind == LSTM && !call.array[H].data != !call.array[C].data) {
-        PyErr_SetString(PyExc_ValueError, "h and c are given together");
-        goto failed;
-    }
-    const double work = (double)call.batch * call.steps * (cell->features + cell->units) * cell->units;
-    int out_of_memory;
-    if (work < LONG_RUN) {
-        out_of_memory = run_all(&call, 1);
-    } else {
-        Py_BEGIN_ALLOW_THREADS
-        out_of_memory = run_all(&call, (int)threads);
-        Py_END_ALLOW_THREADS
-    }
-    let_go(call.array, ARGUMENTS);
-    if (out_of_memory) return PyErr_NoMemory();
-    Py_RETURN_NONE;
-failed:
-    let_go(call.array, ARGUMENTS);
-    return NULL;
+    PyObject *result = failed ? NULL : run_calls(calls, 2, threads);
+    for (int i = 0; i < 2; i++) let_go(calls[i].array, ARGUMENTS);
+    return result;
 }
 
 /* --- module ------------------------------------------------------------------------------------------------------- */
@@ -532,6 +570,8 @@ failed:
 static PyMethodDef cell_methods[] = {
     {"run", (PyCFunction)(void (*)(void))cell_run, METH_FASTCALL,
      "run(x, mask, h, c, before, y, h_new, c_new, shown, zero_masked, threads): see _kernel.pyi"},
+    {"run_with", (PyCFunction)(void (*)(void))cell_run_with, METH_FASTCALL,
+     "run_with(other, its_arguments, own_arguments): see _kernel.pyi"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,4 +1,4 @@
-"""The compiled loops; absent where they were not built. Arrays are float32 but where something else is said, masks bool."""
+"""The compiled loops; absent where they were not built. Arrays are float32 where nothing else is said, masks bool."""
 
 from .format.graph import Array
 
@@ -56,3 +56,6 @@ class Cell:
             BufferError: an array is of another type, has gaps along its last axis, or its numbers are not aligned.
             MemoryError: there is none.
         """
+
+    def run_with(self, other: Cell, its_arguments: tuple[object, ...], own_arguments: tuple[object, ...], /) -> None:
+        """`run` of this cell and of another one, side by side where threads are allowed; raises what `run` does."""

@@ -1,5 +1,5 @@
-/* Threads share either the blocks of rows, which need nothing of each other, or the units of one block, with a barrier
-   at each step; then each keeps to its own tiles, whose weights stay in its own cache. Either way a piece of work is
+/* Threads share either the blocks of rows of one call or two, which need nothing of each other, or the units of a single
+   block, with a barrier at each step; then each keeps to its own tiles, whose weights stay in its own cache. Either way a piece of work is
    claimed before it is done, and whoever has none left of his own takes of the others. So a thread that the system does
    not run holds nobody up but while it has a piece: on a busy machine the call goes on alone, and does not even wait for
    a helper to end. For that the Team belongs to all, and the last one frees it; a helper that comes too late finds
@@ -19,11 +19,11 @@ typedef struct {
     Queue queue[MAX_THREADS];
     int queues;
     long pieces, rounds;     /* pieces of a round; rounds: steps, or halves of steps */
-    long tiles_each, rows_each;
-    int by_rows;             /* pieces are blocks of rows, of rows_each; else tiles of the job, tiles_each */
+    long tiles_each, rows_each[2], first_pieces; /* first_pieces: those of the first call */
+    int by_rows;             /* pieces are blocks of rows_each rows; else tiles of the job, tiles_each */
     size_t scratch;          /* floats that a thread needs */
     int fixed;               /* states are taken as fixed-point numbers */
-    const Call *call;        /* alive until all pieces are done */
+    const Call *calls;       /* one, or, by rows, two; alive until all pieces are done */
     Job job;
 } Team;
 
@@ -71,15 +71,17 @@ static void work(Team *team, float *scratch)
         for (int k = 0; k < team->queues; k++) {
             const int number = (me + k) % team->queues;
             for (long piece; (piece = claim(team, number, round)) >= 0;) {
-                const Call *call = team->call;
                 if (team->by_rows) {
-                    const long start = piece * team->rows_each, left = call->batch - start;
-                    run_block(call, start, left < team->rows_each ? left : team->rows_each, scratch);
+                    const int which = piece >= team->first_pieces;
+                    const Call *call = team->calls + which;
+                    const long each = team->rows_each[which], start = (piece - which * team->first_pieces) * each;
+                    run_block(call, start, call->batch - start < each ? call->batch - start : each, scratch);
                 } else {
+                    const Cell *cell = team->calls->cell;
                     const long first = piece * team->tiles_each, end = first + team->tiles_each;
-                    const int both = halves(call->cell);
-                    call->cell->set->step(&mine, round / both, (int)(round % both), 0, mine.rows, first,
-                                          end < mine.tiles ? end : mine.tiles);
+                    const int both = halves(cell);
+                    cell->set->step(&mine, round / both, (int)(round % both), 0, mine.rows, first,
+                                    end < mine.tiles ? end : mine.tiles);
                 }
                 atomic_fetch_add_explicit(&team->done, 1, memory_order_release);
             }
@@ -113,47 +115,65 @@ static int processors(void)
 /* Vector operations that are worth a thread: of a whole call, and of a step where all wait for each other after it. */
 static const double CALL_WORK = 1e6, STEP_WORK = 4e3;
 
-/* 0, or -1 where there is no memory. */
-static int run_all(const Call *call, int threads)
+/* Vector operations of a step of a row. */
+static double row_work(const Cell *cell)
 {
-    const Cell *cell = call->cell;
-    long rows_each = block_rows(cell, call->batch);
-    const long blocks = rows_each ? (call->batch + rows_each - 1) / rows_each : 0;
-    const size_t fixed = fixed_size(cell, rows_each), size = fixed + scratch_size(call, rows_each);
+    return (double)(cell->features + cell->units) * cell->tiles * COLUMNS_W[cell->kind];
+}
+
+/* Runs one call or two, which may share their time between threads. 0, or -1 where there is no memory. */
+static int run_all(const Call *calls, int count, int threads)
+{
+    long rows_each[2] = {0}, blocks[2] = {0};
+    size_t size = 0, fixed = 0;
+    double work_left = 0, step = 0;
+    for (int i = 0; i < count; i++) {
+        const Call *call = calls + i;
+        rows_each[i] = block_rows(call->cell, call->batch);
+        blocks[i] = rows_each[i] ? (call->batch + rows_each[i] - 1) / rows_each[i] : 0;
+        fixed = fixed_size(call->cell, rows_each[i]);
+        const size_t needed = fixed + scratch_size(call, rows_each[i]);
+        if (needed > size) size = needed;
+        step = row_work(call->cell) * call->batch;
+        work_left += step * call->steps;
+    }
+    const Cell *cell = calls->cell;
     void *memory;
     float *scratch = allocate(size, &memory);
     if (!scratch) return -1;
 
-    const double row_work = (double)(cell->features + cell->units) * cell->tiles * COLUMNS_W[cell->kind];
-    const int by_rows = blocks > 1;
+    const int by_rows = blocks[0] + blocks[1] > 1;
     const long tiles_each = cell->kind == GRU_BEFORE || cell->kind == SIMPLE_RNN ? 4 : 2;
-    long pieces = by_rows ? blocks : (cell->tiles + tiles_each - 1) / tiles_each;
+    long pieces = by_rows ? blocks[0] + blocks[1] : (cell->tiles + tiles_each - 1) / tiles_each;
     Team *team = NULL;
-    if (threads != 1 && row_work * call->batch * call->steps >= CALL_WORK &&
-        (by_rows || row_work * call->batch >= STEP_WORK)) {
+    if (threads != 1 && work_left >= CALL_WORK && (by_rows || step >= STEP_WORK)) {
         const int most = threads ? threads : processors();
         threads = most < MAX_THREADS ? most : MAX_THREADS;
         if (pieces < threads) threads = (int)pieces;
         if (threads > 1) team = aligned_alloc(64, (sizeof(Team) + 63) / 64 * 64);
     }
-    if (team && by_rows) { /* as many blocks for each */
-        pieces = (blocks + threads - 1) / threads * threads;
-        rows_each = (call->batch + pieces - 1) / pieces;
-        pieces = (call->batch + rows_each - 1) / rows_each;
-    }
     if (!team) {
-        for (long start = 0; start < call->batch; start += rows_each)
-            run_block(call, start, call->batch - start < rows_each ? call->batch - start : rows_each, scratch);
+        for (int i = 0; i < count; i++)
+            for (long start = 0; start < calls[i].batch; start += rows_each[i]) {
+                const long left = calls[i].batch - start;
+                run_block(calls + i, start, left < rows_each[i] ? left : rows_each[i], scratch);
+            }
         free(memory);
         return 0;
     }
+    if (by_rows && count == 1) { /* as many blocks for each */
+        pieces = (blocks[0] + threads - 1) / threads * threads;
+        rows_each[0] = (calls->batch + pieces - 1) / pieces;
+        blocks[0] = pieces = (calls->batch + rows_each[0] - 1) / rows_each[0];
+    }
     memset(team, 0, sizeof *team);
-    team->queues = threads, team->pieces = pieces, team->by_rows = by_rows, team->call = call;
-    team->tiles_each = tiles_each, team->rows_each = rows_each;
-    team->rounds = by_rows ? 1 : call->steps * halves(cell);
+    team->queues = threads, team->pieces = pieces, team->by_rows = by_rows, team->calls = calls;
+    team->tiles_each = tiles_each, team->first_pieces = blocks[0];
+    team->rows_each[0] = rows_each[0], team->rows_each[1] = rows_each[1];
+    team->rounds = by_rows ? 1 : calls->steps * halves(cell);
     team->scratch = by_rows ? size : fixed;
     team->fixed = uses_fixed(cell);
-    if (!by_rows) team->job = enter(call, 0, call->batch, scratch + fixed);
+    if (!by_rows) team->job = enter(calls, 0, calls->batch, scratch + fixed);
     atomic_store(&team->users, 1);
     pthread_attr_t detached;
     if (!pthread_attr_init(&detached)) {
@@ -166,7 +186,7 @@ static int run_all(const Call *call, int threads)
         pthread_attr_destroy(&detached);
     }
     work(team, scratch);
-    if (!by_rows) leave(call, &team->job, 0);
+    if (!by_rows) leave(calls, &team->job, 0);
     drop(team);
     free(memory);
     return 0;

@@ -16,12 +16,13 @@ import numpy as np
 
 from . import engines, programs
 from .errors import BundleError, InputError
-from .format.bundle import Bundle, from_bytes
+from .format.bundle import Bundle, from_bytes, to_bytes
 from .format.graph import Array, Graph, Node
 from .format.nodes import Input
 from .format.source import read_file, read_object, shown
 from .inputs import InputCheck, Inputs, Outputs, by_name
 from .recurrent.tuned import ROWS
+from .side_by_side import side_by_side
 from .splitting import splits
 from .streaming import Stream
 from .threads import at_most
@@ -67,7 +68,7 @@ def load(
 
 
 class Model:
-    """A recurrent network. Immutable, safe to share between threads, and picklable by its bundle's bytes.
+    """A recurrent network. Immutable, safe to share between threads, and picklable: as a bundle, written anew.
 
     What its calls return is the caller's alone, and what they are given is left as it was and not kept: see `programs`.
     The arrays of `bundle`, which the model computes with, are read-only. `engine` says what runs its recurrent layers.
@@ -77,15 +78,16 @@ class Model:
         if not (dtype is None or (isinstance(dtype, str) and dtype == "float64")):
             raise InputError(f'dtype must be None or "float64", got {dtype!r}', "E_ARGUMENT")
         self.engine = engines.engine(engine)
-        self._data, self._dtype, self._asked = data, dtype, engine
-        self.bundle: Bundle = _frozen(from_bytes(self._data))
+        self._dtype, self._asked = dtype, engine
+        self.bundle: Bundle = _frozen(from_bytes(data))
         self.program = programs.prepare(self.bundle.graph, dtype, self.engine)
+        self._joined = side_by_side(self.program)
         types = self.program.types
         self._halves = [types[name].dtype == "float16" and dtype is None for name in self.bundle.graph.outputs]
         self.checks = {name: InputCheck(self.program, name) for name in self.bundle.graph.inputs}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self._data, self._dtype, self._asked)
+        return _rebuild, (to_bytes(self.bundle), self._dtype, self._asked)
 
     def __repr__(self) -> str:
         return f"<Model {', '.join(self.input_names)} → {', '.join(self.output_names)}>"
@@ -158,7 +160,7 @@ class Model:
             part = {name: array[start:stop] for name, array in inputs.items()}
             # What the caller's thread has set does not hold in another one.
             with np.errstate(all="ignore"), nullcontext() if threads == 1 else at_most(1):
-                values = programs.run_quiet(self.program, part, keep=False)
+                values = programs.run_quiet(self._joined, part, keep=False)
                 made = [values[name] for name in self.bundle.graph.outputs]
                 each = [len(y) // (stop - start) for y in made]  # 1, but for time steps that are rows of the batch
                 with lock:
@@ -184,7 +186,7 @@ class Model:
 
     def _run(self, inputs: dict[str, Array]) -> list[Array]:
         """The outputs, in the model's order."""
-        return self.owned(programs.run_quiet(self.program, inputs, keep=False))
+        return self.owned(programs.run_quiet(self._joined, inputs, keep=False))
 
     def trace(self, x: Inputs) -> dict[str, Any]:
         """Every value of the graph by node name; for recurrent nodes their gates.

@@ -34,7 +34,7 @@ from .layers.by_node import LAYERS
 from .layers.number_range import out_of_range
 from .layers.precision import compute_dtype, round_to, rounder
 from .recurrent import choose
-from .recurrent.states import Recurrent, State, zero_state
+from .recurrent.states import Given, Recurrent, State, zero_state
 
 RECURRENT = (LSTM, GRU, SimpleRNN, ConvLSTM)
 Values: TypeAlias = Mapping[Value, Array]
@@ -300,19 +300,29 @@ def _recurrent(program: Program, node: Node) -> Execute:
     assert isinstance(node, RECURRENT)
     prepared: choose.Prepared = program.prepared[node.name]
     loop, traced = prepared
-    from_zeros = not isinstance(node, ConvLSTM) and all(state is None for state in node.states)
+    taken = given(program, node)
 
     def execute(values: Values, gates: GateTrace | None) -> tuple[Array, ...]:
-        x, mask = recurrent_inputs(node, values)
-        if node.go_backwards:
-            x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
-        state = None if from_zeros else state_of_input(program, node, values, x)
-        result = (loop if gates is None else traced).run(x, mask, state, node.return_sequences)
+        result = (loop if gates is None else traced).run(*taken(values))
         if gates is not None and result.gates is not None:
             gates[node.name] = {k: g[:, ::-1] if node.go_backwards else g for k, g in result.gates.items()}
         return result.outputs
 
     return execute
+
+
+def given(program: Program, node: Recurrent) -> Callable[[Values], Given]:
+    """What the loop of a node is given."""
+    from_zeros = not isinstance(node, ConvLSTM) and all(state is None for state in node.states)
+
+    def of(values: Values) -> Given:
+        x, mask = recurrent_inputs(node, values)
+        if node.go_backwards:
+            x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
+        state = None if from_zeros else state_of_input(program, node, values, x)
+        return Given(x, mask, state, node.return_sequences)
+
+    return of
 
 
 COMPILERS: Mapping[type[Node], Callable[[Program, Node], Execute]] = {

@@ -13,6 +13,7 @@ import lstmconv_runtime as lr
 import numpy as np
 import pytest
 from lstmconv_runtime.format import nodes as n
+from lstmconv_runtime.format.bundle import to_bytes
 
 
 class Odd:
@@ -60,7 +61,7 @@ def two(build: Any) -> Any:
 
 def calls(sine: lr.Model, two: lr.Model) -> Iterator[tuple[str, Callable[[Any], Any]]]:
     """Every public call, as a function of one argument that does not fit."""
-    data, x = sine._data, np.zeros((1, 3, 2), np.float32)
+    data, x = to_bytes(sine.bundle), np.zeros((1, 3, 2), np.float32)
     stream, pair = sine.stream(), two.stream(fixed={"fixed": np.zeros((1, 3))})
     yield "load", lr.load
     yield "load dtype", lambda odd: lr.load(data, dtype=odd)
@@ -178,7 +179,7 @@ def test_files_that_are_no_bundle(tmp_path: Path, start: bytes, words: str) -> N
 
 def test_a_newer_bundle_is_named_too(build: Any, sine: Any, tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
-    path.write_bytes(sine._data.replace(b'\\"format\\":\\"1.0\\"', b'\\"format\\":\\"9.0\\"'))
+    path.write_bytes(to_bytes(sine.bundle).replace(b'\\"format\\":\\"1.0\\"', b'\\"format\\":\\"9.0\\"'))
     with pytest.raises(lr.VersionError, match=r"m\.safetensors': the bundle has format 9\.0"):
         lr.load(path)
 

@@ -1,4 +1,4 @@
-"""What storing weights smaller has cost: how far each output moves, both computed in float64, so it is the rounding alone."""
+"""What storing weights smaller has cost: how far each output moves, in float64, so that it is the rounding alone."""
 
 from __future__ import annotations
 

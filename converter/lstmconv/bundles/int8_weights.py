@@ -39,7 +39,7 @@ def int8_candidates(graph: Graph, embeddings: bool = False) -> dict[str, int]:
 
 
 def _smaller(array: Array, axis: int) -> bool:
-    return array.size + 4 * array.shape[axis] < array.nbytes
+    return bool(array.size + 4 * array.shape[axis] < array.nbytes)
 
 
 def _scales(array: Array, axis: int) -> Array:

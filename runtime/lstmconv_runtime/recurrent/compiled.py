@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -15,14 +15,14 @@ from ..format.graph import Activation, Array, Int8Array
 from ..format.nodes import GRU, LSTM, SimpleRNN
 from ..threads import kernel_threads
 from .runner import Cell
-from .states import Recurrent, Result, State
+from .states import Given, Recurrent, Result, State
 
 empty, FLOAT = np.empty, np.dtype(np.float32)
 # Products of one call of the kernel, a second or two: between calls Python notices that it is interrupted.
 PORTION = 2**36
 ALIGNED = 64  # bytes: a line of the cache, and the largest vector
 TILES = 4  # vectors of units that a cell of one gate takes side by side, as others take their gates
-# From so many weights on int8 is multiplied as it is stored: fewer stay in a fast cache as float32, which then is faster.
+# From so many weights on int8 is multiplied as it is stored: fewer stay in a fast cache as float32, which is as fast.
 LARGE = 2**17
 LSTM_KIND, GRU_AFTER, GRU_BEFORE, SIMPLE_RNN = range(4)  # as in _kernel.c
 
@@ -62,6 +62,18 @@ class Packed(NamedTuple):
     U_h_scale: Array | None
 
 
+Arguments: TypeAlias = tuple[Any, ...]  # of Cell.run
+
+
+def _copied(arguments: Arguments) -> Arguments:
+    """With what is read in memory as the kernel reads it."""
+    dtypes = FLOAT, np.dtype(bool), FLOAT, FLOAT, FLOAT
+    read = (
+        None if a is None else np.array(a, dtype, order="C") for a, dtype in zip(arguments[:5], dtypes, strict=True)
+    )
+    return *read, *arguments[5:]
+
+
 class Compiled:
     """A node on the kernel. Nothing in it changes while it runs, so that it serves streams and threads alike."""
 
@@ -78,9 +90,34 @@ class Compiled:
         self, x: Array, mask: Array | None, state: State | None, sequence: bool, into: Array | None = None
     ) -> Result:
         """As `states.Loop.run`."""
-        rows, steps, _ = x.shape
-        if steps * rows * self._products > PORTION and steps > 1:
+        if self.is_long(x) and x.shape[1] > 1:
             return self._run_in_portions(x, mask, state, sequence, into)
+        arguments, y = self._arguments(x, mask, state, sequence, into)
+        try:
+            self._cell.run(*arguments)
+        except BufferError:  # it lies in memory as the kernel does not read it
+            self._cell.run(*_copied(arguments))
+        return self._result(arguments, y)
+
+    def run_with(self, own: Given, other: Compiled, its: Given) -> tuple[Result, Result]:
+        """Two runs that need nothing of each other, side by side; each of them gives what it gives alone."""
+        if self.is_long(own.x) or other.is_long(its.x):
+            return self.run(*own), other.run(*its)
+        (mine, y), (yours, its_y) = self._arguments(*own), other._arguments(*its)
+        try:
+            self._cell.run_with(other._cell, yours, mine)
+        except BufferError:
+            self._cell.run_with(other._cell, _copied(yours), _copied(mine))
+        return self._result(mine, y), other._result(yours, its_y)
+
+    def is_long(self, x: Array) -> bool:
+        return bool(x.shape[0] * x.shape[1] * self._products > PORTION)
+
+    def _arguments(
+        self, x: Array, mask: Array | None, state: State | None, sequence: bool, into: Array | None = None
+    ) -> tuple[Arguments, Array | None]:
+        """What the kernel is called with, and y, which is empty as yet."""
+        rows, steps, _ = x.shape
         shape = rows, self._units
         h_new = empty(shape, FLOAT)
         c_new = empty(shape, FLOAT) if self._has_c else None
@@ -95,14 +132,14 @@ class Compiled:
                 c = state.states[1]
         if mask is not None:
             shown, before = empty(shape, FLOAT), None if state is None else state.output
-        outputs = into, h_new, c_new, shown, self._zero_masked, kernel_threads.most
-        try:
-            self._cell.run(x, mask, h, c, before, *outputs)
-        except BufferError:  # it lies in memory as the kernel does not read it
-            given = ((x, FLOAT), (mask, bool), (h, FLOAT), (c, FLOAT), (before, FLOAT))
-            self._cell.run(*(None if a is None else np.array(a, dtype, order="C") for a, dtype in given), *outputs)
+        most = kernel_threads.most
+        return (x, mask, h, c, before, into, h_new, c_new, shown, self._zero_masked, most), (
+            h_new[:, None] if y_is_h else into
+        )
+
+    def _result(self, arguments: Arguments, y: Array | None) -> Result:
+        _, _, _, _, _, _, h_new, c_new, shown, _, _ = arguments
         states = (h_new,) if c_new is None else (h_new, c_new)
-        y = h_new[:, None] if y_is_h else into
         return Result(y, State(states, h_new if shown is None else shown), None)
 
     def _run_in_portions(

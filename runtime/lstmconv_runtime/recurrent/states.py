@@ -22,6 +22,15 @@ class State(NamedTuple):
     output: Array  # the previous output, (B, u)
 
 
+class Given(NamedTuple):
+    """What a loop is run on; see `Loop.run`."""
+
+    x: Array
+    mask: Array | None
+    state: State | None
+    sequence: bool
+
+
 class Result(NamedTuple):
     sequence: Array | None  # (B, T, u), in processing order; None unless asked for
     state: State
