@@ -30,7 +30,9 @@ def check_spelling(graph: Graph, types: Mapping[Value, Type], nodes: list[dict[s
     for node, written in zip(graph.nodes, nodes, strict=True):
         for name, value in node_to_json(_spelled(node, types)).items():
             if canonical(written[name]) != canonical(value):
-                raise GraphError(f"node '{node.name}', field {name}: is spelled {canonical(value)}")
+                raise GraphError(
+                    f"node '{node.name}', field {name}: since format 1.1 it is spelled {canonical(value)}: export the model again"
+                )
 
 
 def _spelled(node: Node, types: Mapping[Value, Type]) -> Node:
