@@ -30,9 +30,8 @@ def check_spelling(graph: Graph, types: Mapping[Value, Type], nodes: list[dict[s
     for node, written in zip(graph.nodes, nodes, strict=True):
         for name, value in node_to_json(_spelled(node, types)).items():
             if canonical(written[name]) != canonical(value):
-                raise GraphError(
-                    f"node '{node.name}', field {name}: since format 1.1 it is spelled {canonical(value)}: export the model again"
-                )
+                spelled = f"since format 1.1 it is spelled {canonical(value)}: export the model again"
+                raise GraphError(f"node '{node.name}', field {name}: {spelled}")
 
 
 def _spelled(node: Node, types: Mapping[Value, Type]) -> Node:
