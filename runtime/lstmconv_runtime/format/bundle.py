@@ -27,9 +27,11 @@ from safetensors.numpy import save as save_tensors
 
 from ..errors import BundleError, InputError, VersionError
 from .container import checked_header, digest, metadata_of
+from .fields import check_fields
 from .graph import FLOATS, Array, Graph, GraphError, Type, Value, infer_types, same_size
 from .graph_json import canonical, graph_from_json, graph_to_json, object_with, refuse, strings
 from .nodes import GRU, LSTM, Constant, ConvLSTM, Input, SimpleRNN
+from .spelling import check_spelling, in_one_spelling
 
 __all__ = ["FORMAT_VERSION", "Bundle", "Probe", "canonical", "digest", "from_bytes", "graph_to_json", "to_bytes"]
 
@@ -84,6 +86,9 @@ def to_bytes(bundle: Bundle) -> bytes:
     """
     try:
         types = infer_types(bundle.graph)
+        graph = in_one_spelling(bundle.graph, types)
+        for node in graph.nodes:
+            check_fields(node)
     except GraphError as error:
         refuse(str(error))
     # safetensors writes the buffer of an array whatever its strides and byte order are.
@@ -97,7 +102,7 @@ def to_bytes(bundle: Bundle) -> bytes:
         "format": ".".join(map(str, needed_version(bundle.graph, types, bundle.probes))),
         "source": bundle.source,
         "semantics": bundle.semantics,
-        "graph": graph_to_json(bundle.graph),
+        "graph": graph_to_json(graph),
         "probes": [probe.oracle for probe in bundle.probes],
     }
     if any(map(_has_allowance, bundle.probes)):
@@ -162,9 +167,12 @@ def _read(data: bytes, metadata: dict[str, Any]) -> Bundle:
     # The contract comes before the digest: it says what is wrong, the digest only that something is.
     model_tensors = {name: array for name, array in tensors.items() if not name.startswith("$")}
     graph = graph_from_json(metadata["graph"], model_tensors)
+    version = tuple(map(int, metadata["format"].split(".")))
     try:
         _check_contract(graph)
         types = infer_types(graph)
+        if version >= (1, 1):
+            check_spelling(graph, types, metadata["graph"]["nodes"])
     except GraphError as error:
         refuse(str(error))
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
@@ -172,7 +180,7 @@ def _read(data: bytes, metadata: dict[str, Any]) -> Bundle:
     _check_graph(graph, types)
     probes = _probes(metadata, {name: array for name, array in tensors.items() if name.startswith("$")})
     needed = needed_version(graph, types, probes)
-    if tuple(map(int, metadata["format"].split("."))) < needed:
+    if version < needed:
         raise VersionError(
             f"the bundle says format {metadata['format']} and holds what came with {'.'.join(map(str, needed))}"
         )

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lstmconv_runtime import BundleError, Model
 from lstmconv_runtime.format import nodes as n
+from lstmconv_runtime.format.activations import ACTIVATIONS
 from lstmconv_runtime.format.bundle import Bundle, Probe, from_bytes, to_bytes
-from lstmconv_runtime.format.graph import ACTIVATIONS, Activation
+from lstmconv_runtime.format.graph import Activation
 from lstmconv_runtime.format.graph_json import DECODE, graph_from_json, graph_to_json
 
 
@@ -89,7 +90,7 @@ def test_every_field_annotation_can_be_read() -> None:
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_every_activation_reads_back(build: Any, name: str) -> None:
-    activation = Activation(name, tuple((key, 1.0) for key in ACTIVATIONS[name]))
+    activation = Activation(name, tuple((key, 1.0) for key in ACTIVATIONS[name].constants))
     graph = build.graph([build.input(2), n.Activate(name="act", x="x", activation=activation)])
     assert graph_from_json(graph_to_json(graph), graph.arrays) == graph
 
