@@ -25,18 +25,14 @@ function normal(x) {
   return x < 0 ? tail : 1 - tail;
 }
 
-/** x · factor(x), 0 where the factor is: −∞ · 0 would be NaN. */
-const times = (x, factor) => (factor === 0 ? 0 : x * factor);
-
+/** In the order of FORMAT.md: the threshold, the cut, the slope, which no cut follows. */
 function relu(x, { max_value: most, negative_slope: slope, threshold }) {
-  const above = x > threshold ? x : Number.isNaN(x) ? x : 0;
-  const cut = most === null ? above : clip(above, 0, most);
-  return slope === 0 || !(x < threshold) ? cut : cut - slope * (threshold - x);
+  const above = threshold === 0 ? positive(x) : x > threshold ? x : 0;
+  const cut = most === null ? above : Math.min(positive(above), most);
+  return slope === 0 ? cut : cut - slope * positive(threshold - x);
 }
 
-function softShrink(x, by) {
-  return x > by ? x - by : x < -by ? x + by : Number.isNaN(x) ? x : 0;
-}
+const softShrink = (x, by) => (x > by ? x - by : x < -by ? x + by : 0);
 
 function shifted(row) {
   const largest = row.reduce((a, b) => Math.max(a, b), -Infinity);
@@ -55,7 +51,7 @@ function logSoftmax(row) {
   return moved.map((x) => x - log);
 }
 
-/** max(x − τ, 0), with sₖ the sum of the k largest, as FORMAT.md spells it. */
+/** max(x − τ, 0), τ = (S − 1) / K: over the K places of the support, S sums the sums of the k largest. */
 function sparsemax(row) {
   const falling = Float64Array.from(row).sort().reverse();
   let [largest, sum, count] = [0, 0, 0];
@@ -82,18 +78,18 @@ export const ACTIVATIONS = {
   softmax: { constants: { axis: "axis" }, along: softmax },
   log_softmax: { constants: { axis: "axis" }, along: logSoftmax },
   softplus: { f: softplus },
-  softsign: { f: (x) => (Math.abs(x) === Infinity ? Math.sign(x) : x / (1 + Math.abs(x))) },
+  softsign: { f: (x) => x / (1 + Math.abs(x)) },
   elu: { constants: { alpha: "number" }, f: (x, c) => elu(x, c.alpha) },
   selu: { f: (x) => 1.05070098 * elu(x, 1.67326324) },
   celu: { constants: { alpha: "number" }, f: (x, c) => (x < 0 ? c.alpha * Math.expm1(x / c.alpha) : x) },
   exponential: { f: Math.exp },
-  gelu: { f: (x) => times(x, normal(x)) },
-  gelu_tanh: { f: (x) => times(x, 0.5 * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))) },
-  silu: { f: (x) => times(x, sigmoid(x)) },
-  hard_silu: { constants: { slope: "number", offset: "number" }, f: (x, c) => times(x, hardSigmoid(x, c)) },
-  mish: { f: (x) => times(x, Math.tanh(softplus(x))) },
+  gelu: { f: (x) => x * normal(x) },
+  gelu_tanh: { f: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))) },
+  silu: { f: (x) => x * sigmoid(x) },
+  hard_silu: { constants: { slope: "number", offset: "number" }, f: (x, c) => x * hardSigmoid(x, c) },
+  mish: { f: (x) => x * Math.tanh(softplus(x)) },
   glu: { constants: { axis: "axis" }, along: glu },
-  hard_shrink: { constants: { threshold: "number" }, f: (x, c) => (Math.abs(x) <= c.threshold ? 0 : x) },
+  hard_shrink: { constants: { threshold: "number" }, f: (x, c) => (Math.abs(x) > c.threshold ? x : 0) },
   soft_shrink: { constants: { threshold: "number" }, f: (x, c) => softShrink(x, c.threshold) },
   tanh_shrink: { f: (x) => x - Math.tanh(x) },
   hard_tanh: { f: (x) => clip(x, -1, 1) },
@@ -102,10 +98,7 @@ export const ACTIVATIONS = {
   sparse_sigmoid: { f: (x) => clip(0.5 * (x + 1), 0, 1) },
   sparsemax: { constants: { axis: "axis" }, along: sparsemax },
   squareplus: { constants: { b: "number" }, f: (x, c) => 0.5 * (x + Math.sqrt(x * x + c.b)) },
-  threshold: {
-    constants: { threshold: "number", default_value: "number" },
-    f: (x, c) => (x > c.threshold || Number.isNaN(x) ? x : c.default_value),
-  },
+  threshold: { constants: { threshold: "number", default_value: "number" }, f: (x, c) => (x > c.threshold ? x : c.default_value) },
 };
 
 /** The activation of every number of x, or of every row along its axis. */

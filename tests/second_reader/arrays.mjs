@@ -52,6 +52,8 @@ export const take = (x, axis, list, fill) => select(x, x.shape.map((_, i) => (i 
 
 export function concatenate(parts, axis) {
   const [{ dtype, shape }] = parts;
+  const others = (x) => x.shape.filter((_, a) => a !== axis).join();
+  if (parts.some((x) => others(x) !== others(parts[0]))) fail("sizes that do not fit along the other axes");
   const made = zeros(dtype, shape.map((n, a) => (a === axis ? parts.reduce((sum, x) => sum + x.shape[a], 0) : n)));
   const outer = product(shape.slice(0, axis));
   for (let i = 0, at = 0; i < outer; i++) {
@@ -81,6 +83,7 @@ export function broadcastShapes(a, b) {
 export function broadcastTo(x, shape) {
   const own = [...Array(shape.length - x.shape.length).fill(1), ...x.shape];
   if (own.every((n, i) => n === shape[i])) return reshape(x, shape);
+  if (own.some((n, i) => n !== 1 && n !== shape[i])) fail(`sizes ${x.shape} do not fit ${shape}`);
   return select(reshape(x, own), shape.map((n, i) => (own[i] === n ? null : Array(n).fill(0))));
 }
 
@@ -108,13 +111,15 @@ export function overAxes(x, axes, f, { sizes = axes.map((a) => x.shape[a]), dtyp
   const outer = others.map((a) => x.shape[a]);
   const [rows, length, made] = [product(outer), product(axes.map((a) => x.shape[a])), zeros(dtype, [...outer, ...sizes])];
   const { data } = transpose(x, order);
-  for (let i = 0; i < rows; i++) made.data.set(f(data.subarray(i * length, (i + 1) * length), i), i * product(sizes));
+  const wrap = isInteger(dtype) ? (numbers) => numbers.map((y) => wrapped(y, dtype)) : (numbers) => numbers;
+  for (let i = 0; i < rows; i++) made.data.set(wrap(f(data.subarray(i * length, (i + 1) * length), i)), i * product(sizes));
   return transpose(made, order.map((_, axis) => order.indexOf(axis)));
 }
 
 /** x (…, n) @ w (n, m), w row-major. */
 export function matmul(x, w) {
   const [n, m] = w.shape;
+  if (x.shape.at(-1) !== n) fail(`size ${x.shape.at(-1)} of the last axis where ${n} is read`);
   const made = zeros(x.dtype, [...x.shape.slice(0, -1), m]);
   for (let from = 0, to = 0; to < made.data.length; from += n, to += m) {
     for (let i = 0; i < n; i++) {

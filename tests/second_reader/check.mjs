@@ -8,7 +8,6 @@ import { inferTypes, same } from "./types.mjs";
 const [MAJOR, MINOR] = [1, 1];
 const MOST_NODES = 10_000;
 const MOST_PROBES = 100;
-const STATES = { LSTM: "hc", ConvLSTM: "hc", GRU: "h", SimpleRNN: "h" };
 const { text, list, nullable } = KINDS;
 
 /**
@@ -16,59 +15,77 @@ const { text, list, nullable } = KINDS;
  * @returns {{graph, types, probes, rounding}} types: value → {dtype, shape}; probes: [{oracle, inputs, outputs}]
  */
 export function check(container) {
-  const { metadata, tensors } = container;
-  const newer = checkVersion(metadata);
+  const minor = checkVersion(container.metadata);
   try {
-    checkMetadata(metadata);
-    const graph = readGraph(metadata.get("graph"));
-    const oracles = list(text)(metadata.get("probes"));
-    const types = inferTypes(graph);
-    checkParameters(graph, types, tensors);
-    const probes = checkProbes(graph, types, oracles, tensors);
-    const rounding = checkRounding(metadata.get("rounding"), probes);
-    checkDigest(container);
-    return { graph, types, probes, rounding };
+    return checkContent(container, minor);
   } catch (error) {
-    if (newer && ["N02", "N06"].includes(error.rule)) throw new Refusal("N05", error.message);
-    throw error;
+    throw error instanceof Refusal && minor > MINOR ? new Refusal("N05", error.message) : error;
   }
 }
 
-/** N04 and N05; whether the version is a newer minor one, of which everything has to be known. */
+/** N04, and N05 for the major version; the minor one. */
 function checkVersion(metadata) {
-  const match = /^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$/.exec(metadata.get("format"));
-  need(typeof metadata.get("format") === "string" && match, "N04", "no version MAJOR.MINOR");
-  need(Number(match[1]) === MAJOR, "N05", `format ${match[0]}`);
-  need(Number(match[2]) >= 1 || !metadata.has("rounding"), "N05", "rounding in format 1.0");
-  return Number(match[2]) > MINOR;
+  const version = metadata.get("format");
+  const match = typeof version === "string" && /^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$/.exec(version);
+  need(match, "N04", "no version MAJOR.MINOR");
+  need(Number(match[1]) === MAJOR, "N05", `format ${version}`);
+  return Number(match[2]);
+}
+
+/** The other rules, in the order of FORMAT.md. */
+function checkContent(container, minor) {
+  const { metadata, tensors } = container;
+  checkMetadata(metadata);
+  const old = [];
+  const graph = readGraph(metadata.get("graph"), old);
+  const oracles = list(text)(metadata.get("probes"));
+  checkParameters(graph, tensors);
+  checkNames(graph);
+  const types = inferTypes(graph);
+  need(minor === 0 || old.length === 0, "N07", `${old[0]}, a spelling of format 1.0`);
+  const probes = checkProbes(graph, types, oracles, tensors);
+  const rounding = checkRounding(metadata.get("rounding"), probes);
+  const newer = metadata.has("rounding") || graph.nodes.some((node) => isNew(node, types));
+  need(minor > 0 || !newer, "N05", "what came with format 1.1 in 1.0");
+  checkDigest(container);
+  return { graph, types, probes, rounding };
+}
+
+/** Whether a node came with format 1.1, or has windows over three axes or a state of one row for all, which did. */
+function isNew(node, types) {
+  const window = node.kernel_size ?? node.size;
+  const states = [node.h0, node.c0].filter((name) => typeof name === "string");
+  const oneRow = (name) => types.get(name).shape[0] === 1 && types.get(node.x).shape[0] !== 1;
+  return NODES[node.node].new || (Array.isArray(window) && window.length === 3) || states.some(oneRow);
 }
 
 function checkMetadata(metadata) {
   const texts = (v) => need(v instanceof Map && [...v.values()].every((t) => typeof t === "string"), "N02", "no object of texts");
   const any = (v) => v;
   const rounding = metadata.has("rounding") ? { rounding: any } : {};
-  fieldsOf(metadata, { format: any, source: texts, semantics: texts, graph: any, probes: any, digest: any, ...rounding }, "N02");
+  const kinds = { format: any, source: texts, semantics: texts, graph: any, probes: any, digest: any, ...rounding };
+  fieldsOf(metadata, kinds, { rule: "N02" });
 }
 
-/** N06, and of N07 the names. */
-function readGraph(v) {
-  const graph = fieldsOf(v, { inputs: list(text), outputs: list(text), output_keys: nullable(list(text)), nodes: list(readNode) });
-  need(graph.nodes.length <= MOST_NODES, "N06", `${graph.nodes.length} nodes`);
-  const names = graph.nodes.flatMap((n) => [n.name, ...[...(STATES[n.node] ?? "")].map((state) => `${n.name}:${state}`)]);
-  const inputs = graph.nodes.filter((n) => n.node === "Input").map((n) => n.name);
-  const keys = graph.output_keys;
+/** N06. */
+function readGraph(v, old) {
+  const kinds = { inputs: list(text), outputs: list(text), output_keys: nullable(list(text)), nodes: list(readNode, 0, MOST_NODES) };
+  return fieldsOf(v, kinds, { old });
+}
+
+/** Of N07: names, inputs and outputs. */
+function checkNames({ nodes, inputs, outputs, output_keys: keys }) {
   const distinct = (texts) => new Set(texts).size === texts.length;
-  need(distinct(names), "N07", "a name twice");
-  const listed = distinct(graph.inputs) && graph.inputs.length === inputs.length && inputs.every((i) => graph.inputs.includes(i));
+  const arguments_ = nodes.filter((node) => node.node === "Input").map((node) => node.name);
+  need(distinct(nodes.map((node) => node.name)), "N07", "a name twice");
+  need(inputs.length > 0 && outputs.length > 0, "N07", "no inputs or no outputs");
+  const listed = distinct(inputs) && inputs.length === arguments_.length && inputs.every((name) => arguments_.includes(name));
   need(listed, "N07", "inputs that are not the Input nodes");
-  need(graph.outputs.length > 0, "N07", "no outputs");
-  need(graph.outputs.every((name) => names.includes(name)), "N07", "an output that no node makes");
-  need(keys === null || (distinct(keys) && keys.length === graph.outputs.length), "N07", "output_keys");
-  return graph;
+  need(keys === null || (distinct(keys) && keys.length === outputs.length), "N07", "output_keys");
 }
 
 /** N08: the tensors are those that the nodes declare; probes are left to N09. */
-function checkParameters(graph, types, tensors) {
+function checkParameters(graph, tensors) {
   const declared = new Set();
   for (const node of graph.nodes) {
     for (const [p, shape] of Object.entries(NODES[node.node].parameters?.(node) ?? {})) {
@@ -76,23 +93,29 @@ function checkParameters(graph, types, tensors) {
       const tensor = tensors.get(name);
       declared.add(name);
       need(tensor && same(tensor.shape, shape), "N08", `${name} is missing or not of shape ${shape}`);
-      const { dtype } = types.get(node.name);
-      need(isFloat(dtype) ? isFloat(tensor.dtype) : tensor.dtype === dtype, "N08", `${name} is ${tensor.dtype}`);
+      need(isStoredAs(node.node === "Constant" ? node.dtype : "float32", tensor), "N08", `${name} is ${tensor.dtype}`);
     }
   }
-  for (const name of tensors.keys()) need(declared.has(name) || name.startsWith("$probe"), "N08", `${name} is left over`);
+  for (const [name, tensor] of tensors) {
+    if (name.startsWith("$")) continue;
+    need(declared.has(name), "N08", `${name} is left over`);
+    need(isBool(tensor), "N08", `a byte of ${name} is no bool`);
+  }
 }
 
-/** N09: probe k has a tensor of the right type for every input and output, with one size for what is open alike. */
+/** Whether a tensor may hold a value of this dtype: floats in any of them. */
+const isStoredAs = (dtype, tensor) => (isFloat(dtype) ? isFloat(tensor.dtype) : tensor.dtype === dtype);
+const isBool = ({ dtype, bytes }) => dtype !== "bool" || bytes.every((byte) => byte <= 1);
+
+/** N09: probe k has a tensor of the right type for every input and output. */
 function checkProbes(graph, types, oracles, tensors) {
   need(oracles.length <= MOST_PROBES, "N09", `${oracles.length} probes`);
-  const stored = (dtype) => (dtype === "bfloat16" ? "float32" : dtype);
   const declared = new Set();
   const fitting = (name, value) => {
     const [tensor, type] = [tensors.get(name), types.get(value)];
     declared.add(name);
-    const fits = tensor?.dtype === stored(type.dtype) && tensor.shape.length === type.shape.length;
-    need(fits && tensor.shape.every((n, a) => type.shape[a] === null || type.shape[a] === n), "N09", `${name} does not fit`);
+    need(tensor && isStoredAs(type.dtype, tensor) && same(type.shape, tensor.shape), "N09", `${name} does not fit`);
+    need(isBool(tensor), "N09", `a byte of ${name} is no bool`);
     return tensor;
   };
   const probes = oracles.map((oracle, k) => ({

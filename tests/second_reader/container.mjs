@@ -10,20 +10,21 @@ const CODES = {
 const HEADER_LIMIT = 16 * 2 ** 20;
 const RANK_LIMIT = 16;
 
-/** By dtype of the container: its long name, bytes, and how a DataView reads one, little endian. */
+/** By dtype of the container, in the order of the entries: its long name, bytes, and how a DataView reads one, little endian. */
 export const STORED = {
-  F16: ["float16", 2, (view, at) => halfFromBits(view.getUint16(at, true))],
-  F32: ["float32", 4, (view, at) => view.getFloat32(at, true)],
-  F64: ["float64", 8, (view, at) => view.getFloat64(at, true)],
-  BOOL: ["bool", 1, (view, at) => view.getUint8(at)],
-  I8: ["int8", 1, (view, at) => BigInt(view.getInt8(at))],
-  I16: ["int16", 2, (view, at) => BigInt(view.getInt16(at, true))],
-  I32: ["int32", 4, (view, at) => BigInt(view.getInt32(at, true))],
   I64: ["int64", 8, (view, at) => view.getBigInt64(at, true)],
-  U8: ["uint8", 1, (view, at) => BigInt(view.getUint8(at))],
-  U16: ["uint16", 2, (view, at) => BigInt(view.getUint16(at, true))],
+  F64: ["float64", 8, (view, at) => view.getFloat64(at, true)],
+  F32: ["float32", 4, (view, at) => view.getFloat32(at, true)],
   U32: ["uint32", 4, (view, at) => BigInt(view.getUint32(at, true))],
+  I32: ["int32", 4, (view, at) => BigInt(view.getInt32(at, true))],
+  F16: ["float16", 2, (view, at) => halfFromBits(view.getUint16(at, true))],
+  U16: ["uint16", 2, (view, at) => BigInt(view.getUint16(at, true))],
+  I16: ["int16", 2, (view, at) => BigInt(view.getInt16(at, true))],
+  I8: ["int8", 1, (view, at) => BigInt(view.getInt8(at))],
+  U8: ["uint8", 1, (view, at) => BigInt(view.getUint8(at))],
+  BOOL: ["bool", 1, (view, at) => view.getUint8(at)],
 };
+const ORDER = Object.keys(STORED);
 
 /** A file that a reader must refuse, by the rule it breaks. */
 export class Refusal extends Error {
@@ -86,9 +87,16 @@ function metadataText(held) {
 
 const isSize = (n) => typeof n === "bigint" && n >= 0n;
 
+/** Whether the entry of one tensor comes before that of another. */
+function inOrder([name, { stored }], [nextName, { stored: nextStored }]) {
+  const later = ORDER.indexOf(nextStored) - ORDER.indexOf(stored);
+  return later > 0 || (later === 0 && byCodePoints(name, nextName) < 0);
+}
+
 function readTensors(header, data) {
   const tensors = new Map();
-  const spans = [];
+  let end = 0n;
+  need([...header.keys()].indexOf("__metadata__") <= 0, "N02", "entries before the metadata");
   for (const [name, entry] of header) {
     if (name === "__metadata__") continue;
     const fields = entry instanceof Map ? [...entry.keys()].join() : "";
@@ -99,18 +107,14 @@ function readTensors(header, data) {
     need(Array.isArray(offsets) && offsets.length === 2 && offsets.every(isSize), "N01", `the offsets of ${name}`);
     const [dtype, width] = STORED[stored];
     const [start, stop] = offsets;
-    const long = shape.reduce((a, b) => a * b, BigInt(width));
-    need(stop - start === long && stop <= BigInt(data.length), "N01", `the span of ${name}`);
-    const bytes = data.subarray(Number(start), Number(stop));
-    tensors.set(name, { stored, dtype, shape: shape.map(Number), bytes });
-    spans.push([Number(start), Number(stop)]);
+    need(start === end && stop - start === shape.reduce((a, b) => a * b, BigInt(width)), "N01", `the span of ${name}`);
+    need(stop <= BigInt(data.length), "N01", `${name} beyond the end of the file`);
+    tensors.set(name, { stored, dtype, shape: shape.map(Number), bytes: data.subarray(Number(start), Number(stop)) });
+    end = stop;
   }
-  spans.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-  const end = spans.reduce((at, [start, stop]) => (start === at ? stop : NaN), 0);
-  need(end === data.length, "N01", "data with a gap, an overlap or a rest");
-  for (const [name, { dtype, bytes }] of tensors) {
-    need(dtype !== "bool" || bytes.every((byte) => byte <= 1), "N01", `a byte of ${name} is no bool`);
-  }
+  need(end === BigInt(data.length), "N01", "data after those of the tensors");
+  const entries = [...tensors];
+  need(entries.slice(1).every((entry, i) => inOrder(entries[i], entry)), "N02", "entries in another order");
   return tensors;
 }
 

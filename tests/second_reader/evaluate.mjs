@@ -4,18 +4,18 @@ import { activate } from "./activations.mjs";
 import * as nd from "./arrays.mjs";
 import { fail, map, product, range, reshape, take } from "./arrays.mjs";
 import { ELEMENTWISE } from "./elementwise.mjs";
+import { same } from "./types.mjs";
 import { convolve, pool, transposedTaps, windowTaps } from "./windows.mjs";
 
 const add = (...args) => args.reduce((a, b) => map(a.dtype, (x, y) => x + y, a, b));
+// A row of a reduction, in float64 or BigInts.
 const mean = (row) => row.reduce((sum, x) => sum + x, 0) / row.length;
-const greatest = (a, b) => (Number.isNaN(a) || a > b ? a : b);
-const least = (a, b) => (Number.isNaN(a) || a < b ? a : b);
 
 const REDUCE = {
   sum: (row, zero) => row.reduce((a, b) => a + b, zero),
   mean,
-  max: (row) => row.reduce((a, b) => (Number.isNaN(a) ? a : greatest(b, a))),
-  min: (row) => row.reduce((a, b) => (Number.isNaN(a) ? a : least(b, a))),
+  max: (row) => row.reduce(ELEMENTWISE.maximum.f), // an error of nothing
+  min: (row) => row.reduce(ELEMENTWISE.minimum.f),
   any: (row) => (row.includes(1) ? 1 : 0),
   all: (row) => (row.includes(0) ? 0 : 1),
 };
@@ -32,7 +32,7 @@ function scaledAndCentred(node, z, p) {
   return node.center ? add(scaled, along(p("beta"), node.axis, z.shape.length)) : scaled;
 }
 
-/** (x − mean) / √(variance + epsilon) of a row; without the mean for `rms`, where the variance stays what it is. */
+/** (x − mean) / √(variance + epsilon) of a row; for `rms`, x is not centred, but the variance is. */
 function normalised(row, epsilon, rms = false) {
   const centre = mean(row);
   const deviation = Math.sqrt(mean(row.map((x) => (x - centre) ** 2)) + epsilon);
@@ -47,13 +47,15 @@ function normalised(row, epsilon, rms = false) {
 function recurrence(node, value, step, size) {
   const x = value(node.x);
   const [rows, length] = x.shape;
+  if (length === 0) fail(`${node.name}: a sequence of no steps`);
   const shape = [rows, ...size];
-  const start = (name) => (name ? nd.broadcastTo(value(name), shape) : nd.zeros(x.dtype, shape));
+  const fitting = (array, rest) => (array.shape.slice(1).join() === rest.join() ? array : fail(`${node.name}: other sizes`));
+  const start = (name) => (name ? nd.broadcastTo(fitting(value(name), size), shape) : nd.zeros(x.dtype, shape));
   let states = "c0" in node ? [start(node.h0), start(node.c0)] : [start(node.h0)];
   let output = nd.zeros(x.dtype, shape); // zero even where h0 is given
   const outputs = [];
   const column = [rows, ...size.map(() => 1)];
-  const mask = node.mask && nd.broadcastTo(value(node.mask), [rows, length]);
+  const mask = node.mask && nd.broadcastTo(fitting(value(node.mask), [length]), [rows, length]);
   for (const t of node.go_backwards ? range(length).reverse() : range(length)) {
     const next = step(reshape(take(x, 1, [t]), [rows, ...x.shape.slice(2)]), states).map((s) => nd.cast(s, x.dtype));
     const valid = mask && reshape(take(mask, 1, [t]), column);
@@ -62,8 +64,7 @@ function recurrence(node, value, step, size) {
     states = next.map((state, i) => chosen(state, states[i]));
     outputs.push(reshape(output, [rows, 1, ...size]));
   }
-  const empty = nd.zeros(x.dtype, [rows, 0, ...size]);
-  const y = node.return_sequences ? nd.concatenate([empty, ...outputs], 1) : output;
+  const y = node.return_sequences ? nd.concatenate(outputs, 1) : output;
   return [y, ...states];
 }
 
@@ -137,14 +138,18 @@ function embedding(node, ids, p) {
   return reshape(take(p("E"), 0, places), [...ids.shape, node.units]);
 }
 
-function reshaped(x, shape) {
-  const kept = shape.map((n, a) => (n === 0 ? x.shape[a] : n));
-  const rest = product(x.shape) / product(kept.filter((n) => n !== -1));
-  const sizes = kept.map((n) => (n === -1 ? rest || 0 : n));
-  return product(sizes) === product(x.shape) ? reshape(x, sizes) : fail(`${x.shape} has no shape ${shape}`);
+const reshaped = (x, shape) =>
+  product(shape) === product(x.shape) ? reshape(x, shape) : fail(`sizes ${x.shape} do not fit ${shape}`);
+
+/** The shape that Reshape makes: 0 keeps a size, −1 takes what is left of the others. */
+function newShape(shape, asked) {
+  const left = product(shape.filter((_, a) => asked[a] !== 0)) / product(asked.filter((n) => n > 0));
+  if (!Number.isInteger(left) || (left !== 1 && !asked.includes(-1))) fail(`sizes ${shape} do not fit ${asked}`);
+  return asked.map((n, a) => (n === 0 ? shape[a] : n === -1 ? left : n));
 }
 
 function argReduce(row, op) {
+  if (row.length === 0) fail(`the ${op} of nothing`);
   const beats = (a, b) => Number.isNaN(a) || (op === "max" ? a > b : a < b);
   let best = 0;
   for (let i = 1; i < row.length && !Number.isNaN(row[best]); i++) if (beats(row[i], row[best])) best = i;
@@ -166,7 +171,10 @@ const NODES = {
   Dense: (n, v, p) => finished(n, nd.matmul(v(n.x), p("W")), p),
   Embedding: (n, v, p) => embedding(n, v(n.x), p),
   Activate: (n, v) => activate(n.activation, v(n.x)),
-  PReLU: (n, v, p) => map(v(n.x).dtype, (x, alpha) => (x < 0 ? alpha * x : x), v(n.x), p("alpha")),
+  PReLU(n, v, p) {
+    const alpha = nd.broadcastTo(p("alpha"), v(n.x).shape.slice(1));
+    return map(alpha.dtype, (x, alpha) => Math.max(x, 0) + alpha * Math.min(x, 0), v(n.x), alpha);
+  },
   BatchNorm(n, v, p) {
     const x = v(n.x);
     const [centre, variance] = ["mean", "variance"].map((name) => along(p(name), n.axis, x.shape.length));
@@ -174,7 +182,7 @@ const NODES = {
   },
   LayerNorm(n, v, p) {
     const [gamma, beta] = [n.scale ? p("gamma").data : null, n.center ? p("beta").data : null];
-    const affine = (x, i) => x * (gamma ? gamma[i] : 1) + (beta && !n.rms ? beta[i] : 0);
+    const affine = (x, i) => x * (gamma ? gamma[i] : 1) + (beta ? beta[i] : 0);
     return nd.overAxes(v(n.x), n.axes, (row) => normalised(row, n.epsilon, n.rms).map(affine));
   },
   GroupNorm: (n, v, p) => groupNorm(n, v(n.x), p),
@@ -198,9 +206,9 @@ const NODES = {
   },
   Concatenate: (n, v) => nd.concatenate(n.args.map(v), n.axis),
   MatMul: (n, v) => matMul(v(n.a), v(n.b), n.transpose_b),
-  Reshape: (n, v) => reshaped(v(n.x), n.shape),
+  Reshape: (n, v) => reshape(v(n.x), newShape(v(n.x).shape, n.shape)),
   ExpandDims: (n, v) => reshape(v(n.x), insert(v(n.x).shape, n.axis, 1)),
-  Squeeze: (n, v) => reshape(v(n.x), without(v(n.x).shape, n.axis)),
+  Squeeze: (n, v) => reshaped(v(n.x), without(v(n.x).shape, n.axis)),
   Transpose: (n, v) => nd.transpose(v(n.x), n.axes),
   Slice: (n, v) => take(v(n.x), n.axis, sliced(v(n.x).shape[n.axis], n)),
   Flip: (n, v) => take(v(n.x), n.axis, range(v(n.x).shape[n.axis]).reverse()),
@@ -212,7 +220,7 @@ const NODES = {
   Where: (n, v) => map(v(n.a).dtype, (yes, a, b) => (yes ? a : b), v(n.condition), v(n.a), v(n.b)),
   Cast: (n, v) => nd.cast(v(n.x), n.dtype),
   FoldTime: (n, v) => reshape(v(n.x), [v(n.x).shape[0] * v(n.x).shape[1], ...v(n.x).shape.slice(2)]),
-  UnfoldTime: (n, v) => reshape(v(n.x), [...v(n.like).shape.slice(0, 2), ...v(n.x).shape.slice(1)]),
+  UnfoldTime: (n, v) => reshaped(v(n.x), [...v(n.like).shape.slice(0, 2), ...v(n.x).shape.slice(1)]),
   CausalMask(n, v) {
     const { shape } = v(n.x);
     const [rows, columns] = shape.slice(-2);
@@ -240,6 +248,11 @@ export function evaluate(graph, types, arrays, inputs) {
   const values = new Map();
   const cache = new Map();
   const value = (name) => values.get(name);
+  const keep = (name, made) => {
+    const { shape } = types.get(name);
+    if (!same(shape, made.shape)) fail(`${name} has sizes ${made.shape} instead of ${shape}`);
+    values.set(name, nd.isHalf(made.dtype) ? nd.cast(made, made.dtype) : made);
+  };
   for (const node of graph.nodes) {
     const { dtype } = types.get(node.name);
     const parameter = (name) => {
@@ -249,9 +262,8 @@ export function evaluate(graph, types, arrays, inputs) {
     };
     const made = node.node === "Input" ? nd.cast(inputs.get(node.name), dtype) : NODES[node.node](node, value, parameter);
     const [first, ...states] = Array.isArray(made) ? made : [made];
-    const rounded = (x) => (nd.isHalf(x.dtype) ? nd.cast(x, x.dtype) : x);
-    values.set(node.name, rounded(first));
-    states.forEach((state, i) => values.set(`${node.name}:${"hc"[i]}`, rounded(state)));
+    keep(node.name, first);
+    states.forEach((state, i) => keep(`${node.name}:${"hc"[i]}`, state));
   }
   return values;
 }

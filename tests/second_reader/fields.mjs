@@ -1,9 +1,12 @@
 // The fields and parameters of every node, as FORMAT.md lists them. Rule N06.
 
 import { ACTIVATIONS } from "./activations.mjs";
+import { DTYPES, FLOATS } from "./arrays.mjs";
 import { need } from "./container.mjs";
+import { ELEMENTWISE } from "./elementwise.mjs";
 
-// A kind takes what the JSON has and gives what the rest of the reader works with, or refuses it.
+// A kind takes what the JSON has, and gives what the rest of the reader works with or refuses it. `old` collects the
+// spellings that format 1.0 allows and 1.1 does not.
 const LARGEST = 2n ** 53n - 1n;
 const refuse = (condition, why) => need(condition, "N06", why);
 
@@ -12,54 +15,55 @@ const whole = (least = -LARGEST) => (v) => {
   return Number(v);
 };
 const size = whole(0n);
-const count = whole(1n);
-const number = (v) => {
-  refuse(typeof v === "number", `${v} is no number with a fraction or an exponent`);
+const count = whole(1n); // axes too: none is 0, for that is the batch
+const number = (v, old) => {
+  if (typeof v === "bigint") old.push(`${v} without a fraction`);
+  return typeof v === "bigint" ? whole()(v) : checked(v, typeof v === "number", "no number");
+};
+const axis = (v, old) => {
+  if (typeof v !== "bigint" || v < 1n) old.push(`axis ${v} of an activation`);
+  return typeof v === "bigint" ? whole()(v) : checked(v, Number.isSafeInteger(v), "no axis");
+};
+const checked = (v, condition, why) => {
+  refuse(condition, why);
   return v;
 };
-const text = (v) => {
-  refuse(typeof v === "string", "no text");
-  return v;
-};
-const flag = (v) => {
-  refuse(typeof v === "boolean", "neither true nor false");
-  return v;
-};
-const list = (kind) => (v) => {
-  refuse(Array.isArray(v), "no list");
-  return v.map(kind);
-};
-const nullable = (kind) => (v) => (v === null ? null : kind(v));
-const namespace = (v) => {
-  refuse(text(v) === "" || isName(v), `${v} is no name of arrays`);
-  return v;
+const text = (v) => checked(v, typeof v === "string", "no text");
+const flag = (v) => checked(v, typeof v === "boolean", "neither true nor false");
+const oneOf = (texts) => (v) => checked(v, texts.includes(v), `none of ${texts.join(", ")}`);
+const list = (kind, least = 0, most = Infinity) => (v, old) =>
+  checked(v, Array.isArray(v) && v.length >= least && v.length <= most, "no list of as many").map((item) => kind(item, old));
+const nullable = (kind) => (v, old) => (v === null ? null : kind(v, old));
+const rising = (v) => {
+  const axes = list(count)(v);
+  return checked(axes, axes.every((a, i) => i === 0 || a > axes[i - 1]), "axes that do not rise");
 };
 
-/** The axis of an activation is spelled like its other constants, `-1.0`. */
-const axis = (v) => {
-  refuse(Number.isInteger(number(v)), `axis ${v} is not whole`);
-  return v;
+const NAME = /^[^$/:\u0000-\u001f\u007f-\u009f][^/:\u0000-\u001f\u007f-\u009f]*$/;
+const name = (v) => checked(v, NAME.test(text(v)), `${v} is no name`);
+const namespace = (v, old) => {
+  if (v === "") old.push("empty weights");
+  return v === "" ? v : name(v);
 };
-const CONSTANT = { number, "number?": nullable(number), axis };
+const dtype = oneOf(DTYPES);
+const padding = oneOf(["valid", "same", "causal"]);
+const CONSTANTS = { number, "number?": nullable(number), axis };
 
-function activation(v) {
-  refuse(v instanceof Map && Object.hasOwn(ACTIVATIONS, v.get("name")), "an unknown activation");
+const activationOf = (names) => (v, old) => {
+  refuse(v instanceof Map && names.includes(v.get("name")), "an activation that is unknown here");
   const { constants = {} } = ACTIVATIONS[v.get("name")];
-  return fieldsOf(v, { name: text, ...Object.fromEntries(Object.entries(constants).map(([k, kind]) => [k, CONSTANT[kind]])) });
-}
-
-const isName = (v) => /^[^$/:\u0000-\u001f\u007f-\u009f][^/:\u0000-\u001f\u007f-\u009f]*$/u.test(v);
-const name = (v) => {
-  refuse(typeof v === "string" && isName(v), `${v} is no name`);
-  return v;
+  const kinds = Object.fromEntries(Object.entries(constants).map(([constant, kind]) => [constant, CONSTANTS[kind]]));
+  return fieldsOf(v, { name: text, ...kinds }, { old });
 };
+const anyActivation = activationOf(Object.keys(ACTIVATIONS));
+const activation = activationOf(Object.keys(ACTIVATIONS).filter((name) => name !== "glu"));
 
 /** An object with exactly these fields, as {field: kind}. */
-export function fieldsOf(v, kinds, rule = "N06") {
+export function fieldsOf(v, kinds, { rule = "N06", old = [] } = {}) {
   need(v instanceof Map, rule, "no object");
   for (const field of v.keys()) need(Object.hasOwn(kinds, field), rule, `unknown field ${field}`);
   for (const field of Object.keys(kinds)) need(v.has(field), rule, `no field ${field}`);
-  return Object.fromEntries(Object.entries(kinds).map(([field, kind]) => [field, kind(v.get(field))]));
+  return Object.fromEntries(Object.entries(kinds).map(([field, kind]) => [field, kind(v.get(field), old)]));
 }
 
 const gates = (letters, shapes) =>
@@ -75,18 +79,22 @@ const sequence = {
   go_backwards: flag, zero_output_for_mask: flag, stateful: flag,
 }; // prettier-ignore
 const recurrent = { ...sequence, input_size: count, units: count };
-const kernel = { x: text, weights: namespace, channels: count, filters: count, kernel_size: list(count), strides: list(count),
-  dilation: list(count), use_bias: flag, activation }; // prettier-ignore
+const perAxis = list(count, 1, 3);
+const kernel = {
+  x: text, weights: namespace, channels: count, filters: count, kernel_size: perAxis, strides: perAxis, dilation: perAxis,
+  use_bias: flag, activation,
+}; // prettier-ignore
+const normal = { x: text, weights: namespace, epsilon: number, scale: flag, center: flag };
 
-/** By node: its fields, and its parameters with their shapes. `node` and `name` are fields of every one. */
+/** By node: its fields, its parameters with their shapes, and whether it came with format 1.1. */
 export const NODES = {
-  Input: { fields: { shape: list(nullable(size)), dtype: text } },
-  Constant: { fields: { shape: list(size), dtype: text }, parameters: (n) => ({ value: n.shape }) },
+  Input: { fields: { shape: list(nullable(size), 1), dtype } },
+  Constant: { fields: { shape: list(size), dtype }, parameters: (n) => ({ value: n.shape }) },
   LSTM: { fields: { ...recurrent, c0: nullable(text), recurrent_activation: activation }, parameters: cell("ifco") },
   GRU: { fields: { ...recurrent, recurrent_activation: activation, reset_after: flag }, parameters: cell("zrh") },
   SimpleRNN: { fields: recurrent, parameters: cell("h") },
   ConvLSTM: {
-    fields: { ...sequence, ...kernel, padding: text, c0: nullable(text), recurrent_activation: activation },
+    fields: { ...sequence, ...kernel, padding, c0: nullable(text), recurrent_activation: activation },
     parameters: (n) => gates("ifco", {
       W: [...n.kernel_size, n.channels, n.filters], U: [...n.kernel_size, n.filters, n.filters], ...biased(n, "b", n.filters),
     }), // prettier-ignore
@@ -96,61 +104,58 @@ export const NODES = {
     parameters: (n) => ({ W: [n.input_size, n.units], ...biased(n, "b", n.units) }),
   },
   Embedding: {
-    fields: { x: text, weights: namespace, input_size: count, units: count, dtype: text },
+    fields: { x: text, weights: namespace, input_size: count, units: count, dtype: oneOf(FLOATS) },
     parameters: (n) => ({ E: [n.input_size, n.units] }),
   },
-  Activate: { fields: { x: text, activation } },
+  Activate: { fields: { x: text, activation: anyActivation } },
   PReLU: { fields: { x: text, weights: namespace, shape: list(size) }, parameters: (n) => ({ alpha: n.shape }) },
   BatchNorm: {
-    fields: { x: text, weights: namespace, axis: size, size: count, epsilon: number, scale: flag, center: flag },
+    fields: { ...normal, axis: count, size: count },
     parameters: (n) => ({ ...scaled(n, [n.size]), mean: [n.size], variance: [n.size] }),
   },
-  LayerNorm: {
-    fields: { x: text, weights: namespace, axes: list(size), shape: list(size), epsilon: number, scale: flag, center: flag, rms: flag },
-    parameters: (n) => scaled(n, n.shape),
-  },
-  GroupNorm: {
-    fields: { x: text, weights: namespace, axis: size, size: count, groups: count, epsilon: number, scale: flag, center: flag },
-    parameters: (n) => scaled(n, [n.size]),
-  },
+  LayerNorm: { fields: { ...normal, axes: rising, shape: list(size), rms: flag }, parameters: (n) => scaled(n, n.shape) },
+  GroupNorm: { fields: { ...normal, axis: count, size: count, groups: count }, parameters: (n) => scaled(n, [n.size]) },
   Conv: {
-    fields: { ...kernel, padding: text, groups: count },
+    fields: { ...kernel, padding, groups: count },
     parameters: (n) => ({ W: [...n.kernel_size, n.channels / n.groups, n.filters], ...biased(n, "b", n.filters) }),
   },
-  Pool: { fields: { x: text, op: text, size: list(count), strides: list(count), padding: text } },
-  Elementwise: { fields: { op: text, args: list(text) } },
-  Reduce: { fields: { x: text, op: text, axes: list(size), keepdims: flag } },
-  Concatenate: { fields: { args: list(text), axis: size } },
+  Pool: { fields: { x: text, op: oneOf(["max", "mean"]), size: perAxis, strides: perAxis, padding } },
+  Elementwise: { fields: { op: oneOf(Object.keys(ELEMENTWISE)), args: list(text, 1) } },
+  Reduce: { fields: { x: text, op: oneOf(["mean", "sum", "max", "min", "any", "all"]), axes: rising, keepdims: flag } },
+  Concatenate: { fields: { args: list(text, 1), axis: count } },
   MatMul: { fields: { a: text, b: text, transpose_b: flag } },
   Reshape: { fields: { x: text, shape: list(whole(-1n)) } },
-  ExpandDims: { fields: { x: text, axis: size } },
-  Squeeze: { fields: { x: text, axis: size } },
+  ExpandDims: { fields: { x: text, axis: count } },
+  Squeeze: { fields: { x: text, axis: count } },
   Transpose: { fields: { x: text, axes: list(size) } },
-  Slice: { fields: { x: text, axis: size, start: whole(), stop: nullable(whole()), step: whole() } },
-  Flip: { fields: { x: text, axis: size } },
-  Pad: { fields: { x: text, amounts: list(whole()) } },
-  Repeat: { fields: { x: text, axis: size, count } },
+  Slice: { fields: { x: text, axis: count, start: whole(), stop: nullable(whole()), step: count } },
+  Flip: { fields: { x: text, axis: count } },
+  Pad: { fields: { x: text, amounts: list(size) } },
+  Repeat: { fields: { x: text, axis: count, count } },
   Where: { fields: { condition: text, a: text, b: text } },
-  Cast: { fields: { x: text, dtype: text } },
+  Cast: { fields: { x: text, dtype } },
   FoldTime: { fields: { x: text } },
   UnfoldTime: { fields: { x: text, like: text } },
   CausalMask: { fields: { x: text } },
-  Round: { fields: { x: text } },
-  CumSum: { fields: { x: text, axis: size } },
-  ArgReduce: { fields: { x: text, op: text, axis: size } },
-  Take: { fields: { x: text, axis: size, indices: list(whole()) } },
-  Einsum: { fields: { args: list(text), equation: text } },
+  Round: { fields: { x: text }, new: true },
+  CumSum: { fields: { x: text, axis: count }, new: true },
+  ArgReduce: { fields: { x: text, op: oneOf(["max", "min"]), axis: count }, new: true },
+  Take: { fields: { x: text, axis: count, indices: list(whole()) }, new: true },
+  Einsum: { fields: { args: list(text, 1), equation: text }, new: true },
   ConvTranspose: {
     fields: { ...kernel, cropping: list(whole()) },
     parameters: (n) => ({ W: [...n.kernel_size, n.channels, n.filters], ...biased(n, "b", n.filters) }),
+    new: true,
   },
 };
 
 /** A node with its fields as the rest of the reader takes them. */
-export function readNode(v) {
+export function readNode(v, old) {
   need(v instanceof Map && typeof v.get("node") === "string", "N06", "a node that is no object with a class");
   need(Object.hasOwn(NODES, v.get("node")), "N06", `unknown node ${v.get("node")}`);
-  return fieldsOf(v, { node: text, name, ...NODES[v.get("node")].fields });
+  const node = fieldsOf(v, { node: text, name, ...NODES[v.get("node")].fields }, { old });
+  refuse(node.node !== "Conv" || node.channels % node.groups === 0, "groups that do not divide the channels");
+  return node;
 }
 
 export const KINDS = { text, list, nullable };

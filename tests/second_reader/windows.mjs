@@ -1,14 +1,14 @@
 // Windows of Conv, Pool, ConvLSTM and ConvTranspose. A tap is one place of the kernel; for each axis of space and each
 // tap there is the list of the places of x that it meets, −1 where it meets none.
 
-import { concatenate, isInteger, map, matmul, range, select, take, zeros } from "./arrays.mjs";
+import { concatenate, fail, isInteger, map, matmul, range, select, take, zeros } from "./arrays.mjs";
 
 const within = (place, n) => (Number.isInteger(place) && place >= 0 && place < n ? place : -1);
 
 /** The places made of an axis of n places, and how many are added before it. */
 export function windowSize(n, size, stride, dilation, padding) {
   const reach = (size - 1) * dilation + 1;
-  if (padding === "valid") return [Math.max(Math.ceil((n - reach + 1) / stride), 0), 0];
+  if (padding === "valid") return [Math.ceil((n - reach + 1) / stride), 0];
   const made = Math.ceil(n / stride);
   if (padding === "causal") return [made, reach - 1];
   return [made, Math.floor(Math.max((made - 1) * stride + reach - n, 0) / 2)];
@@ -18,17 +18,23 @@ export function windowSize(n, size, stride, dilation, padding) {
 export function windowTaps(space, { size, strides, dilation = size.map(() => 1), padding }) {
   return space.map((n, a) => {
     const [made, before] = windowSize(n, size[a], strides[a], dilation[a], padding);
+    if (made < 1) fail("a window that leaves no place");
     return range(size[a]).map((k) => range(made).map((p) => within(p * strides[a] + k * dilation[a] - before, n)));
   });
+}
+
+/** The places that a transposed convolution makes of an axis of n places, after cropping. */
+export function transposedSize(n, size, stride, dilation, [before, after]) {
+  return n === 0 ? 0 : (n - 1) * stride + (size - 1) * dilation + 1 - before - after;
 }
 
 /** The same for a transposed convolution: p = q · stride + k · dilation, from `cropping` on. */
 export function transposedTaps(space, { kernel_size, strides, dilation, cropping }) {
   return space.map((n, a) => {
-    const full = (n - 1) * strides[a] + (kernel_size[a] - 1) * dilation[a] + 1;
-    const [before, after] = cropping.slice(2 * a, 2 * a + 2);
-    const made = range(Math.max(full - before - after, 0), before);
-    return range(kernel_size[a]).map((k) => made.map((p) => within((p - k * dilation[a]) / strides[a], n)));
+    const made = transposedSize(n, kernel_size[a], strides[a], dilation[a], cropping.slice(2 * a, 2 * a + 2));
+    if (made < 1) fail("a transposed convolution that leaves no place");
+    const places = range(made, cropping[2 * a]);
+    return range(kernel_size[a]).map((k) => places.map((p) => within((p - k * dilation[a]) / strides[a], n)));
   });
 }
 
