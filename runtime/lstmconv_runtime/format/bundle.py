@@ -1,12 +1,12 @@
 """The bundle: bytes ⇄ graph. FORMAT.md is the specification; the MUST-reject rules are numbered there and here.
 
 N01  not a safetensors file: its length, header or offsets do not add up; a header over 16 MiB   E_BUNDLE_FORMAT
-N02  header or metadata are not strict JSON in the canonical form, or have unknown fields        E_BUNDLE_FORMAT
+N02  header or metadata are not strict JSON in the canonical form and order, or have unknown fields   E_BUNDLE_FORMAT
 N03  the metadata is not exactly one key, "lstmconv", with an object in it                       E_BUNDLE_FORMAT
 N04  the format version is missing or malformed                                                  E_BUNDLE_VERSION
 N05  another major version, a newer minor one with something unknown, or one older than what it holds   E_BUNDLE_VERSION
-N06  a node, field, activation or constant is unknown, missing, or of the wrong kind             E_BUNDLE_GRAPH
-N07  the graph does not type-check: order, names, inputs, outputs, ranks, sizes, dtypes          E_BUNDLE_GRAPH
+N06  a node, field, activation or constant is unknown, missing, or not what the tables allow     E_BUNDLE_GRAPH
+N07  the graph does not type-check: order, names, inputs, outputs, ranks, sizes, dtypes, spelling     E_BUNDLE_GRAPH
 N08  a tensor is missing, left over, or of another shape or dtype than the graph says            E_BUNDLE_CONTRACT
 N09  a probe, or what it allows, does not fit the inputs and outputs of the graph                E_BUNDLE_CONTRACT
 N10  the digest does not match                                                                   E_BUNDLE_DIGEST

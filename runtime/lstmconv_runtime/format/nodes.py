@@ -586,7 +586,7 @@ class Reduce(Node):
 
 
 class Concatenate(Node):
-    """The arguments one after the other along `axis`; they have one dtype, one rank, and one size on every other axis."""
+    """The arguments one after the other along `axis`: of one dtype, one rank, and one size on every other axis."""
 
     args: tuple[Value, ...]
     axis: int

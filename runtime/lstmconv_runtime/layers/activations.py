@@ -182,10 +182,10 @@ def sparse_sigmoid(x: Array) -> Array:
 
 
 def sparsemax(x: Array, *, axis: float = -1) -> Array:
-    """max(x − τ, 0), τ = (S − 1) / K. With x₍₁₎ ≥ x₍₂₎ ≥ … the numbers along axis in falling order and sₖ = x₍₁₎ + … + x₍ₖ₎
-    the sum of the k largest: the support is the k = 1, 2, … with x₍ₖ₎ − (sₖ − 1) / k > 0, K is how many they are, and S is
-    the sum of sₖ over the support: s₁ + … + s_K, a sum of sums. This is what Keras computes; Martins 2016, where the
-    idea comes from, has S = s_K, and the two agree only where K is 1.
+    """max(x − τ, 0), τ = (S − 1) / K. With x₍₁₎ ≥ x₍₂₎ ≥ … the numbers along axis in falling order and
+    sₖ = x₍₁₎ + … + x₍ₖ₎ the sum of the k largest: the support is the k = 1, 2, … with x₍ₖ₎ − (sₖ − 1) / k > 0, K is how
+    many they are, and S is the sum of sₖ over the support: s₁ + … + s_K, a sum of sums. This is what Keras computes;
+    Martins 2016, where the idea comes from, has S = s_K, and the two agree only where K is 1.
     """
     z = np.sort(np.moveaxis(x, int(axis), -1), axis=-1)[..., ::-1]
     k = np.arange(1, z.shape[-1] + 1, dtype=x.dtype)
