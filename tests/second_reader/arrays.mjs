@@ -177,9 +177,9 @@ function rounded(x, dtype) {
   return Math.abs(near) > largest ? Math.sign(x) * Infinity : near;
 }
 
-/** x as `dtype`. Floats to integers are cut towards zero; what is out of range then is an error. */
+/** x as `dtype`, floats rounded to it even where they have it by name. Floats to integers are cut towards zero; what is out of range then is an error. */
 export function cast(x, dtype) {
-  if (x.dtype === dtype && !isHalf(dtype)) return x;
+  if (x.dtype === dtype && !isFloat(dtype)) return x;
   const made = zeros(dtype, x.shape);
   for (let i = 0; i < made.data.length; i++) made.data[i] = castNumber(x.data[i], dtype);
   return made;

@@ -60,7 +60,7 @@ function halfFromBits(bits) {
 export function readContainer(file) {
   need(file.length >= 8, "N01", "fewer than 8 bytes");
   const length = Number(file.readBigUInt64LE(0));
-  need(length <= HEADER_LIMIT && 8 + length <= file.length, "N01", `a header of ${length} bytes`);
+  need(length > 0 && length <= HEADER_LIMIT && 8 + length <= file.length, "N01", `a header of ${length} bytes`);
   const header = strict("N02", () => readHeader(file.subarray(8, 8 + length)));
   const tensors = readTensors(header, file.subarray(8 + length));
   const text = metadataText(header.get("__metadata__"));

@@ -251,7 +251,7 @@ export function evaluate(graph, types, arrays, inputs) {
   const keep = (name, made) => {
     const { shape } = types.get(name);
     if (!same(shape, made.shape)) fail(`${name} has sizes ${made.shape} instead of ${shape}`);
-    values.set(name, nd.isHalf(made.dtype) ? nd.cast(made, made.dtype) : made);
+    values.set(name, nd.cast(made, made.dtype)); // rounded to its dtype
   };
   for (const node of graph.nodes) {
     const { dtype } = types.get(node.name);

@@ -15,7 +15,7 @@ const whole = (least = -LARGEST) => (v) => {
   return Number(v);
 };
 const size = whole(0n);
-const count = whole(1n); // axes too: none is 0, for that is the batch
+const count = whole(1n);
 const number = (v, old) => {
   if (typeof v === "bigint") old.push(`${v} without a fraction`);
   return typeof v === "bigint" ? whole()(v) : checked(v, typeof v === "number", "no number");
@@ -34,11 +34,6 @@ const oneOf = (texts) => (v) => checked(v, texts.includes(v), `none of ${texts.j
 const list = (kind, least = 0, most = Infinity) => (v, old) =>
   checked(v, Array.isArray(v) && v.length >= least && v.length <= most, "no list of as many").map((item) => kind(item, old));
 const nullable = (kind) => (v, old) => (v === null ? null : kind(v, old));
-const rising = (v) => {
-  const axes = list(count)(v);
-  return checked(axes, axes.every((a, i) => i === 0 || a > axes[i - 1]), "axes that do not rise");
-};
-
 const NAME = /^[^$/:\u0000-\u001f\u007f-\u009f][^/:\u0000-\u001f\u007f-\u009f]*$/;
 const name = (v) => checked(v, NAME.test(text(v)), `${v} is no name`);
 const namespace = (v, old) => {
@@ -49,14 +44,12 @@ const dtype = oneOf(DTYPES);
 const padding = oneOf(["valid", "same", "causal"]);
 const CONSTANTS = { number, "number?": nullable(number), axis };
 
-const activationOf = (names) => (v, old) => {
-  refuse(v instanceof Map && names.includes(v.get("name")), "an activation that is unknown here");
+const activation = (v, old) => {
+  refuse(v instanceof Map && Object.hasOwn(ACTIVATIONS, v.get("name")), "an unknown activation");
   const { constants = {} } = ACTIVATIONS[v.get("name")];
   const kinds = Object.fromEntries(Object.entries(constants).map(([constant, kind]) => [constant, CONSTANTS[kind]]));
   return fieldsOf(v, { name: text, ...kinds }, { old });
 };
-const anyActivation = activationOf(Object.keys(ACTIVATIONS));
-const activation = activationOf(Object.keys(ACTIVATIONS).filter((name) => name !== "glu"));
 
 /** An object with exactly these fields, as {field: kind}. */
 export function fieldsOf(v, kinds, { rule = "N06", old = [] } = {}) {
@@ -88,7 +81,7 @@ const normal = { x: text, weights: namespace, epsilon: number, scale: flag, cent
 
 /** By node: its fields, its parameters with their shapes, and whether it came with format 1.1. */
 export const NODES = {
-  Input: { fields: { shape: list(nullable(size), 1), dtype } },
+  Input: { fields: { shape: list(nullable(size)), dtype } },
   Constant: { fields: { shape: list(size), dtype }, parameters: (n) => ({ value: n.shape }) },
   LSTM: { fields: { ...recurrent, c0: nullable(text), recurrent_activation: activation }, parameters: cell("ifco") },
   GRU: { fields: { ...recurrent, recurrent_activation: activation, reset_after: flag }, parameters: cell("zrh") },
@@ -107,40 +100,40 @@ export const NODES = {
     fields: { x: text, weights: namespace, input_size: count, units: count, dtype: oneOf(FLOATS) },
     parameters: (n) => ({ E: [n.input_size, n.units] }),
   },
-  Activate: { fields: { x: text, activation: anyActivation } },
+  Activate: { fields: { x: text, activation } },
   PReLU: { fields: { x: text, weights: namespace, shape: list(size) }, parameters: (n) => ({ alpha: n.shape }) },
   BatchNorm: {
-    fields: { ...normal, axis: count, size: count },
+    fields: { ...normal, axis: whole(), size: count },
     parameters: (n) => ({ ...scaled(n, [n.size]), mean: [n.size], variance: [n.size] }),
   },
-  LayerNorm: { fields: { ...normal, axes: rising, shape: list(size), rms: flag }, parameters: (n) => scaled(n, n.shape) },
-  GroupNorm: { fields: { ...normal, axis: count, size: count, groups: count }, parameters: (n) => scaled(n, [n.size]) },
+  LayerNorm: { fields: { ...normal, axes: list(whole()), shape: list(size), rms: flag }, parameters: (n) => scaled(n, n.shape) },
+  GroupNorm: { fields: { ...normal, axis: whole(), size: count, groups: count }, parameters: (n) => scaled(n, [n.size]) },
   Conv: {
     fields: { ...kernel, padding, groups: count },
     parameters: (n) => ({ W: [...n.kernel_size, n.channels / n.groups, n.filters], ...biased(n, "b", n.filters) }),
   },
   Pool: { fields: { x: text, op: oneOf(["max", "mean"]), size: perAxis, strides: perAxis, padding } },
   Elementwise: { fields: { op: oneOf(Object.keys(ELEMENTWISE)), args: list(text, 1) } },
-  Reduce: { fields: { x: text, op: oneOf(["mean", "sum", "max", "min", "any", "all"]), axes: rising, keepdims: flag } },
-  Concatenate: { fields: { args: list(text, 1), axis: count } },
+  Reduce: { fields: { x: text, op: oneOf(["mean", "sum", "max", "min", "any", "all"]), axes: list(whole()), keepdims: flag } },
+  Concatenate: { fields: { args: list(text, 1), axis: whole() } },
   MatMul: { fields: { a: text, b: text, transpose_b: flag } },
   Reshape: { fields: { x: text, shape: list(whole(-1n)) } },
-  ExpandDims: { fields: { x: text, axis: count } },
-  Squeeze: { fields: { x: text, axis: count } },
-  Transpose: { fields: { x: text, axes: list(size) } },
-  Slice: { fields: { x: text, axis: count, start: whole(), stop: nullable(whole()), step: count } },
-  Flip: { fields: { x: text, axis: count } },
+  ExpandDims: { fields: { x: text, axis: whole() } },
+  Squeeze: { fields: { x: text, axis: whole() } },
+  Transpose: { fields: { x: text, axes: list(whole()) } },
+  Slice: { fields: { x: text, axis: whole(), start: whole(), stop: nullable(whole()), step: count } },
+  Flip: { fields: { x: text, axis: whole() } },
   Pad: { fields: { x: text, amounts: list(size) } },
-  Repeat: { fields: { x: text, axis: count, count } },
+  Repeat: { fields: { x: text, axis: whole(), count } },
   Where: { fields: { condition: text, a: text, b: text } },
   Cast: { fields: { x: text, dtype } },
   FoldTime: { fields: { x: text } },
   UnfoldTime: { fields: { x: text, like: text } },
   CausalMask: { fields: { x: text } },
   Round: { fields: { x: text }, new: true },
-  CumSum: { fields: { x: text, axis: count }, new: true },
-  ArgReduce: { fields: { x: text, op: oneOf(["max", "min"]), axis: count }, new: true },
-  Take: { fields: { x: text, axis: count, indices: list(whole()) }, new: true },
+  CumSum: { fields: { x: text, axis: whole() }, new: true },
+  ArgReduce: { fields: { x: text, op: oneOf(["max", "min"]), axis: whole() }, new: true },
+  Take: { fields: { x: text, axis: whole(), indices: list(whole()) }, new: true },
   Einsum: { fields: { args: list(text, 1), equation: text }, new: true },
   ConvTranspose: {
     fields: { ...kernel, cropping: list(whole()) },

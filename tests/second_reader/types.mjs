@@ -20,13 +20,18 @@ export function reads(node) {
 
 const float = (type) => must(isFloat(type.dtype), `${type.dtype} where floats are read`);
 const numeric = (type) => must(type.dtype !== "bool", "bool where numbers are read");
-const axisIn = (axis, type) => must(axis < type.shape.length, `axis ${axis} of ${type.shape.length}`);
+const axisIn = (axis, { shape }) => must(axis >= 1 && axis < shape.length, `axis ${axis} of ${shape.length}`); // 0 is the batch
+const axesIn = (axes, type) => {
+  axes.forEach((axis) => axisIn(axis, type));
+  must(axes.every((axis, i) => i === 0 || axis > axes[i - 1]), "axes that do not rise");
+};
 const distinct = (list) => new Set(list).size === list.length;
 const replaced = (shape, axis, n) => shape.map((size, a) => (a === axis ? n : size));
 
 /** An activation is given a value of this shape: its axis exists and is not the batch. */
-function activated(activation, type) {
+function activated(activation, type, { inside = true } = {}) {
   const { axis } = activation;
+  must(activation.name !== "glu" || !inside, "glu in another node than Activate");
   const { shape } = type;
   float(type);
   if (axis === undefined) return type;
@@ -134,7 +139,7 @@ function normalised(node, get) {
 function layerNorm(node, get) {
   const x = get(node.x);
   float(x);
-  node.axes.forEach((axis) => axisIn(axis, x));
+  axesIn(node.axes, x);
   must(same(node.axes.map((axis) => x.shape[axis]), node.shape), "a shape of other sizes");
   return changed(x, x.shape.map((n, a) => (node.axes.includes(a) ? node.shape[node.axes.indexOf(a)] : n)));
 }
@@ -168,7 +173,7 @@ function reduce(node, get) {
   if (node.op === "mean") float(x);
   else if (["any", "all"].includes(node.op)) must(x.dtype === "bool", `${node.op} of ${x.dtype}`);
   else numeric(x);
-  node.axes.forEach((axis) => axisIn(axis, x));
+  axesIn(node.axes, x);
   const shape = x.shape.map((n, a) => (node.axes.includes(a) ? 1 : n));
   return { dtype: x.dtype, shape: node.keepdims ? shape : shape.filter((_, a) => !node.axes.includes(a)) };
 }
@@ -247,7 +252,10 @@ const changed = (x, shape) => ({ dtype: x.dtype, shape });
 
 /** By node: (node, get) → its type, or a list of those of its values. `get` gives the type of a name. */
 const TYPES = {
-  Input: ({ dtype, shape }) => ({ dtype, shape }),
+  Input({ dtype, shape }) {
+    must(shape.length >= 1, "an input without a batch");
+    return { dtype, shape };
+  },
   Constant: ({ dtype, shape }) => ({ dtype, shape }),
   LSTM: cell,
   GRU: cell,
@@ -264,7 +272,7 @@ const TYPES = {
     must(isInteger(x.dtype), "ids that are no integers");
     return { dtype: node.dtype, shape: [...x.shape, node.units] };
   },
-  Activate: (node, get) => activated(node.activation, get(node.x)),
+  Activate: (node, get) => activated(node.activation, get(node.x), { inside: false }),
   PReLU: prelu,
   BatchNorm: normalised,
   LayerNorm: layerNorm,
@@ -279,7 +287,7 @@ const TYPES = {
   Reshape: reshape,
   ExpandDims(node, get) {
     const x = get(node.x);
-    must(node.axis <= x.shape.length, `a new axis ${node.axis}`);
+    must(node.axis >= 1 && node.axis <= x.shape.length, `a new axis ${node.axis}`);
     return changed(x, [...x.shape.slice(0, node.axis), 1, ...x.shape.slice(node.axis)]);
   },
   Squeeze(node, get) {
