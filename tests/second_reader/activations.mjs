@@ -98,7 +98,10 @@ export const ACTIVATIONS = {
   sparse_sigmoid: { f: (x) => clip(0.5 * (x + 1), 0, 1) },
   sparsemax: { constants: { axis: "axis" }, along: sparsemax },
   squareplus: { constants: { b: "number" }, f: (x, c) => 0.5 * (x + Math.sqrt(x * x + c.b)) },
-  threshold: { constants: { threshold: "number", default_value: "number" }, f: (x, c) => (x > c.threshold ? x : c.default_value) },
+  threshold: {
+    constants: { threshold: "number", default_value: "number" },
+    f: (x, c) => (x > c.threshold ? x : c.default_value),
+  },
 };
 
 /** The activation of every number of x, or of every row along its axis. */

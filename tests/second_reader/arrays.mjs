@@ -7,7 +7,8 @@ export const isFloat = (dtype) => FLOATS.includes(dtype);
 export const isInteger = (dtype) => dtype in BITS;
 export const isHalf = (dtype) => dtype === "float16" || dtype === "bfloat16";
 
-const HALVES = { float16: [11, -14, 65504], bfloat16: [8, -126, 2 ** 127 * (2 - 2 ** -7)] }; // digits, least exponent, largest
+// Binary digits, least exponent, largest number.
+const HALVES = { float16: [11, -14, 65504], bfloat16: [8, -126, 2 ** 127 * (2 - 2 ** -7)] };
 
 export const range = (n, from = 0, step = 1) => Array.from({ length: n }, (_, i) => from + i * step);
 export const product = (sizes) => sizes.reduce((a, b) => a * b, 1);
@@ -104,15 +105,18 @@ export function fail(why) {
 /** An integer modulo 2ⁿ, n the bits of `dtype`. */
 export const wrapped = (y, dtype) => (dtype[0] === "u" ? BigInt.asUintN : BigInt.asIntN)(BITS[dtype], y);
 
-/** f(row) for every row along `axes`, row-major. It gives as many numbers as `sizes`, the new ones of `axes`, ask for. */
+/** f(row) for every row along `axes`, row-major; it gives the numbers of a row of `sizes`, the new ones of `axes`. */
 export function overAxes(x, axes, f, { sizes = axes.map((a) => x.shape[a]), dtype = x.dtype } = {}) {
   const others = range(x.shape.length).filter((a) => !axes.includes(a));
   const order = [...others, ...axes];
   const outer = others.map((a) => x.shape[a]);
-  const [rows, length, made] = [product(outer), product(axes.map((a) => x.shape[a])), zeros(dtype, [...outer, ...sizes])];
+  const length = product(axes.map((a) => x.shape[a]));
+  const made = zeros(dtype, [...outer, ...sizes]);
   const { data } = transpose(x, order);
   const wrap = isInteger(dtype) ? (numbers) => numbers.map((y) => wrapped(y, dtype)) : (numbers) => numbers;
-  for (let i = 0; i < rows; i++) made.data.set(wrap(f(data.subarray(i * length, (i + 1) * length), i)), i * product(sizes));
+  for (let i = 0; i < product(outer); i++) {
+    made.data.set(wrap(f(data.subarray(i * length, (i + 1) * length))), i * product(sizes));
+  }
   return transpose(made, order.map((_, axis) => order.indexOf(axis)));
 }
 
@@ -177,7 +181,7 @@ function rounded(x, dtype) {
   return Math.abs(near) > largest ? Math.sign(x) * Infinity : near;
 }
 
-/** x as `dtype`, floats rounded to it even where they have it by name. Floats to integers are cut towards zero; what is out of range then is an error. */
+/** x as `dtype`, floats rounded to it even where it is theirs. Floats to integers are cut towards zero. */
 export function cast(x, dtype) {
   if (x.dtype === dtype && !isFloat(dtype)) return x;
   const made = zeros(dtype, x.shape);

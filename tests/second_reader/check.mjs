@@ -60,7 +60,8 @@ function isNew(node, types) {
 }
 
 function checkMetadata(metadata) {
-  const texts = (v) => need(v instanceof Map && [...v.values()].every((t) => typeof t === "string"), "N02", "no object of texts");
+  const areTexts = (v) => v instanceof Map && [...v.values()].every((item) => typeof item === "string");
+  const texts = (v) => need(areTexts(v), "N02", "no object of texts");
   const any = (v) => v;
   const rounding = metadata.has("rounding") ? { rounding: any } : {};
   const kinds = { format: any, source: texts, semantics: texts, graph: any, probes: any, digest: any, ...rounding };
@@ -69,18 +70,19 @@ function checkMetadata(metadata) {
 
 /** N06. */
 function readGraph(v, old) {
-  const kinds = { inputs: list(text), outputs: list(text), output_keys: nullable(list(text)), nodes: list(readNode, 0, MOST_NODES) };
+  const texts = list(text);
+  const kinds = { inputs: texts, outputs: texts, output_keys: nullable(texts), nodes: list(readNode, 0, MOST_NODES) };
   return fieldsOf(v, kinds, { old });
 }
 
 /** Of N07: names, inputs and outputs. */
 function checkNames({ nodes, inputs, outputs, output_keys: keys }) {
   const distinct = (texts) => new Set(texts).size === texts.length;
-  const arguments_ = nodes.filter((node) => node.node === "Input").map((node) => node.name);
+  const declared = nodes.filter((node) => node.node === "Input").map((node) => node.name);
   need(distinct(nodes.map((node) => node.name)), "N07", "a name twice");
   need(inputs.length > 0 && outputs.length > 0, "N07", "no inputs or no outputs");
-  const listed = distinct(inputs) && inputs.length === arguments_.length && inputs.every((name) => arguments_.includes(name));
-  need(listed, "N07", "inputs that are not the Input nodes");
+  const same = inputs.length === declared.length && inputs.every((name) => declared.includes(name));
+  need(same && distinct(inputs), "N07", "inputs that are not the Input nodes");
   need(keys === null || (distinct(keys) && keys.length === outputs.length), "N07", "output_keys");
 }
 
@@ -133,7 +135,8 @@ function checkRounding(rounding, probes) {
   const bound = (v) => typeof v === "number" && v >= 0;
   const item = (v) => v === null || (Array.isArray(v) && v.length === 2 && v.every(bound));
   const fits = (v, k) => Array.isArray(v) && v.length === probes[k]?.outputs.length && v.every(item);
-  need(Array.isArray(rounding) && rounding.length === probes.length && rounding.every(fits), "N09", "rounding does not fit");
+  const all = Array.isArray(rounding) && rounding.length === probes.length && rounding.every(fits);
+  need(all, "N09", "rounding that does not fit the probes");
   need(rounding.flat(1).some((v) => v !== null), "N09", "rounding of nothing");
   return rounding;
 }

@@ -4,13 +4,21 @@ import { createHash } from "node:crypto";
 import { byCodePoints, parse } from "./json.mjs";
 
 const CODES = {
-  N01: "E_BUNDLE_FORMAT", N02: "E_BUNDLE_FORMAT", N03: "E_BUNDLE_FORMAT", N04: "E_BUNDLE_VERSION", N05: "E_BUNDLE_VERSION",
-  N06: "E_BUNDLE_GRAPH", N07: "E_BUNDLE_GRAPH", N08: "E_BUNDLE_CONTRACT", N09: "E_BUNDLE_CONTRACT", N10: "E_BUNDLE_DIGEST",
+  N01: "E_BUNDLE_FORMAT",
+  N02: "E_BUNDLE_FORMAT",
+  N03: "E_BUNDLE_FORMAT",
+  N04: "E_BUNDLE_VERSION",
+  N05: "E_BUNDLE_VERSION",
+  N06: "E_BUNDLE_GRAPH",
+  N07: "E_BUNDLE_GRAPH",
+  N08: "E_BUNDLE_CONTRACT",
+  N09: "E_BUNDLE_CONTRACT",
+  N10: "E_BUNDLE_DIGEST",
 };
 const HEADER_LIMIT = 16 * 2 ** 20;
 const RANK_LIMIT = 16;
 
-/** By dtype of the container, in the order of the entries: its long name, bytes, and how a DataView reads one, little endian. */
+/** By dtype of the container, in the order of the entries: its long name, its bytes, how a DataView reads one. */
 export const STORED = {
   I64: ["int64", 8, (view, at) => view.getBigInt64(at, true)],
   F64: ["float64", 8, (view, at) => view.getFloat64(at, true)],

@@ -10,12 +10,15 @@ const comparison = (f) => ({ arity: 2, takes: () => true, bool: true, f });
 
 const isNaN = Number.isNaN; // false for BigInts
 
-/** xʸ: as C's pow, of which `**` makes NaN for 1 to the NaN and −1 to the ∞; whole numbers by repeated squaring. */
+/** xʸ: C's pow, which differs from `**` where x is 1 or −1; of whole numbers modulo 2⁶⁴, by repeated squaring. */
 function power(x, y) {
   if (typeof x === "number") return x === 1 || (x === -1 && Math.abs(y) === Infinity) ? 1 : x ** y;
   if (y < 0n) fail(`whole number ${x} to the power ${y}`);
-  let made = 1n;
-  for (let square = x; y > 0n; y >>= 1n, square = wrapped(square * square, "int64")) if (y & 1n) made = wrapped(made * square, "int64");
+  let [made, square] = [1n, x];
+  for (; y > 0n; y >>= 1n) {
+    if (y & 1n) made = wrapped(made * square, "int64");
+    square = wrapped(square * square, "int64");
+  }
   return made;
 }
 

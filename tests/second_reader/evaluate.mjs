@@ -49,7 +49,8 @@ function recurrence(node, value, step, size) {
   const [rows, length] = x.shape;
   if (length === 0) fail(`${node.name}: a sequence of no steps`);
   const shape = [rows, ...size];
-  const fitting = (array, rest) => (array.shape.slice(1).join() === rest.join() ? array : fail(`${node.name}: other sizes`));
+  const fitting = (array, rest) =>
+    array.shape.slice(1).join() === rest.join() ? array : fail(`${node.name}: sizes ${array.shape} of a mask or state`);
   const start = (name) => (name ? nd.broadcastTo(fitting(value(name), size), shape) : nd.zeros(x.dtype, shape));
   let states = "c0" in node ? [start(node.h0), start(node.c0)] : [start(node.h0)];
   let output = nd.zeros(x.dtype, shape); // zero even where h0 is given
@@ -90,8 +91,8 @@ function gruStep(node, p) {
     const state = (gate, from = h) => add(nd.matmul(from, p(`U_${gate}`)), ...inner(gate));
     const [z, r] = ["z", "r"].map((gate) => σ(add(input(gate), state(gate))));
     const reset = (y) => map(h.dtype, (r, y) => r * y, r, y);
-    const candidate = activate(node.activation, add(input("h"), node.reset_after ? reset(state("h")) : state("h", reset(h))));
-    return [map(h.dtype, (z, h, candidate) => z * h + (1 - z) * candidate, z, h, candidate)];
+    const candidate = add(input("h"), node.reset_after ? reset(state("h")) : state("h", reset(h)));
+    return [map(h.dtype, (z, h, new_) => z * h + (1 - z) * new_, z, h, activate(node.activation, candidate))];
   };
 }
 
@@ -118,7 +119,8 @@ function groupNorm(node, x, p) {
 }
 
 function matMul(a, b, transposed) {
-  const right = transposed ? nd.transpose(b, [...range(b.shape.length - 2), b.shape.length - 1, b.shape.length - 2]) : b;
+  const rank = b.shape.length;
+  const right = transposed ? nd.transpose(b, [...range(rank - 2), rank - 1, rank - 2]) : b;
   const batch = nd.broadcastShapes(a.shape.slice(0, -2), right.shape.slice(0, -2));
   const wide = (x) => nd.broadcastTo(x, [...batch, ...x.shape.slice(-2)]);
   const letters = batch.map((_, i) => String.fromCharCode(65 + i)).join("");
@@ -213,7 +215,8 @@ const NODES = {
   Slice: (n, v) => take(v(n.x), n.axis, sliced(v(n.x).shape[n.axis], n)),
   Flip: (n, v) => take(v(n.x), n.axis, range(v(n.x).shape[n.axis]).reverse()),
   Pad(n, v) {
-    const padded = (size, a) => [...Array(n.amounts[2 * a]).fill(-1), ...range(size), ...Array(n.amounts[2 * a + 1]).fill(-1)];
+    const zeros = (amount) => Array(amount).fill(-1);
+    const padded = (size, a) => [...zeros(n.amounts[2 * a]), ...range(size), ...zeros(n.amounts[2 * a + 1])];
     return nd.select(v(n.x), v(n.x).shape.map(padded));
   },
   Repeat: (n, v) => take(v(n.x), n.axis, range(v(n.x).shape[n.axis] * n.count).map((i) => Math.floor(i / n.count))),
@@ -260,7 +263,8 @@ export function evaluate(graph, types, arrays, inputs) {
       if (!cache.has(`${dtype} ${key}`)) cache.set(`${dtype} ${key}`, nd.cast(arrays.get(key), dtype));
       return cache.get(`${dtype} ${key}`);
     };
-    const made = node.node === "Input" ? nd.cast(inputs.get(node.name), dtype) : NODES[node.node](node, value, parameter);
+    const given = () => nd.cast(inputs.get(node.name), dtype);
+    const made = node.node === "Input" ? given() : NODES[node.node](node, value, parameter);
     const [first, ...states] = Array.isArray(made) ? made : [made];
     keep(node.name, first);
     states.forEach((state, i) => keep(`${node.name}:${"hc"[i]}`, state));

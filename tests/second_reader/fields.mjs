@@ -31,8 +31,10 @@ const checked = (v, condition, why) => {
 const text = (v) => checked(v, typeof v === "string", "no text");
 const flag = (v) => checked(v, typeof v === "boolean", "neither true nor false");
 const oneOf = (texts) => (v) => checked(v, texts.includes(v), `none of ${texts.join(", ")}`);
-const list = (kind, least = 0, most = Infinity) => (v, old) =>
-  checked(v, Array.isArray(v) && v.length >= least && v.length <= most, "no list of as many").map((item) => kind(item, old));
+const list = (kind, least = 0, most = Infinity) => (v, old) => {
+  refuse(Array.isArray(v) && v.length >= least && v.length <= most, `no list of ${least} to ${most}`);
+  return v.map((item) => kind(item, old));
+};
 const nullable = (kind) => (v, old) => (v === null ? null : kind(v, old));
 const NAME = /^[^$/:\u0000-\u001f\u007f-\u009f][^/:\u0000-\u001f\u007f-\u009f]*$/;
 const name = (v) => checked(v, NAME.test(text(v)), `${v} is no name`);
@@ -59,24 +61,47 @@ export function fieldsOf(v, kinds, { rule = "N06", old = [] } = {}) {
   return Object.fromEntries(Object.entries(kinds).map(([field, kind]) => [field, kind(v.get(field), old)]));
 }
 
-const gates = (letters, shapes) =>
-  Object.fromEntries(Object.entries(shapes).flatMap(([p, shape]) => [...letters].map((gate) => [`${p}_${gate}`, shape])));
-const cell = (letters) => (n) => gates(letters, {
-  W: [n.input_size, n.units], U: [n.units, n.units], ...(n.use_bias && { b: [n.units] }), ...(n.use_bias && n.reset_after && { bU: [n.units] }),
-}); // prettier-ignore
+/** A parameter of each of `shapes` for every gate. */
+function gates(letters, shapes) {
+  const names = (p, shape) => [...letters].map((gate) => [`${p}_${gate}`, shape]);
+  return Object.fromEntries(Object.entries(shapes).flatMap(([p, shape]) => names(p, shape)));
+}
+const cell = (letters) => (n) => {
+  const inner = n.reset_after ? biased(n, "bU", n.units) : {};
+  return gates(letters, { W: [n.input_size, n.units], U: [n.units, n.units], ...biased(n, "b", n.units), ...inner });
+};
+function convCell(n) {
+  const [W, U] = [n.channels, n.filters].map((channels) => [...n.kernel_size, channels, n.filters]);
+  return gates("ifco", { W, U, ...biased(n, "b", n.filters) });
+}
 const scaled = (n, shape) => ({ ...(n.scale && { gamma: shape }), ...(n.center && { beta: shape }) });
 const biased = (n, p, length) => (n.use_bias ? { [p]: [length] } : {});
 
 const sequence = {
-  x: text, mask: nullable(text), h0: nullable(text), weights: namespace, use_bias: flag, activation, return_sequences: flag,
-  go_backwards: flag, zero_output_for_mask: flag, stateful: flag,
-}; // prettier-ignore
+  x: text,
+  mask: nullable(text),
+  h0: nullable(text),
+  weights: namespace,
+  use_bias: flag,
+  activation,
+  return_sequences: flag,
+  go_backwards: flag,
+  zero_output_for_mask: flag,
+  stateful: flag,
+};
 const recurrent = { ...sequence, input_size: count, units: count };
 const perAxis = list(count, 1, 3);
 const kernel = {
-  x: text, weights: namespace, channels: count, filters: count, kernel_size: perAxis, strides: perAxis, dilation: perAxis,
-  use_bias: flag, activation,
-}; // prettier-ignore
+  x: text,
+  weights: namespace,
+  channels: count,
+  filters: count,
+  kernel_size: perAxis,
+  strides: perAxis,
+  dilation: perAxis,
+  use_bias: flag,
+  activation,
+};
 const normal = { x: text, weights: namespace, epsilon: number, scale: flag, center: flag };
 
 /** By node: its fields, its parameters with their shapes, and whether it came with format 1.1. */
@@ -88,9 +113,7 @@ export const NODES = {
   SimpleRNN: { fields: recurrent, parameters: cell("h") },
   ConvLSTM: {
     fields: { ...sequence, ...kernel, padding, c0: nullable(text), recurrent_activation: activation },
-    parameters: (n) => gates("ifco", {
-      W: [...n.kernel_size, n.channels, n.filters], U: [...n.kernel_size, n.filters, n.filters], ...biased(n, "b", n.filters),
-    }), // prettier-ignore
+    parameters: convCell,
   },
   Dense: {
     fields: { x: text, weights: namespace, input_size: count, units: count, use_bias: flag, activation },
@@ -106,15 +129,23 @@ export const NODES = {
     fields: { ...normal, axis: whole(), size: count },
     parameters: (n) => ({ ...scaled(n, [n.size]), mean: [n.size], variance: [n.size] }),
   },
-  LayerNorm: { fields: { ...normal, axes: list(whole()), shape: list(size), rms: flag }, parameters: (n) => scaled(n, n.shape) },
-  GroupNorm: { fields: { ...normal, axis: whole(), size: count, groups: count }, parameters: (n) => scaled(n, [n.size]) },
+  LayerNorm: {
+    fields: { ...normal, axes: list(whole()), shape: list(size), rms: flag },
+    parameters: (n) => scaled(n, n.shape),
+  },
+  GroupNorm: {
+    fields: { ...normal, axis: whole(), size: count, groups: count },
+    parameters: (n) => scaled(n, [n.size]),
+  },
   Conv: {
     fields: { ...kernel, padding, groups: count },
     parameters: (n) => ({ W: [...n.kernel_size, n.channels / n.groups, n.filters], ...biased(n, "b", n.filters) }),
   },
   Pool: { fields: { x: text, op: oneOf(["max", "mean"]), size: perAxis, strides: perAxis, padding } },
   Elementwise: { fields: { op: oneOf(Object.keys(ELEMENTWISE)), args: list(text, 1) } },
-  Reduce: { fields: { x: text, op: oneOf(["mean", "sum", "max", "min", "any", "all"]), axes: list(whole()), keepdims: flag } },
+  Reduce: {
+    fields: { x: text, op: oneOf(["mean", "sum", "max", "min", "any", "all"]), axes: list(whole()), keepdims: flag },
+  },
   Concatenate: { fields: { args: list(text, 1), axis: whole() } },
   MatMul: { fields: { a: text, b: text, transpose_b: flag } },
   Reshape: { fields: { x: text, shape: list(whole(-1n)) } },

@@ -9,7 +9,8 @@ import { reads } from "./types.mjs";
 
 const HELP = `usage: node run.mjs [--json] FILE…
 
-Reads lstmconv bundles in float64 and compares them with their probes. Exit code 0 where all are ok, else 1.
+Reads lstmconv bundles in float64 and compares them with their probes. Exit code 0 where all are
+ok, 1 where one is refused or differs, 2 where one cannot be opened. --json: a list with an object for each file.
 example: node tests/second_reader/run.mjs tests/vectors/invalid/valid.safetensors`;
 
 /** Values that are computed in half precision, or from what is. */
@@ -24,14 +25,14 @@ function ofHalves(graph, types) {
   return found;
 }
 
-/** How far `made` is from the stored output y: null where it conforms, else a text. */
+/** Where `made` does not conform to the stored output y: null, or {why} and, of numbers, how far they are apart. */
 function difference(made, y, scale, bounds) {
-  if (made.shape.join() !== y.shape.join()) return `shape [${made.shape}] instead of [${y.shape}]`;
+  if (made.shape.join() !== y.shape.join()) return { why: `sizes ${made.shape} instead of ${y.shape}` };
   let [count, largest, squares, most, power] = [0, 0, 0, 0, 0];
   for (let i = 0; i < y.data.length; i++) {
     const [a, b] = [Number(made.data[i]), Number(y.data[i])];
     if (!Number.isFinite(a) || !Number.isFinite(b)) {
-      if (!Object.is(a, b)) return `${a} instead of ${b} at place ${i}`;
+      if (!Object.is(a, b)) return { why: `${a} instead of ${b} at place ${i}` };
       continue;
     }
     const apart = Math.abs(Number(made.data[i] - y.data[i])); // of integers exactly
@@ -42,7 +43,8 @@ function difference(made, y, scale, bounds) {
   const [root, rms] = [Math.sqrt(squares / count), Math.sqrt(power / count)];
   const [allowed, allowedRoot] = bounds ?? [scale * most, scale * rms];
   if (largest <= allowed && root <= allowedRoot) return null;
-  return `largest ${largest} of ${allowed} allowed, rms ${root} of ${allowedRoot}`;
+  const why = `largest ${largest} of ${allowed} allowed, root mean square ${root} of ${allowedRoot}`;
+  return { why, largest, allowed, root, allowedRoot };
 }
 
 function verify(file) {
@@ -62,8 +64,8 @@ function verify(file) {
     }
     for (const [j, name] of graph.outputs.entries()) {
       const scale = !isFloat(types.get(name).dtype) ? 0 : halves.has(name) ? 1e-2 : 1e-5;
-      const why = difference(values.get(name), decode(probe.outputs[j]), scale, rounding[k][j]);
-      if (why) differences.push({ probe: k, output: j, name, why });
+      const found = difference(values.get(name), decode(probe.outputs[j]), scale, rounding[k][j]);
+      if (found) differences.push({ probe: k, output: j, name, ...found });
     }
   }
   return differences.length ? { result: "differs", differences } : { result: "ok", probes: probes.length };
@@ -79,20 +81,28 @@ export function judge(path) {
   }
 }
 
-function line(judged) {
-  if (judged.result === "refused") return `${judged.file}: refused ${judged.code}: ${judged.why}`;
-  if (judged.result === "ok") return `${judged.file}: ok, ${judged.probes} probes`;
-  const places = judged.differences.map((d) => `probe ${d.probe}, output ${d.output} (${d.name}): ${d.why}`);
-  return `${judged.file}: differs: ${places.join("; ")}`;
+function line({ file, result, code, why, probes, differences }) {
+  if (result === "refused") return `${file}: refused ${code}: ${why}`;
+  if (result === "ok") return `${file}: ok, ${probes} probe${probes === 1 ? "" : "s"}`;
+  const place = (d) => (d.name === null ? `probe ${d.probe}` : `probe ${d.probe}, output ${d.output} (${d.name})`);
+  return `${file}: differs: ${differences.map((d) => `${place(d)}: ${d.why}`).join("; ")}`;
 }
 
-const options = process.argv.slice(2);
-const files = options.filter((option) => !option.startsWith("-"));
-if (options.includes("--help") || files.length === 0) {
-  console.log(HELP);
-  process.exitCode = options.includes("--help") ? 0 : 2;
-} else {
+function main(options) {
+  const files = options.filter((option) => !option.startsWith("-"));
+  if (options.includes("--help") || files.length === 0) {
+    console.log(HELP);
+    return options.includes("--help") ? 0 : 2;
+  }
   const judged = files.map(judge);
   console.log(options.includes("--json") ? JSON.stringify(judged, null, 1) : judged.map(line).join("\n"));
-  process.exitCode = judged.every(({ result }) => result === "ok") ? 0 : 1;
+  return judged.every(({ result }) => result === "ok") ? 0 : 1;
+}
+
+try {
+  process.exitCode = main(process.argv.slice(2));
+} catch (error) {
+  if (!error.syscall) throw error; // a file that cannot be read
+  console.error(`run.mjs: ${error.message}`);
+  process.exitCode = 2;
 }

@@ -10,7 +10,7 @@ const MOST_PER_ROW = 2 ** 31;
 const must = (condition, why) => need(condition, "N07", why);
 const fits = (a, b) => a === null || b === null || a === b;
 export const same = (a, b) => a.length === b.length && a.every((n, i) => fits(n, b[i]));
-const sizes = (shape, f) => (shape.includes(null) ? null : f(product(shape)));
+const elements = (shape) => (shape.includes(null) ? null : product(shape));
 
 /** The names of the values that a node reads. */
 export function reads(node) {
@@ -20,7 +20,8 @@ export function reads(node) {
 
 const float = (type) => must(isFloat(type.dtype), `${type.dtype} where floats are read`);
 const numeric = (type) => must(type.dtype !== "bool", "bool where numbers are read");
-const axisIn = (axis, { shape }) => must(axis >= 1 && axis < shape.length, `axis ${axis} of ${shape.length}`); // 0 is the batch
+// Axis 0 is the batch.
+const axisIn = (axis, { shape }) => must(axis >= 1 && axis < shape.length, `axis ${axis} of ${shape.length}`);
 const axesIn = (axes, type) => {
   axes.forEach((axis) => axisIn(axis, type));
   must(axes.every((axis, i) => i === 0 || axis > axes[i - 1]), "axes that do not rise");
@@ -57,8 +58,9 @@ function recurrent(node, get, size) {
   }
   for (const name of [node.h0, node.c0 ?? null].filter((name) => name !== null)) {
     const state = get(name);
-    must(state.dtype === x.dtype && state.shape.length === step.shape.length, "a state of another dtype or rank");
-    must(same(state.shape.slice(1), size) && (state.shape[0] === 1 || fits(state.shape[0], rows)), "a state of other sizes");
+    const [stateRows, ...rest] = state.shape;
+    must(state.dtype === x.dtype && same(rest, size), "a state of another dtype or shape");
+    must(stateRows === 1 || (state.shape.length > 0 && fits(stateRows, rows)), "a state of another number of rows");
   }
   const y = node.return_sequences ? [rows, length, ...size] : step.shape;
   return [{ dtype: x.dtype, shape: y }, ...("c0" in node ? [step, step] : [step])];
@@ -70,9 +72,13 @@ function cell(node, get) {
   return recurrent(node, get, [node.units]);
 }
 
+function sameRank(space, ...lists) {
+  must(lists.every((list) => list.length === space.length), "a window of another rank");
+}
+
 /** The sizes of space after windows over `space`. */
 function windows(space, size, { strides, dilation = size.map(() => 1), padding }) {
-  for (const list of [size, strides, dilation]) must(list.length === space.length, "a window of another rank");
+  sameRank(space, size, strides, dilation);
   return space.map((n, a) => {
     if (n === null) return null;
     const [made] = windowSize(n, size[a], strides[a], dilation[a], padding);
@@ -106,7 +112,7 @@ function convTranspose(node, get) {
   channelsLast(node, x, 2);
   const space = x.shape.slice(1, -1);
   must(node.cropping.length === 2 * space.length, "cropping of another rank");
-  for (const list of [node.kernel_size, node.strides, node.dilation]) must(list.length === space.length, "a window of another rank");
+  sameRank(space, node.kernel_size, node.strides, node.dilation);
   const made = space.map((n, a) => {
     const [before, after] = node.cropping.slice(2 * a, 2 * a + 2);
     must(before >= 0, "zeros before what is made");
@@ -148,7 +154,8 @@ function prelu(node, get) {
   const x = get(node.x);
   float(x);
   const [, ...sizes] = x.shape;
-  must(node.shape.length === sizes.length && node.shape.every((n, a) => n === 1 || fits(sizes[a], n)), "alpha of another shape");
+  const fitting = node.shape.every((n, a) => n === 1 || fits(sizes[a], n));
+  must(node.shape.length === sizes.length && fitting, "alpha of another shape");
   return x;
 }
 
@@ -185,7 +192,8 @@ function concatenate(node, get) {
   const others = (type) => replaced(type.shape, node.axis, 1);
   must(types.every((type) => type.dtype === dtype && type.shape.length === shape.length), "arguments of several types");
   must(types.every((type) => same(others(type), others(types[0]))), "arguments of several sizes");
-  const total = types.reduce((sum, type) => (sum === null || type.shape[node.axis] === null ? null : sum + type.shape[node.axis]), 0);
+  const lengths = types.map((type) => type.shape[node.axis]);
+  const total = lengths.includes(null) ? null : lengths.reduce((a, b) => a + b);
   const made = types.map((type) => type.shape).reduce((a, b) => a.map((n, i) => n ?? b[i]));
   return { dtype, shape: replaced(made, node.axis, total) };
 }
@@ -234,7 +242,8 @@ function einsum(node, get) {
   const types = node.args.map(get);
   must(/^[a-zA-Z]*(,[a-zA-Z]*)*->[a-zA-Z]*$/.test(node.equation), `equation ${node.equation}`);
   const [args, result] = [node.equation.split("->")[0].split(","), node.equation.split("->")[1]];
-  must(args.length === types.length && types.every((t) => t.dtype === types[0].dtype && t.dtype !== "bool"), "arguments");
+  numeric(types[0]);
+  must(args.length === types.length && types.every((type) => type.dtype === types[0].dtype), "arguments of Einsum");
   const known = {};
   args.forEach((letters, k) => {
     must(letters.length === types[k].shape.length && distinct([...letters]), `letters ${letters}`);
@@ -264,7 +273,7 @@ const TYPES = {
   Dense(node, get) {
     const x = get(node.x);
     float(x);
-    must(x.shape.length >= 2 && fits(x.shape.at(-1), node.input_size), `x ${x.shape} of Dense that reads ${node.input_size}`);
+    must(x.shape.length >= 2 && fits(x.shape.at(-1), node.input_size), `x ${x.shape} of ${node.input_size} features`);
     return activated(node.activation, changed(x, [...x.shape.slice(0, -1), node.units]));
   },
   Embedding(node, get) {
@@ -310,13 +319,12 @@ const TYPES = {
   Repeat(node, get) {
     const x = get(node.x);
     axisIn(node.axis, x);
-    return changed(x, replaced(x.shape, node.axis, x.shape[node.axis] === null ? null : x.shape[node.axis] * node.count));
+    return changed(x, x.shape.map((n, a) => (a === node.axis && n !== null ? n * node.count : n)));
   },
   Where(node, get) {
-    must(get(node.condition).dtype === "bool", "a condition that is not bool");
-    const { dtype } = get(node.a);
-    must(get(node.b).dtype === dtype, "a and b of two dtypes");
-    return { dtype, shape: broadcast([node.condition, node.a, node.b].map((name) => ({ ...get(name), dtype })), "Where").shape };
+    const [condition, a, b] = [node.condition, node.a, node.b].map(get);
+    must(condition.dtype === "bool", "a condition that is not bool");
+    return broadcast([{ ...condition, dtype: a.dtype }, a, b], "Where");
   },
   Cast(node, get) {
     return { dtype: node.dtype, shape: get(node.x).shape };
@@ -324,12 +332,12 @@ const TYPES = {
   FoldTime(node, get) {
     const x = get(node.x);
     must(x.shape.length >= 2, "no time to fold");
-    return changed(x, [sizes(x.shape.slice(0, 2), (n) => n), ...x.shape.slice(2)]);
+    return changed(x, [elements(x.shape.slice(0, 2)), ...x.shape.slice(2)]);
   },
   UnfoldTime(node, get) {
     const [x, like] = [get(node.x), get(node.like)];
     must(x.shape.length >= 1 && like.shape.length >= 2, "no time to unfold");
-    must(fits(sizes(like.shape.slice(0, 2), (n) => n), x.shape[0]), "another number of rows");
+    must(fits(elements(like.shape.slice(0, 2)), x.shape[0]), "another number of rows");
     return changed(x, [...like.shape.slice(0, 2), ...x.shape.slice(1)]);
   },
   CausalMask(node, get) {
