@@ -2,7 +2,7 @@
 
 import { map, overAxes } from "./arrays.mjs";
 
-export const sigmoid = (x) => (x < 0 ? Math.exp(x) / (1 + Math.exp(x)) : 1 / (1 + Math.exp(-x)));
+const sigmoid = (x) => (x < 0 ? Math.exp(x) / (1 + Math.exp(x)) : 1 / (1 + Math.exp(-x)));
 const softplus = (x) => positive(x) + Math.log1p(Math.exp(-Math.abs(x)));
 const positive = (x) => (x < 0 ? 0 : x); // keeps NaN
 const clip = (x, low, high) => (x < low ? low : x > high ? high : x);

@@ -1,6 +1,6 @@
 // Arrays {dtype, shape, data}, row-major. Floats are held in float64, integers as BigInts, bool as 0 and 1.
 
-export const BITS = { int8: 8, int16: 16, int32: 32, int64: 64, uint8: 8, uint16: 16, uint32: 32 };
+const BITS = { int8: 8, int16: 16, int32: 32, int64: 64, uint8: 8, uint16: 16, uint32: 32 };
 export const FLOATS = ["float16", "bfloat16", "float32", "float64"];
 export const DTYPES = [...FLOATS, ...Object.keys(BITS), "bool"];
 export const isFloat = (dtype) => FLOATS.includes(dtype);

@@ -19,7 +19,7 @@ const HEADER_LIMIT = 16 * 2 ** 20;
 const RANK_LIMIT = 16;
 
 /** By dtype of the container, in the order of the entries: its long name, its bytes, how a DataView reads one. */
-export const STORED = {
+const STORED = {
   I64: ["int64", 8, (view, at) => view.getBigInt64(at, true)],
   F64: ["float64", 8, (view, at) => view.getFloat64(at, true)],
   F32: ["float32", 4, (view, at) => view.getFloat32(at, true)],

@@ -8,9 +8,9 @@ import { same } from "./types.mjs";
 import { convolve, pool, transposedTaps, windowTaps } from "./windows.mjs";
 
 const add = (...args) => args.reduce((a, b) => map(a.dtype, (x, y) => x + y, a, b));
-// A row of a reduction, in float64 or BigInts.
 const mean = (row) => row.reduce((sum, x) => sum + x, 0) / row.length;
 
+/** By op of Reduce: of the numbers, floats or BigInts, and the 0 of their dtype. */
 const REDUCE = {
   sum: (row, zero) => row.reduce((a, b) => a + b, zero),
   mean,
@@ -20,16 +20,19 @@ const REDUCE = {
   all: (row) => (row.includes(0) ? 0 : 1),
 };
 
-/** A vector along `axis` of arrays of rank `rank`, ready to be broadcast. */
-const along = (vector, axis, rank) => reshape(vector, range(rank).map((a) => (a === axis ? vector.shape[0] : 1)));
+/** A vector along `axis` of x, ready to be broadcast. */
+function along(vector, axis, x) {
+  if (x.shape[axis] !== vector.shape[0]) fail(`${x.shape[axis]} channels instead of ${vector.shape[0]}`);
+  return reshape(vector, x.shape.map((n, a) => (a === axis ? n : 1)));
+}
 
 /** act(z + b), with b only where the node has one. */
 const finished = (node, z, p) => activate(node.activation, node.use_bias ? add(z, p("b")) : z);
 
 /** z * gamma + beta, with what there is of them along `axis`. */
 function scaledAndCentred(node, z, p) {
-  const scaled = node.scale ? map(z.dtype, (x, g) => x * g, z, along(p("gamma"), node.axis, z.shape.length)) : z;
-  return node.center ? add(scaled, along(p("beta"), node.axis, z.shape.length)) : scaled;
+  const scaled = node.scale ? map(z.dtype, (x, g) => x * g, z, along(p("gamma"), node.axis, z)) : z;
+  return node.center ? add(scaled, along(p("beta"), node.axis, z)) : scaled;
 }
 
 /** (x − mean) / √(variance + epsilon) of a row; for `rms`, x is not centred, but the variance is. */
@@ -112,6 +115,7 @@ function convLstm(node, value, p) {
 }
 
 function groupNorm(node, x, p) {
+  if (x.shape[node.axis] !== node.size) fail(`${node.name}: ${x.shape[node.axis]} channels instead of ${node.size}`);
   const split = x.shape.flatMap((n, a) => (a === node.axis ? [node.groups, n / node.groups] : [n]));
   const axes = range(split.length).filter((a) => a !== 0 && a !== node.axis);
   const made = nd.overAxes(reshape(x, split), axes, (row) => normalised(row, node.epsilon));
@@ -158,7 +162,12 @@ function argReduce(row, op) {
   return [BigInt(best)];
 }
 
-const running = (row) => row.map(((sum) => (x) => (sum = sum === undefined ? x : sum + x))());
+function running(row) {
+  const sums = row.slice();
+  for (let i = 1; i < sums.length; i++) sums[i] += sums[i - 1];
+  return sums;
+}
+
 const insert = (shape, axis, n) => [...shape.slice(0, axis), n, ...shape.slice(axis)];
 const without = (shape, axis) => shape.filter((_, a) => a !== axis);
 
@@ -179,10 +188,11 @@ const NODES = {
   },
   BatchNorm(n, v, p) {
     const x = v(n.x);
-    const [centre, variance] = ["mean", "variance"].map((name) => along(p(name), n.axis, x.shape.length));
+    const [centre, variance] = ["mean", "variance"].map((name) => along(p(name), n.axis, x));
     return scaledAndCentred(n, map(x.dtype, (x, m, s) => (x - m) / Math.sqrt(s + n.epsilon), x, centre, variance), p);
   },
   LayerNorm(n, v, p) {
+    if (!same(n.axes.map((axis) => v(n.x).shape[axis]), n.shape)) fail(`${n.name}: x of other sizes than ${n.shape}`);
     const [gamma, beta] = [n.scale ? p("gamma").data : null, n.center ? p("beta").data : null];
     const affine = (x, i) => x * (gamma ? gamma[i] : 1) + (beta ? beta[i] : 0);
     return nd.overAxes(v(n.x), n.axes, (row) => normalised(row, n.epsilon, n.rms).map(affine));
@@ -246,6 +256,13 @@ const NODES = {
   Einsum: (n, v) => nd.einsum(n.equation, n.args.map(v)),
 };
 
+/** What a reader is given for an Input, in its dtype. */
+function given(x, { name, dtype }) {
+  const made = nd.cast(x, dtype);
+  const tooLarge = nd.isFloat(dtype) && made.data.some((y, i) => Math.abs(y) === Infinity && y !== x.data[i]);
+  return tooLarge ? fail(`a number too large for ${dtype} in input ${name}`) : made;
+}
+
 /** The values of a graph by name. `types` has the dtype of each value, `arrays` the tensors, `inputs` those given. */
 export function evaluate(graph, types, arrays, inputs) {
   const values = new Map();
@@ -263,8 +280,7 @@ export function evaluate(graph, types, arrays, inputs) {
       if (!cache.has(`${dtype} ${key}`)) cache.set(`${dtype} ${key}`, nd.cast(arrays.get(key), dtype));
       return cache.get(`${dtype} ${key}`);
     };
-    const given = () => nd.cast(inputs.get(node.name), dtype);
-    const made = node.node === "Input" ? given() : NODES[node.node](node, value, parameter);
+    const made = node.node === "Input" ? given(inputs.get(node.name), node) : NODES[node.node](node, value, parameter);
     const [first, ...states] = Array.isArray(made) ? made : [made];
     keep(node.name, first);
     states.forEach((state, i) => keep(`${node.name}:${"hc"[i]}`, state));

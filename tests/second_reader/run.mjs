@@ -72,7 +72,7 @@ function verify(file) {
 }
 
 /** What is to be said of one file. */
-export function judge(path) {
+function judge(path) {
   try {
     return { file: path, ...verify(readFileSync(path)) };
   } catch (error) {
