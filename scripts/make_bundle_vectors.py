@@ -3,9 +3,9 @@
 
     scripts/make_bundle_vectors.py [FOLDER]        default: tests/vectors/bundles
 
-Inputs and outputs are the probes of each bundle. The outputs are computed by Keras, on TensorFlow, from the same arrays:
-by its layers, its activations and keras.ops, never by this project. Needs the extra `parity`. manifest.json says what
-each bundle shows, and which versions made it; README.md there, how they are laid out.
+Inputs and outputs are the probes of each bundle. Keras computes the outputs, on TensorFlow, from the same arrays: by
+its layers, its activations and keras.ops, never this project. Needs the extra `parity`. manifest.json says what each
+bundle shows, and which versions made it; README.md there, how they are laid out.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
-import keras
-import tensorflow as tf
-from bundle_vectors import arrays, edges, functions, layers, operations, recurrent
-from bundle_vectors.case import Case, pack
-from lstmconv_runtime.format.bundle import from_bytes
-from lstmconv_runtime.format.graph import Activation
-from lstmconv_runtime.format.nodes import Elementwise
+import keras  # noqa: E402
+import tensorflow as tf  # noqa: E402
+from bundle_vectors import arrays, edges, functions, layers, operations, recurrent  # noqa: E402
+from bundle_vectors.case import Case, pack  # noqa: E402
+from lstmconv_runtime.format.bundle import from_bytes  # noqa: E402
+from lstmconv_runtime.format.graph import Activation  # noqa: E402
+from lstmconv_runtime.format.nodes import Elementwise  # noqa: E402
 
 FOLDER = ROOT / "tests" / "vectors" / "bundles"
 

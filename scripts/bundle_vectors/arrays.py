@@ -31,12 +31,17 @@ def reductions() -> Iterator[Case]:
     for op in ("mean", "sum", "max", "min"):
         function = getattr(ops, op)
         yield several(
-            f"reduce-{op}", f"{op} over one and two axes, with and without keepdims; NaN and infinity stay in their row",
-            [n.Reduce(name="one", x="x", op=op, axes=(1,), keepdims=False),
-             n.Reduce(name="last", x="x", op=op, axes=(2,), keepdims=True),
-             n.Reduce(name="both", x="x", op=op, axes=(1, 2), keepdims=False)],
-            lambda x, f=function: [f(x, axis=1), f(x, axis=2, keepdims=True), f(x, axis=(1, 2))], X, ODD,
-        )  # fmt: skip
+            f"reduce-{op}",
+            f"{op} over one and two axes, with and without keepdims; NaN and infinity stay in their row",
+            [
+                n.Reduce(name="one", x="x", op=op, axes=(1,), keepdims=False),
+                n.Reduce(name="last", x="x", op=op, axes=(2,), keepdims=True),
+                n.Reduce(name="both", x="x", op=op, axes=(1, 2), keepdims=False),
+            ],
+            lambda x, f=function: [f(x, axis=1), f(x, axis=2, keepdims=True), f(x, axis=(1, 2))],
+            X,
+            ODD,
+        )
     for op in ("any", "all"):
         truth = np.array([[[True, False], [False, False], [True, True]], [[False, False]] * 3, [[True, True]] * 3])
         function = getattr(ops, op)
@@ -127,10 +132,12 @@ def places() -> Iterator[Case]:
         "before": (-99, 2, 1), "none": (4, 2, 1), "beyond": (9, None, 1),
     }  # fmt: skip
     yield several(
-        "slice", "as Python slices: negative ones count from the end, what is outside is cut off, nothing is left of none",
+        "slice",
+        "as Python slices: negative ones count from the end, what is outside is cut off, nothing is left of none",
         [n.Slice(name=name, x="x", axis=1, start=a, stop=b, step=c) for name, (a, b, c) in cuts.items()],
-        lambda x: [x[:, a:b:c] for a, b, c in cuts.values()], long,
-    )  # fmt: skip
+        lambda x: [x[:, a:b:c] for a, b, c in cuts.values()],
+        long,
+    )
     nodes = [
         given(None, 2),
         *(n.Slice(name=name, x="x", axis=1, start=a, stop=b, step=c) for name, (a, b, c) in cuts.items()),
@@ -169,8 +176,13 @@ def places() -> Iterator[Case]:
     )  # fmt: skip
     halves = np.array([[-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 0.4999, 1e9, 8388609.0, INF, -INF, NAN]], np.float32)
     yield one(
-        "round", "halves to the even number", n.Round(name="y", x="x"), ops.round, halves, np.clip(np.nan_to_num(halves), -3, 3),
-    )  # fmt: skip
+        "round",
+        "halves to the even number",
+        n.Round(name="y", x="x"),
+        ops.round,
+        halves,
+        np.clip(np.nan_to_num(halves), -3, 3),
+    )
 
 
 WHOLE = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
@@ -186,9 +198,12 @@ def casts() -> Iterator[Case]:
     )  # fmt: skip
     signed = ("int8", "int16", "int32", "int64")
     yield several(
-        "cast-floats-to-whole", "cut towards zero", [n.Cast(name=f"to_{dtype}", x="x", dtype=dtype) for dtype in signed],
-        lambda x: [tf.cast(x, dtype) for dtype in signed], np.clip(numbers_, -120, 120),
-    )  # fmt: skip
+        "cast-floats-to-whole",
+        "cut towards zero",
+        [n.Cast(name=f"to_{dtype}", x="x", dtype=dtype) for dtype in signed],
+        lambda x: [tf.cast(x, dtype) for dtype in signed],
+        np.clip(numbers_, -120, 120),
+    )
     yield several(
         "cast-floats-to-unsigned", "cut towards zero; a fraction below 0 gives 0",
         [n.Cast(name=f"to_{dtype}", x="x", dtype=dtype) for dtype in WHOLE if dtype.startswith("u")],
@@ -211,12 +226,16 @@ def products() -> Iterator[Case]:
     def pair(name: str, shows: str, a: Any, b: Any, transpose: bool) -> Case:
         node = n.MatMul(name="y", a="a", b="b", transpose_b=transpose)
         return Case(
-            name, shows, [given(*a.shape[1:], name="a"), given(*b.shape[1:], name="b"), node], ["y"], [{"a": a, "b": b}],
+            name,
+            shows,
+            [given(*a.shape[1:], name="a"), given(*b.shape[1:], name="b"), node],
+            ["y"],
+            [{"a": a, "b": b}],
             lambda v, _: [tf.matmul(v["a"], v["b"], transpose_b=transpose)],
-        )  # fmt: skip
+        )
 
     yield pair("mat-mul", "a @ b of each example", numbers(2, 3, 4), numbers(2, 4, 5, seed=1), False)
-    yield pair("mat-mul-transposed", "b's last two axes swapped", numbers(2, 3, 4), numbers(2, 5, 4, seed=1), True)
+    yield pair("mat-mul-transposed", "b's last two axes swapped", numbers(2, 3, 4), numbers(2, 4, 4, seed=1), True)
     yield pair("mat-mul-broadcast", "axes before the last two broadcast", numbers(2, 2, 3, 4),
                numbers(2, 1, 4, 2, seed=1), False)  # fmt: skip
     for name, equation, shows in (
@@ -228,7 +247,7 @@ def products() -> Iterator[Case]:
         yield Case(
             name, shows, [given(3, 4, name="a"), given(4, 5, name="b"),
                           n.Einsum(name="y", args=("a", "b"), equation=equation)],
-            ["y"], [{"a": a, "b": b}], lambda v, _, e=equation: [ops.einsum(e, v["a"], v["b"])],  # type: ignore[misc]
+            ["y"], [{"a": a, "b": b}], lambda v, _, e=equation: [ops.einsum(e, v["a"], v["b"])],
         )  # fmt: skip
     yield Case(
         "einsum-of-three", "three arguments, and one alone", [

@@ -54,11 +54,18 @@ def names() -> Iterator[Case]:
         output_keys=("b", "a", "größe", ""),
     )  # fmt: skip
     yield Case(
-        "inputs-in-order", "inputs and outputs in the order of the graph, which is not that of names or nodes",
-        [given(2, name="b"), given(3, name="a"), dense("y", "a", 3, 2), n.Elementwise(name="d", op="subtract", args=("b", "y"))],
-        ["d", "y"], [{"a": numbers(2, 3), "b": numbers(2, 2)}],
+        "inputs-in-order",
+        "inputs and outputs in the order of the graph, which is not that of names or nodes",
+        [
+            given(2, name="b"),
+            given(3, name="a"),
+            dense("y", "a", 3, 2),
+            n.Elementwise(name="d", op="subtract", args=("b", "y")),
+        ],
+        ["d", "y"],
+        [{"a": numbers(2, 3), "b": numbers(2, 2)}],
         lambda v, a: [v["b"] - of_dense(v["a"], a, "y"), of_dense(v["a"], a, "y")],
-    )  # fmt: skip
+    )
     yield Case(
         "shared-weights", "one namespace for several nodes, with and without bias, and no node of its name",
         [given(3), dense("first", "x", 3, 3, weights="both"), dense("second", "first", 3, 3, weights="both"),
@@ -93,7 +100,7 @@ def precision() -> Iterator[Case]:
     for dtype in ("float16", "bfloat16", "float64"):
         nodes = [given(None, 2, dtype=dtype), LSTM.replace(return_sequences=True), dense("y", "lstm", 3, 2)]
 
-        def oracle(v: Mapping[str, Any], a: Mapping[str, Array], nodes=nodes, dtype=dtype) -> list[Any]:  # type: ignore[no-untyped-def]
+        def oracle(v: Mapping[str, Any], a: Mapping[str, Array], nodes=nodes, dtype=dtype) -> list[Any]:
             keras.config.set_dtype_policy(dtype)
             try:
                 y = run(nodes[1], "LSTM", v, a)[0]
@@ -105,11 +112,14 @@ def precision() -> Iterator[Case]:
     x = np.array([[1.0, 1 + 2**-11, 1 + 3 * 2**-11, 65504.0, 1e-7, 0.1, 1 + 2**-8, 1 + 2**-9 + 2**-20]], np.float32)
     for dtype in ("float16", "bfloat16"):
         nodes = [
-            given(8), n.Cast(name="half", x="x", dtype=dtype), n.Elementwise(name="twice", op="add", args=("half", "half")),
-            n.Elementwise(name="more", op="add", args=("twice", "half")), n.Cast(name="y", x="more", dtype="float32"),
-        ]  # fmt: skip
+            given(8),
+            n.Cast(name="half", x="x", dtype=dtype),
+            n.Elementwise(name="twice", op="add", args=("half", "half")),
+            n.Elementwise(name="more", op="add", args=("twice", "half")),
+            n.Cast(name="y", x="more", dtype="float32"),
+        ]
 
-        def rounded(v: Mapping[str, Any], _: Mapping[str, Array], dtype=dtype) -> list[Any]:  # type: ignore[no-untyped-def]
+        def rounded(v: Mapping[str, Any], _: Mapping[str, Array], dtype=dtype) -> list[Any]:
             half = tf.cast(v["x"], dtype)
             return [tf.cast(half + half + half, "float32")]
 
@@ -139,18 +149,28 @@ def rows() -> Iterator[Case]:
     state = numbers(1, 3, seed=9)
     one_row = [given(None, 2), n.Constant(name="h0", shape=(1, 3), dtype="float32"), LSTM.replace(h0="h0")]
     yield Case(
-        "state-of-one-row", "an initial state of one row stands for all rows, since 1.1", one_row, list(one_row[2].makes()),
+        "state-of-one-row",
+        "an initial state of one row stands for all rows, since 1.1",
+        one_row,
+        list(one_row[2].makes()),
         [{"x": X}],
-        lambda v, a: run(one_row[2], "LSTM", {"x": v["x"], "h0": tf.repeat(a["h0/value"], 3, 0)}, a), {"h0/value": state},
-    )  # fmt: skip
+        lambda v, a: run(one_row[2], "LSTM", {"x": v["x"], "h0": tf.repeat(a["h0/value"], 3, 0)}, a),
+        {"h0/value": state},
+    )
     one_mask = [
-        given(6, 2), n.Constant(name="mask", shape=(1, 6), dtype="bool"), LSTM.replace(mask="mask", return_sequences=True),
-    ]  # fmt: skip
+        given(6, 2),
+        n.Constant(name="mask", shape=(1, 6), dtype="bool"),
+        LSTM.replace(mask="mask", return_sequences=True),
+    ]
     yield Case(
-        "mask-of-one-row", "a mask of one row stands for all rows", one_mask, ["lstm"], [{"x": X}],
+        "mask-of-one-row",
+        "a mask of one row stands for all rows",
+        one_mask,
+        ["lstm"],
+        [{"x": X}],
         lambda v, a: run(one_mask[2], "LSTM", {"x": v["x"], "mask": tf.repeat(a["mask/value"], 3, 0)}, a)[:1],
         {"mask/value": MASK[2:]},
-    )  # fmt: skip
+    )
     computed = [
         given(None, 2), n.Constant(name="zero", shape=(), dtype="float32"),
         n.Elementwise(name="differs", op="not_equal", args=("x", "zero")),
@@ -163,8 +183,15 @@ def rows() -> Iterator[Case]:
         mask = keras.layers.Masking().compute_mask(v["x"])
         return [of_dense(run(computed[4], "LSTM", {"x": v["x"], "mask": mask}, a)[0], a, "y")]
 
-    yield Case("mask-made-in-the-graph", "as Keras's Masking makes it: steps that are all 0", computed, ["y"], [{"x": gaps}],
-               masking, {"zero/value": np.zeros((), np.float32)})  # fmt: skip
+    yield Case(
+        "mask-made-in-the-graph",
+        "as Keras's Masking makes it: steps that are all 0",
+        computed,
+        ["y"],
+        [{"x": gaps}],
+        masking,
+        {"zero/value": np.zeros((), np.float32)},
+    )
     odd = numbers(4, 3)
     odd[1, 0], odd[3, 2] = np.nan, np.inf
     yield one("odd-rows", "NaN and infinity in some rows, the others as ever", dense("y", "x", 3, 2, activation=TANH),
@@ -180,8 +207,8 @@ def respelled(version: str, **changes: dict[str, Any]) -> Callable[[bytes], byte
     def rewrite(data: bytes) -> bytes:
         file = File(data)
         file.metadata["format"] = version
-        for name, fields in changes.items():
-            file.nodes[name].update(fields)
+        for name, changed in changes.items():
+            file.nodes[name].update(changed)
         return file.pack()
 
     return rewrite
@@ -203,21 +230,30 @@ def versions() -> Iterator[Case]:
     new = Case("spelling", "one spelling of an axis and of a number, in 1.0 too", nodes, ["y", "z"], [{"x": X}], oracle)
     yield new
     yield renamed(
-        new, "spelling-of-1.0", "the other spellings of 1.0: axes with a fraction and negative, whole numbers, no weights",
+        new,
+        "spelling-of-1.0",
+        "the other spellings of 1.0: axes with a fraction and negative, whole numbers, no weights",
         rewrite=respelled(
-            "1.0", normal={"epsilon": 1, "weights": ""}, y={"activation": {"name": "softmax", "axis": -2.0}},
+            "1.0",
+            normal={"epsilon": 1, "weights": ""},
+            y={"activation": {"name": "softmax", "axis": -2.0}},
             lstm={"recurrent_activation": {"name": "softmax", "axis": -1}, "weights": ""},
             z={"activation": {"name": "elu", "alpha": 1}},
         ),
-    )  # fmt: skip
+    )
     yield renamed(new, "spelling-of-1.1", "version 1.1 with nothing that needs it", rewrite=respelled("1.1"))
     yield renamed(
         new, "newer-minor-version", "a newer minor version in which everything is known", rewrite=respelled("1.999999")
     )
     yield Case(
-        "rounding", "what a probe allows, which takes the place of the rule", [given(3), dense("y", "x", 3, 2)], ["y", "x"],
-        [{"x": numbers(2, 3)}], lambda v, a: [of_dense(v["x"], a, "y"), v["x"]], allowed=((1e-5, 1e-6), None),
-    )  # fmt: skip
+        "rounding",
+        "what a probe allows, which takes the place of the rule",
+        [given(3), dense("y", "x", 3, 2)],
+        ["y", "x"],
+        [{"x": numbers(2, 3)}],
+        lambda v, a: [of_dense(v["x"], a, "y"), v["x"]],
+        allowed=((1e-5, 1e-6), None),
+    )
 
 
 def probes() -> Iterator[Case]:

@@ -107,7 +107,7 @@ def cases() -> Iterator[Case]:
     x = np.array([[2**63 - 1, -(2**63), 2**62, 3_037_000_500, 2**53 + 1, -5]], np.int64)
     y = np.array([[1, -1, 2**62, 3_037_000_500, 2**53, 2**63 - 1]], np.int64)
     nodes = [given(None, name="x", dtype="int64"), given(None, name="y", dtype="int64")]
-    nodes += [Elementwise(name=op, op=op, args=("x", "y")) for op in ("add", "multiply", "less", "equal")]  # type: ignore[misc]
+    nodes += [Elementwise(name=op, op=op, args=("x", "y")) for op in ("add", "multiply", "less", "equal")]
     yield Case(
         "elementwise-of-int64", "whole numbers beyond 2^53, where doubles are not exact, and modulo 2^64",
         nodes, ["add", "multiply", "less", "equal"], [{"x": x, "y": y}],

@@ -51,17 +51,18 @@ def weights(node: Node, kind: str, arrays: Mapping[str, Array]) -> list[Array]:
     return made
 
 
-def keras_name(activation: Activation) -> str:
-    return activation.name
-
-
 def keras_layer(node: Any, kind: str) -> Any:
     options = {
-        "activation": keras_name(node.activation), "use_bias": node.use_bias, "return_sequences": node.return_sequences,
-        "return_state": True, "go_backwards": node.go_backwards, "zero_output_for_mask": node.zero_output_for_mask, "recurrent_initializer": "zeros",
-    }  # fmt: skip
+        "activation": node.activation.name,
+        "use_bias": node.use_bias,
+        "return_sequences": node.return_sequences,
+        "return_state": True,
+        "go_backwards": node.go_backwards,
+        "zero_output_for_mask": node.zero_output_for_mask,
+        "recurrent_initializer": "zeros",
+    }
     if kind != "SimpleRNN":
-        options["recurrent_activation"] = keras_name(node.recurrent_activation)
+        options["recurrent_activation"] = node.recurrent_activation.name
     if kind == "GRU":
         options["reset_after"] = node.reset_after
     if kind == "ConvLSTM":
@@ -86,17 +87,26 @@ def run(node: Any, kind: str, values: Mapping[str, Any], arrays: Mapping[str, Ar
     return list(layer(x, mask=mask, initial_state=states))
 
 
-def case(name: str, shows: str, kind: str, probes: list[dict[str, Array]], *, outputs: str = "", steps: Any = None, **options: Any) -> Case:  # fmt: skip
+def case(
+    name: str,
+    shows: str,
+    kind: str,
+    probes: list[dict[str, Array]],
+    *,
+    outputs: str = "",
+    steps: Any = None,
+    **options: Any,
+) -> Case:
     """One recurrent node. Its inputs are x, and `mask`, `h0` and `c0` where a probe has them.
 
     Args:
         outputs: which of y, h, c the bundle gives; all of them without.
         steps: the size of the time axis; None is open.
     """
-    inputs = [
-        given(*((steps, *a.shape[2:]) if key == "x" else (steps,) if key == "mask" else a.shape[1:]), name=key, dtype=a.dtype.name)
-        for key, a in probes[0].items()
-    ]  # fmt: skip
+    inputs = []
+    for key, array in probes[0].items():
+        sizes = array.shape[1:] if key in ("h0", "c0") else (steps, *array.shape[2:])
+        inputs.append(given(*sizes, name=key, dtype=array.dtype.name))
     reads = {key: key for key in ("mask", "h0", "c0") if key in probes[0]}
     node = n.NODES[kind](**fields(kind, **reads, **options))
     makes = dict(zip("yhc", node.makes(), strict=False))
@@ -128,18 +138,25 @@ def cases() -> Iterator[Case]:
             return_sequences=True, go_backwards=True,
         )  # fmt: skip
         yield case(
-            f"{low}-masked", "a masked step keeps the states and repeats the output; before the first valid step that is 0",
-            kind, masked, return_sequences=True,
-        )  # fmt: skip
+            f"{low}-masked",
+            "a masked step keeps the states and repeats the output; before the first valid step that is 0",
+            kind,
+            masked,
+            return_sequences=True,
+        )
         yield case(f"{low}-masked-last", "the last output is that of the last valid step", kind, masked)
         yield case(
             f"{low}-masked-backwards", "mask and x are reversed together", kind, masked, return_sequences=True,
             go_backwards=True,
         )  # fmt: skip
         yield case(
-            f"{low}-masked-zeros", "a masked step gives zeros, and keeps the states", kind, masked, return_sequences=True,
+            f"{low}-masked-zeros",
+            "a masked step gives zeros, and keeps the states",
+            kind,
+            masked,
+            return_sequences=True,
             zero_output_for_mask=True,
-        )  # fmt: skip
+        )
         yield case(f"{low}-states", "initial states", kind, [{"x": X, **states}], return_sequences=True)
         yield case(
             f"{low}-states-masked",
@@ -167,17 +184,27 @@ def cases() -> Iterator[Case]:
         odd = X.copy()
         odd[~MASK] = np.nan
         yield case(
-            f"{low}-masked-nan", "what is at a masked step does not matter, NaN included", kind, [{"x": odd, "mask": MASK}],
+            f"{low}-masked-nan",
+            "what is at a masked step does not matter, NaN included",
+            kind,
+            [{"x": odd, "mask": MASK}],
             return_sequences=True,
-        )  # fmt: skip
+        )
         yield case(f"{low}-relu", "other activations than the usual ones", kind, plain, activation=RELU,
                    **({} if kind == "SimpleRNN" else {"recurrent_activation": HARD}))  # fmt: skip
         yield case(f"{low}-softmax", "an activation along the units of a single step", kind, plain, activation=SOFTMAX)
     yield case("lstm-states-h-alone", "h0 given, c0 zeros", "LSTM", [{"x": X, "h0": numbers(3, 3)}])
     for use_bias in (True, False):
         name = "gru-reset-before" + ("" if use_bias else "-without-bias")
-        yield case(name, "the reset gate before the product with U", "GRU", plain, return_sequences=True, reset_after=False,
-                   use_bias=use_bias)  # fmt: skip
+        yield case(
+            name,
+            "the reset gate before the product with U",
+            "GRU",
+            plain,
+            return_sequences=True,
+            reset_after=False,
+            use_bias=use_bias,
+        )
     yield case("gru-reset-after-masked", "two biases, masked", "GRU", masked, outputs="y", return_sequences=True)
     yield from convolutional()
 
@@ -209,3 +236,17 @@ def convolutional() -> Iterator[Case]:
     yield case(
         "conv-lstm-backwards", "from the last step to the first", "ConvLSTM", [{"x": x}], go_backwards=True, **plain
     )
+    yield case(
+        "conv-lstm-relu",
+        "other activations",
+        "ConvLSTM",
+        [{"x": x}],
+        activation=RELU,
+        recurrent_activation=HARD,
+        **plain,
+    )
+    yield case(
+        "conv-lstm-softmax", "an activation along the filters of a single step (B, space, filters)", "ConvLSTM",
+        [{"x": x}], activation=Activation("softmax", (("axis", 2.0),)),
+        recurrent_activation=Activation("softmax", (("axis", 2.0),)), **plain,
+    )  # fmt: skip

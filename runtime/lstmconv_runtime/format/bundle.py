@@ -85,10 +85,10 @@ def to_bytes(bundle: Bundle) -> bytes:
         BundleError: the graph breaks a rule of FORMAT.md.
     """
     try:
+        for node in bundle.graph.nodes:
+            check_fields(node)
         types = infer_types(bundle.graph)
         graph = in_one_spelling(bundle.graph, types)
-        for node in graph.nodes:
-            check_fields(node)
     except GraphError as error:
         refuse(str(error))
     # safetensors writes the buffer of an array whatever its strides and byte order are.
