@@ -10,7 +10,7 @@ from lstmconv_runtime.format import bundle
 from lstmconv_runtime.format.activations import ACTIVATIONS
 from lstmconv_runtime.format.container import MAX_HEADER, MAX_RANK, TENSOR_DTYPES
 from lstmconv_runtime.format.elementwise import BOOL, NUMBERS, OPERATIONS
-from lstmconv_runtime.format.fields import FIELDS, field
+from lstmconv_runtime.format.fields import FIELDS, READS, field
 from lstmconv_runtime.format.graph import DTYPES, FLOATS, INTS, Node
 from lstmconv_runtime.format.graph_json import MAX_INT, MAX_NODES
 from lstmconv_runtime.format.nodes import NODES
@@ -30,7 +30,7 @@ KINDS = {
     "Shape": ("size or null", True, False),
     "Activation": ("activation", False, False),
 }
-TAKES = {FLOATS: "floats", NUMBERS: "numbers", BOOL: "bool", DTYPES: "any"}
+TAKES = {FLOATS: "floats", NUMBERS: "numbers", BOOL: "bool", DTYPES: "any", INTS: "whole numbers"}
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
@@ -121,6 +121,13 @@ def _asked(key: str) -> str:
         parts.append(short.get(declared.texts) or ", ".join(f"`{text}`" for text in declared.texts))
     parts += [declared.rule] if declared.rule else []
     return "; ".join(parts)
+
+
+def reads_table() -> str:
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, dtypes in READS.items():
+        groups.setdefault(dtypes, []).append(name)
+    return table(("read", "nodes"), [(TAKES[dtypes], ", ".join(names)) for dtypes, names in groups.items()])
 
 
 def nodes_text() -> str:
@@ -233,6 +240,8 @@ def _node_json(node: type[Node]) -> dict[str, Any]:
     made: dict[str, Any] = {"since": _since(node, 1), "text": inspect.getdoc(node)}
     if _since(node, 3) != _since(node, 1):
         made["since_over_three_axes"] = _since(node, 3)
+    if node.__name__ in READS:
+        made["reads"] = list(READS[node.__name__])
     made["fields"] = {name: _field_json(node, name) for name in node.FIELDS}
     made["parameters"] = {name: {"shape": s, "if": flags} for name, (s, flags) in parameters(node).items()}
     made["values"] = [f"name:{suffix}" if suffix else "name" for suffix in node.OUTPUTS]

@@ -232,10 +232,17 @@ def turned(names: list[str]) -> list[str]:
     return names[::-1]
 
 
+def turned_fields(entry: dict[str, Any]) -> dict[str, Any]:
+    return dict(reversed(entry.items()))
+
+
 CASES["N01-data-in-another-order"] = (F, other_order(as_they_are, turned))
 
 # N02: strict JSON, canonical form
 CASES["N02-entries-in-another-order"] = (F, other_order(turned, turned))
+header_case(
+    "N02-entry-fields-in-another-order", F, lambda f: f.header.update({"dense/W": turned_fields(f.header["dense/W"])})
+)
 header_case("N02-metadata-last", F, lambda f: f.header.update({"__metadata__": f.header.pop("__metadata__")}))
 CASES["N02-leading-space"] = (
     F,

@@ -10,6 +10,7 @@ from lstmconv_runtime import programs
 from lstmconv_runtime.format import nodes as n
 from lstmconv_runtime.format.activations import ACTIVATIONS
 from lstmconv_runtime.format.elementwise import OPERATIONS
+from lstmconv_runtime.format.fields import READS
 from lstmconv_runtime.format.graph import DTYPES, FLOATS, INTS, LINEAR, Activation, DtypeError, Node, Type
 
 NUMBERS = (*FLOATS, *INTS)
@@ -116,6 +117,14 @@ def test_where_and_recurrent_nodes(build: Any, dtype: str) -> None:
         program = programs.prepare(build.graph(nodes))
         values = programs.run(program, {"x": X.astype(program.dtype("x"))})
         assert {values[name].dtype for name in nodes[1].makes()} == {program.dtype("y")}
+
+
+def test_the_table_of_the_format_says_the_same() -> None:
+    """What is tried above is what FORMAT.md and nodes.json say; of recurrent nodes and Where see their own test."""
+    for node, takes in CANDIDATES.values():
+        if not isinstance(node, n.Elementwise | n.Reduce):
+            assert READS[type(node).__name__] == takes
+    assert set(READS) == set(n.NODES) - {"Input", "Constant", "Elementwise", "Reduce"}
 
 
 def test_the_table_has_every_node() -> None:

@@ -179,13 +179,13 @@ def _read(data: bytes, metadata: dict[str, Any]) -> Bundle:
         refuse(f"the settings of a node contradict each other: {error}")
     _check_graph(graph, types)
     probes = _probes(metadata, {name: array for name, array in tensors.items() if name.startswith("$")})
+    for probe in probes:
+        _check_probe(probe, graph, types)
     needed = needed_version(graph, types, probes)
     if version < needed:
         raise VersionError(
             f"the bundle says format {metadata['format']} and holds what came with {'.'.join(map(str, needed))}"
         )
-    for probe in probes:
-        _check_probe(probe, graph, types)
     if digest(_without(metadata, "digest"), tensors) != metadata["digest"]:
         refuse("the digest does not match: the file was damaged or changed", "E_BUNDLE_DIGEST")
     return Bundle(graph, metadata["source"], metadata["semantics"], probes, metadata["format"], metadata["digest"])

@@ -16,6 +16,7 @@ MAX_HEADER = 16 * 1024 * 1024
 
 
 MAX_RANK = 16
+ENTRY = ("dtype", "shape", "data_offsets")  # the fields of an entry, in their order
 
 
 OTHER_FILES = {  # by their first bytes, with which no bundle begins
@@ -106,7 +107,8 @@ def _place(name: str, entry: dict[str, Any]) -> tuple[int, str]:
 def _check_entry(where: str, entry: Any, limit: int) -> tuple[int, int]:
     """The first and last offset of a tensor, checked against its dtype and shape."""
     format_ = "E_BUNDLE_FORMAT"
-    object_with(entry, where, {"dtype", "shape", "data_offsets"}, format_)
+    if list(object_with(entry, where, set(ENTRY), format_)) != list(ENTRY):
+        refuse(f"{where}: its fields are not in the order {', '.join(ENTRY)}", format_)
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if type(dtype) is not str or dtype not in TENSOR_DTYPES:
         refuse(f"{where}: dtype {dtype!r:.100} is not one of {', '.join(TENSOR_DTYPES)}", "E_BUNDLE_CONTRACT")

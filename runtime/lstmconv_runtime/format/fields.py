@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .elementwise import OPERATIONS
-from .graph import DTYPES, FLOATS, GraphError, Node
+from .elementwise import NUMBERS, OPERATIONS
+from .graph import DTYPES, FLOATS, INTS, GraphError, Node
 
 PADDINGS = ("valid", "same", "causal")
 
@@ -98,6 +98,26 @@ FIELDS: dict[str, Field] = {
     "amounts": Field("two per axis of x, those of the batch 0", least=0),
     "equation": Field("see the node"),
 }
+
+# By node: the dtypes of what it reads, one for all of it, but for masks and conditions (bool) and `like` (any).
+READS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        (
+            "LSTM", "GRU", "SimpleRNN", "ConvLSTM", "Dense", "Activate", "PReLU", "BatchNorm", "LayerNorm", "GroupNorm",
+            "Conv", "ConvTranspose", "Pool", "MatMul", "Einsum", "Round",
+        ),
+        FLOATS,
+    ),
+    **dict.fromkeys(("CumSum", "ArgReduce"), NUMBERS),
+    "Embedding": INTS,
+    **dict.fromkeys(
+        (
+            "Concatenate", "Reshape", "ExpandDims", "Squeeze", "Transpose", "Slice", "Flip", "Pad", "Repeat", "Where",
+            "Cast", "FoldTime", "UnfoldTime", "CausalMask", "Take",
+        ),
+        DTYPES,
+    ),
+}  # fmt: skip
 
 
 def field(kind: str, name: str) -> Field:

@@ -175,7 +175,7 @@ def _activation(value: Any) -> Activation:
         constant = _or_none(_number)(value[key]) if declared.nullable else _number(value[key])
         if declared.whole and not constant.is_integer():
             raise ValueError(f"the {key} is not a whole number")
-        decoded.append((key, constant))
+        decoded.append((key, int(constant) if declared.whole else constant))
     return Activation(value["name"], tuple(decoded))
 
 
