@@ -134,7 +134,7 @@ export function matmul(x, w) {
   return made;
 }
 
-/** Σ over the letters that are not in the result, of the product of the arguments. */
+/** Σ over the letters that are not in the result, of the product of the arguments, which are floats. */
 export function einsum(equation, args) {
   const [letters, result] = [equation.split("->")[0].split(","), [...equation.split("->")[1]]];
   const sizes = {};
@@ -150,16 +150,15 @@ export function einsum(equation, args) {
     return sums(wanted.map((l) => range(sizes[l], 0, letters[k].includes(l) ? steps[letters[k].indexOf(l)] : 0)));
   };
   const [outer, inner] = [result, summed].map((wanted) => args.map((_, k) => offsets(k, wanted)));
-  const { dtype } = args[0];
-  const made = zeros(dtype, result.map((letter) => sizes[letter]));
+  const made = zeros(args[0].dtype, result.map((letter) => sizes[letter]));
   for (let i = 0; i < made.data.length; i++) {
-    let sum = isInteger(dtype) ? 0n : 0;
+    let sum = 0;
     for (let j = 0; j < inner[0].length; j++) {
       let term = args[0].data[outer[0][i] + inner[0][j]];
       for (let k = 1; k < args.length; k++) term *= args[k].data[outer[k][i] + inner[k][j]];
       sum += term;
     }
-    made.data[i] = isInteger(dtype) ? wrapped(sum, dtype) : sum;
+    made.data[i] = sum;
   }
   return made;
 }

@@ -242,7 +242,7 @@ function einsum(node, get) {
   const types = node.args.map(get);
   must(/^[a-zA-Z]*(,[a-zA-Z]*)*->[a-zA-Z]*$/.test(node.equation), `equation ${node.equation}`);
   const [args, result] = [node.equation.split("->")[0].split(","), node.equation.split("->")[1]];
-  numeric(types[0]);
+  float(types[0]);
   must(args.length === types.length && types.every((type) => type.dtype === types[0].dtype), "arguments of Einsum");
   const known = {};
   args.forEach((letters, k) => {
