@@ -110,11 +110,11 @@ export function overAxes(x, axes, f, { sizes = axes.map((a) => x.shape[a]), dtyp
   const others = range(x.shape.length).filter((a) => !axes.includes(a));
   const order = [...others, ...axes];
   const outer = others.map((a) => x.shape[a]);
-  const length = product(axes.map((a) => x.shape[a]));
+  const [rows, length] = [product(outer), product(axes.map((a) => x.shape[a]))];
   const made = zeros(dtype, [...outer, ...sizes]);
   const { data } = transpose(x, order);
   const wrap = isInteger(dtype) ? (numbers) => numbers.map((y) => wrapped(y, dtype)) : (numbers) => numbers;
-  for (let i = 0; i < product(outer); i++) {
+  for (let i = 0; i < rows; i++) {
     made.data.set(wrap(f(data.subarray(i * length, (i + 1) * length))), i * product(sizes));
   }
   return transpose(made, order.map((_, axis) => order.indexOf(axis)));

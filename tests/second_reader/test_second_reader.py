@@ -22,6 +22,7 @@ from legacy_vectors import REFUSED, architecture, arrays, model_path
 from lstmconv.exporting import convert
 from lstmconv.reading import read_keras_file
 from lstmconv_runtime import load
+from lstmconv_runtime.format import nodes as n
 from lstmconv_runtime.format.bundle import Bundle, Probe, to_bytes
 from lstmconv_runtime.format.graph import Graph, infer_types
 from paths import ROOT, VECTORS
@@ -160,6 +161,45 @@ def test_output_and_exit_codes(tmp_path: Path) -> None:
     assert run().returncode == 2
     missing = run(tmp_path / "none.safetensors")
     assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
+
+
+NAN = float("nan")
+# What has no numbers, by node, with an input that leads there and how it is said.
+ERRORS: dict[str, tuple[list[Any], Any, str]] = {
+    "id": ([n.Embedding(name="y", x="x", weights="e", input_size=2, units=1, dtype="float32")], np.int32([[2]]), "id"),
+    "cast": ([n.Cast(name="y", x="x", dtype="int8")], np.float32([[128]]), "beyond int8"),
+    "cast-nan": ([n.Cast(name="y", x="x", dtype="int8")], np.float32([[NAN]]), "NaN is no int8"),
+    "power": ([n.Elementwise(name="y", op="power", args=("x", "x"))], np.int32([[-1]]), "power -1"),
+    "take": ([n.Take(name="y", x="x", axis=1, indices=(-2,))], np.int32([[1]]), "beyond the axis"),
+    "max": ([n.Reduce(name="y", x="x", op="max", axes=(1,), keepdims=True)], np.zeros((1, 0), np.int32), "empty"),
+    "arg": ([n.ArgReduce(name="y", x="x", op="max", axis=1)], np.zeros((1, 0), np.int32), "max of nothing"),
+    "squeeze": ([n.Squeeze(name="y", x="x", axis=1)], np.int32([[1, 2]]), "do not fit"),
+    "reshape": ([n.Reshape(name="y", x="x", shape=(0, 3))], np.int32([[1, 2]]), "do not fit"),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_errors_when_it_runs(case: str, tmp_path: Path) -> None:
+    """A reader must not give numbers for these. The probe holds zeros of the shape that there would be."""
+    nodes, x, said = ERRORS[case]
+    arrays_ = {"e/E": np.zeros((2, 1), np.float32)} if case == "id" else {}
+    nodes = [n.Input(name="x", shape=(None, None), dtype=x.dtype.name), *nodes]
+    graph = Graph(("x",), ("y",), None, tuple(nodes), arrays_)
+    type_ = infer_types(graph)["y"]
+    made = np.zeros([1 if size is None else size for size in type_.shape], type_.dtype)
+    path = tmp_path / "error.safetensors"
+    path.write_bytes(to_bytes(Bundle(graph, {}, {}, (Probe("by hand", {"x": x}, (made,)),))))
+    (difference,) = judged([path])[path.name]["differences"]
+    assert difference["output"] is None
+    assert said in difference["why"]
+
+
+def test_an_input_too_large_for_its_dtype_is_an_error(tmp_path: Path) -> None:
+    graph = Graph(("x",), ("x",), None, (n.Input(name="x", shape=(None, 1), dtype="float16"),), {})
+    x = np.float32([[1e6]])
+    path = tmp_path / "large.safetensors"
+    path.write_bytes(to_bytes(Bundle(graph, {}, {}, (Probe("by hand", {"x": x}, (x,)),))))
+    assert "too large for float16" in judged([path])[path.name]["differences"][0]["why"]
 
 
 def in_node(code: str, given: Any) -> Any:
