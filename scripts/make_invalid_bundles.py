@@ -417,6 +417,7 @@ def integers(file: File, kind: str, **fields: Any) -> None:
     added(node=kind, **fields)(file)
 
 
+metadata_case("N05-round-in-1.0", V, added(node="Round", x="x"))
 metadata_case("N07-too-large-value", G, added(node="Repeat", x="x", axis=2, count=2**40))
 metadata_case("N06-padding-negative", G, added(node="Pad", x="x", amounts=[0, 0, -1, 0, 0, 0]))
 metadata_case(
@@ -491,10 +492,15 @@ metadata_case("N09-other-name", C, retensor(lambda t: t.update({"$probe0/notes":
 metadata_case("N09-no-probe", C, retensor(lambda t: t.update({"$notes": ("F32", [1], bytes(4))})))
 
 
-def _bool_input(file: File) -> None:
-    file.metadata["graph"]["nodes"].append({"node": "Input", "name": "truth", "shape": [None], "dtype": "bool"})
-    file.metadata["graph"]["inputs"].append("truth")
-    retensor(lambda t: t.update({"$probe0/input/truth": ("BOOL", [2], b"\1\2")}))(file)
+def bool_input(data: bytes) -> Callable[[File], Any]:
+    """Another input, of bool, with these bytes in the probe, where x has one row."""
+
+    def changed(file: File) -> None:
+        file.metadata["graph"]["nodes"].append({"node": "Input", "name": "truth", "shape": [None], "dtype": "bool"})
+        file.metadata["graph"]["inputs"].append("truth")
+        retensor(lambda t: t.update({"$probe0/input/truth": ("BOOL", [len(data)], data)}))(file)
+
+    return changed
 
 
 def _too_many_probes(file: File) -> None:
@@ -506,7 +512,8 @@ def _too_many_probes(file: File) -> None:
     file.retensor(tensors)
 
 
-metadata_case("N09-bool-byte-2", C, _bool_input)
+metadata_case("N09-bool-byte-2", C, bool_input(b"\2"))
+metadata_case("N09-rows", C, bool_input(b"\1\0"))
 metadata_case("N09-101-probes", C, _too_many_probes)
 for word, rounding in {
     "not-a-list": {}, "of-no-probe": [], "of-no-output": [[]], "of-two-outputs": [[[1.0, 1.0], None]],

@@ -110,7 +110,7 @@ function checkParameters(graph, tensors) {
 const isStoredAs = (dtype, tensor) => (isFloat(dtype) ? isFloat(tensor.dtype) : tensor.dtype === dtype);
 const isBool = ({ dtype, bytes }) => dtype !== "bool" || bytes.every((byte) => byte <= 1);
 
-/** N09: probe k has a tensor of the right type for every input and output. */
+/** N09: probe k has a tensor of the right type for every input and output, and the inputs one number of rows. */
 function checkProbes(graph, types, oracles, tensors) {
   need(oracles.length <= MOST_PROBES, "N09", `${oracles.length} probes`);
   const declared = new Set();
@@ -126,6 +126,9 @@ function checkProbes(graph, types, oracles, tensors) {
     inputs: new Map(graph.inputs.map((name) => [name, fitting(`$probe${k}/input/${name}`, name)])),
     outputs: graph.outputs.map((name, j) => fitting(`$probe${k}/output/${j}`, name)),
   }));
+  for (const { inputs } of probes) {
+    need(new Set([...inputs.values()].map(({ shape }) => shape[0])).size === 1, "N09", "inputs of several numbers of rows");
+  }
   for (const name of tensors.keys()) need(!name.startsWith("$") || declared.has(name), "N09", `${name} is of no probe`);
   return probes;
 }

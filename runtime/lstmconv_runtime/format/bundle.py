@@ -324,3 +324,5 @@ def _check_probe(probe: Probe, graph: Graph, types: Mapping[Value, Type]) -> Non
         if array.ndim != len(shape) or not all(same_size(n, m) for n, m in zip(shape, array.shape, strict=True)):
             refuse(f"a probe has the shape {array.shape} for {name!r:.100}, which has {shape}", code)
         _check_dtype(f"a probe of {name!r:.100}", array, dtype)
+    if len({array.shape[0] for array in probe.inputs.values()}) != 1:
+        refuse("the inputs of a probe have different numbers of rows", code)
