@@ -47,9 +47,10 @@ FULLEST = 17  # modules of one folder
 
 # What the converter takes from the inside of the runtime: nothing else of it may be relied upon.
 TAKEN = {
-    "format.bundle", "format.graph", "format.graph_json", "format.nodes", "format.operation_nodes", "format.windows",
-    "layers.activations", "layers.by_node", "layers.precision", "recurrent.states", "stream_kinds",
-    "difference", "errors", "inputs", "model", "programs", "verifying",
+    "format.bundle", "format.elementwise", "format.graph", "format.graph_json", "format.nodes",
+    "format.operation_nodes", "format.spelling", "format.windows", "layers.activations", "layers.by_node",
+    "layers.precision", "recurrent.states", "stream_kinds", "difference", "errors", "inputs", "model", "programs",
+    "verifying",
 }  # fmt: skip
 
 

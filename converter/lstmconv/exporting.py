@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 from lstmconv_runtime.format.bundle import Bundle, Probe, from_bytes, to_bytes
-from lstmconv_runtime.format.graph import Graph
+from lstmconv_runtime.format.graph import Graph, infer_types
+from lstmconv_runtime.format.spelling import in_one_spelling
 from lstmconv_runtime.model import Model, inputs_of
 
 from .bundles.drift import Drift
@@ -248,7 +249,8 @@ def written_bundle(conversion: Conversion, oracle_name: str | None = None, oracl
                         f"{_checked_behind_tables(graph, name)}")  # fmt: skip
     data = to_bytes(Bundle(graph, conversion.source, conversion.semantics, probes))
     read_back = from_bytes(data)
-    if set(read_back.graph.arrays) != set(graph.arrays) or read_back.graph.nodes != graph.nodes:
+    written = in_one_spelling(graph, infer_types(graph))
+    if set(read_back.graph.arrays) != set(graph.arrays) or read_back.graph.nodes != written.nodes:
         raise InvalidFileError("the bundle does not read back as it was written", "E_BUG")
     if not all(np.array_equal(read_back.graph.arrays[k], v, equal_nan=True) for k, v in graph.arrays.items()):
         raise InvalidFileError("an array does not read back as it was written", "E_BUG")

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from lstmconv_runtime import programs
 from lstmconv_runtime.format import nodes as n
-from lstmconv_runtime.format.graph import ACTIVATIONS, DTYPES, FLOATS, INTS, LINEAR, Activation, DtypeError, Node, Type
+from lstmconv_runtime.format.activations import ACTIVATIONS
+from lstmconv_runtime.format.elementwise import OPERATIONS
+from lstmconv_runtime.format.fields import READS
+from lstmconv_runtime.format.graph import DTYPES, FLOATS, INTS, LINEAR, Activation, DtypeError, Node, Type
 
 NUMBERS = (*FLOATS, *INTS)
 X = np.array([[[1, 2], [3, 1], [2, 2], [1, 0]], [[2, 1], [0, 1], [1, 3], [1, 1]]])  # (2, 4, 2)
@@ -17,17 +20,15 @@ X = np.array([[[1, 2], [3, 1], [2, 2], [1, 0]], [[2, 1], [0, 1], [1, 3], [1, 1]]
 def candidates() -> dict[str, tuple[Node, tuple[str, ...]]]:
     """By a name, a node that reads x (2, 4, 2) (as often as it reads anything), and the dtypes it declares to take."""
     made: dict[str, tuple[Node, tuple[str, ...]]] = {}
-    for op in (*n.UNARIES, *n.BINARIES, *n.COMPARISONS, *n.LOGICALS):
-        args = ("x",) if op in (*n.UNARIES, "logical_not") else ("x", "x")
-        takes = DTYPES if op in n.COMPARISONS else ("bool",) if op in n.LOGICALS else NUMBERS
-        made[op] = n.Elementwise(name="y", op=op, args=args), FLOATS if op in n.OF_FLOATS else takes
+    for op, operation in OPERATIONS.items():
+        made[op] = n.Elementwise(name="y", op=op, args=("x",) * operation.arity), operation.takes
     for op in ("mean", "sum", "max", "min", "any", "all"):
         takes = FLOATS if op == "mean" else ("bool",) if op in ("any", "all") else NUMBERS
         for keepdims in (False, True):
             made[f"reduce {op} {keepdims}"] = n.Reduce(name="y", x="x", op=op, axes=(1,), keepdims=keepdims), takes
-    for name, constants in ACTIVATIONS.items():
+    for name, declared in ACTIVATIONS.items():
         values = {"axis": -1.0, "max_value": 6.0}
-        activation = Activation(name, tuple((key, values.get(key, 0.5)) for key in constants))
+        activation = Activation(name, tuple((key, values.get(key, 0.5)) for key in declared.constants))
         made[f"activation {name}"] = n.Activate(name="y", x="x", activation=activation), FLOATS
     for dtype in DTYPES:
         made[f"cast to {dtype}"] = n.Cast(name="y", x="x", dtype=dtype), DTYPES
@@ -116,6 +117,14 @@ def test_where_and_recurrent_nodes(build: Any, dtype: str) -> None:
         program = programs.prepare(build.graph(nodes))
         values = programs.run(program, {"x": X.astype(program.dtype("x"))})
         assert {values[name].dtype for name in nodes[1].makes()} == {program.dtype("y")}
+
+
+def test_the_table_of_the_format_says_the_same() -> None:
+    """What is tried above is what FORMAT.md and nodes.json say; of recurrent nodes and Where see their own test."""
+    for node, takes in CANDIDATES.values():
+        if not isinstance(node, n.Elementwise | n.Reduce):
+            assert READS[type(node).__name__] == takes
+    assert set(READS) == set(n.NODES) - {"Input", "Constant", "Elementwise", "Reduce"}
 
 
 def test_the_table_has_every_node() -> None:

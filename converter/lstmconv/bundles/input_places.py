@@ -15,6 +15,7 @@ from typing import TypeGuard
 import numpy as np
 from lstmconv_runtime import programs
 from lstmconv_runtime.format import nodes as n
+from lstmconv_runtime.format.elementwise import COMPARISONS
 from lstmconv_runtime.format.graph import Array, Graph, Node, Value
 from lstmconv_runtime.layers.by_node import LAYERS
 
@@ -95,7 +96,7 @@ def _ways(node: Node, ways: Mapping[Value, list[Array]], sizes: Mapping[Value, t
     sources: tuple[Value, ...] = ()
     if isinstance(node, n.Where):
         sources = (node.a, node.b)
-    elif isinstance(node, n.Elementwise) and node.op not in n.COMPARISONS:
+    elif isinstance(node, n.Elementwise) and node.op not in COMPARISONS:
         sources = node.args
     elif isinstance(node, n.Activate) and node.activation.name in ("linear", "relu"):
         sources = (node.x,)

@@ -26,7 +26,7 @@ from .probe_inputs import Judged, judge, sleepers
 
 Oracle = Callable[[Mapping[str, Array]], list[Array]]
 MAX_ELEMENTS = 200_000  # of one probe's inputs: a bundle should not be mostly probes
-MAX_NUMBERS = 2**25  # computed for a probe of several rows: all are kept, some evaluations at once, in float64
+MAX_NUMBERS = 2**23  # computed for a probe of several rows: all are kept, some evaluations at once, in float64
 SCALES = (3.0, 1.0, 6.0, 0.3)  # of the probes that are tried to wake units up
 MOST_MORE = 2  # of them are kept
 

@@ -1,12 +1,12 @@
 """The bundle: bytes ⇄ graph. FORMAT.md is the specification; the MUST-reject rules are numbered there and here.
 
 N01  not a safetensors file: its length, header or offsets do not add up; a header over 16 MiB   E_BUNDLE_FORMAT
-N02  header or metadata are not strict JSON in the canonical form, or have unknown fields        E_BUNDLE_FORMAT
+N02  header or metadata are not strict JSON in the canonical form and order, or have unknown fields   E_BUNDLE_FORMAT
 N03  the metadata is not exactly one key, "lstmconv", with an object in it                       E_BUNDLE_FORMAT
 N04  the format version is missing or malformed                                                  E_BUNDLE_VERSION
 N05  another major version, a newer minor one with something unknown, or one older than what it holds   E_BUNDLE_VERSION
-N06  a node, field, activation or constant is unknown, missing, or of the wrong kind             E_BUNDLE_GRAPH
-N07  the graph does not type-check: order, names, inputs, outputs, ranks, sizes, dtypes          E_BUNDLE_GRAPH
+N06  a node, field, activation or constant is unknown, missing, or not what the tables allow     E_BUNDLE_GRAPH
+N07  the graph does not type-check: order, names, inputs, outputs, ranks, sizes, dtypes, spelling     E_BUNDLE_GRAPH
 N08  a tensor is missing, left over, or of another shape or dtype than the graph says            E_BUNDLE_CONTRACT
 N09  a probe, or what it allows, does not fit the inputs and outputs of the graph                E_BUNDLE_CONTRACT
 N10  the digest does not match                                                                   E_BUNDLE_DIGEST
@@ -27,9 +27,11 @@ from safetensors.numpy import save as save_tensors
 
 from ..errors import BundleError, InputError, VersionError
 from .container import checked_header, digest, metadata_of
+from .fields import check_fields
 from .graph import FLOATS, SCALE, Array, Graph, GraphError, Type, Value, infer_types, same_size
 from .graph_json import canonical, graph_from_json, graph_to_json, object_with, refuse, strings
 from .nodes import GRU, LSTM, Constant, ConvLSTM, Input, SimpleRNN
+from .spelling import check_spelling, in_one_spelling
 
 __all__ = ["FORMAT_VERSION", "Bundle", "Probe", "canonical", "digest", "from_bytes", "graph_to_json", "to_bytes"]
 
@@ -83,7 +85,10 @@ def to_bytes(bundle: Bundle) -> bytes:
         BundleError: the graph breaks a rule of FORMAT.md.
     """
     try:
+        for node in bundle.graph.nodes:
+            check_fields(node)
         types = infer_types(bundle.graph)
+        graph = in_one_spelling(bundle.graph, types)
     except GraphError as error:
         refuse(str(error))
     # safetensors writes the buffer of an array whatever its strides and byte order are.
@@ -97,7 +102,7 @@ def to_bytes(bundle: Bundle) -> bytes:
         "format": ".".join(map(str, needed_version(bundle.graph, types, bundle.probes))),
         "source": bundle.source,
         "semantics": bundle.semantics,
-        "graph": graph_to_json(bundle.graph),
+        "graph": graph_to_json(graph),
         "probes": [probe.oracle for probe in bundle.probes],
     }
     if any(map(_has_allowance, bundle.probes)):
@@ -166,22 +171,25 @@ def _read(data: bytes, metadata: dict[str, Any]) -> Bundle:
     # The contract comes before the digest: it says what is wrong, the digest only that something is.
     model_tensors = {name: array for name, array in tensors.items() if not name.startswith("$")}
     graph = graph_from_json(metadata["graph"], model_tensors)
+    version = tuple(map(int, metadata["format"].split(".")))
     try:
         _check_contract(graph)
         types = infer_types(graph)
+        if version >= (1, 1):
+            check_spelling(graph, types, metadata["graph"]["nodes"])
     except GraphError as error:
         refuse(str(error))
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         refuse(f"the settings of a node contradict each other: {error}")
     _check_graph(graph, types)
     probes = _probes(metadata, {name: array for name, array in tensors.items() if name.startswith("$")})
+    for probe in probes:
+        _check_probe(probe, graph, types)
     needed = needed_version(graph, types, probes)
-    if tuple(map(int, metadata["format"].split("."))) < needed:
+    if version < needed:
         raise VersionError(
             f"the bundle says format {metadata['format']} and holds what came with {'.'.join(map(str, needed))}"
         )
-    for probe in probes:
-        _check_probe(probe, graph, types)
     if digest(_without(metadata, "digest"), tensors) != metadata["digest"]:
         refuse("the digest does not match: the file was damaged or changed", "E_BUNDLE_DIGEST")
     return Bundle(graph, metadata["source"], metadata["semantics"], probes, metadata["format"], metadata["digest"])
@@ -332,3 +340,5 @@ def _check_probe(probe: Probe, graph: Graph, types: Mapping[Value, Type]) -> Non
         if array.ndim != len(shape) or not all(same_size(n, m) for n, m in zip(shape, array.shape, strict=True)):
             refuse(f"a probe has the shape {array.shape} for {name!r:.100}, which has {shape}", code)
         _check_dtype(f"a probe of {name!r:.100}", array, dtype)
+    if len({array.shape[0] for array in probe.inputs.values()}) != 1:
+        refuse("the inputs of a probe have different numbers of rows", code)

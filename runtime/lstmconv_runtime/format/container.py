@@ -16,6 +16,7 @@ MAX_HEADER = 16 * 1024 * 1024
 
 
 MAX_RANK = 16
+ENTRY = ("dtype", "shape", "data_offsets")  # the fields of an entry, in their order
 
 
 OTHER_FILES = {  # by their first bytes, with which no bundle begins
@@ -24,9 +25,9 @@ OTHER_FILES = {  # by their first bytes, with which no bundle begins
 }
 
 
-TENSOR_DTYPES = {
-    "F16": "float16", "F32": "float32", "F64": "float64", "BOOL": "bool",
-    "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64", "U8": "uint8", "U16": "uint16", "U32": "uint32",
+TENSOR_DTYPES = {  # in the order that the entries of a header have
+    "I64": "int64", "F64": "float64", "F32": "float32", "U32": "uint32", "I32": "int32", "F16": "float16",
+    "U16": "uint16", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
 }  # fmt: skip
 
 
@@ -81,24 +82,33 @@ def checked_header(data: bytes) -> dict[str, Any]:
     compact = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     if text != compact + b" " * (-len(compact) % 8):
         refuse("the header is not compact JSON padded with spaces to a multiple of 8 bytes", format_)
-    spans = []
+    position = 0
     for name, entry in header.items():
         if name != "__metadata__":
-            spans.append(_check_entry(f"tensor {name!r:.200}", entry, len(data)))
-    position = 0
-    for start, stop in sorted(spans):
-        if start != position:
-            refuse("tensors overlap or leave a gap", format_)
-        position = stop
+            start, stop = _check_entry(f"tensor {name!r:.200}", entry, len(data))
+            if start != position:
+                refuse("tensors overlap, leave a gap or are out of order", format_)
+            position = stop
     if 8 + length + position != len(data):
         refuse("bytes are missing or left over at the end", format_)
+    if list(header) != sorted(header, key=lambda name: _place(name, header[name])):
+        refuse("the tensors are not in the order of their dtypes and names", format_)
     return header
+
+
+DTYPE_ORDER = {dtype: place for place, dtype in enumerate(TENSOR_DTYPES)}
+
+
+def _place(name: str, entry: dict[str, Any]) -> tuple[int, str]:
+    """What the entries of a header are sorted by, so that equal models are equal files; the metadata come first."""
+    return (-1, "") if name == "__metadata__" else (DTYPE_ORDER[entry["dtype"]], name)
 
 
 def _check_entry(where: str, entry: Any, limit: int) -> tuple[int, int]:
     """The first and last offset of a tensor, checked against its dtype and shape."""
     format_ = "E_BUNDLE_FORMAT"
-    object_with(entry, where, {"dtype", "shape", "data_offsets"}, format_)
+    if list(object_with(entry, where, set(ENTRY), format_)) != list(ENTRY):
+        refuse(f"{where}: its fields are not in the order {', '.join(ENTRY)}", format_)
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if type(dtype) is not str or dtype not in TENSOR_DTYPES:
         refuse(f"{where}: dtype {dtype!r:.100} is not one of {', '.join(TENSOR_DTYPES)}", "E_BUNDLE_CONTRACT")

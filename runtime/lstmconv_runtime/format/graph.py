@@ -48,42 +48,8 @@ class Type(NamedTuple):
         return len(self.shape)
 
 
-ACTIVATIONS: dict[str, tuple[str, ...]] = {
-    # name: its constants, all of which a bundle states
-    "linear": (),
-    "relu": ("max_value", "negative_slope", "threshold"),
-    "sigmoid": (),
-    "tanh": (),
-    "hard_sigmoid": ("slope", "offset"),
-    "softmax": ("axis",),
-    "log_softmax": ("axis",),
-    "softplus": (),
-    "softsign": (),
-    "elu": ("alpha",),
-    "selu": (),
-    "celu": ("alpha",),
-    "exponential": (),
-    "gelu": (),
-    "gelu_tanh": (),
-    "silu": (),
-    "hard_silu": ("slope", "offset"),
-    "mish": (),
-    "glu": ("axis",),
-    "hard_shrink": ("threshold",),
-    "soft_shrink": ("threshold",),
-    "tanh_shrink": (),
-    "hard_tanh": (),
-    "log_sigmoid": (),
-    "sparse_plus": (),
-    "sparse_sigmoid": (),
-    "sparsemax": ("axis",),
-    "squareplus": ("b",),
-    "threshold": ("threshold", "default_value"),
-}
-
-
 class Activation(NamedTuple):
-    """An activation function and its constants, as in ACTIVATIONS."""
+    """An activation function and its constants, as `activations` declares them."""
 
     name: str
     constants: tuple[tuple[str, float | None], ...] = ()

@@ -12,15 +12,13 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ..errors import BundleError, one_line
-from .graph import ACTIVATIONS, Activation, Array, Graph, Node
+from .activations import ACTIVATIONS
+from .fields import check_fields
+from .graph import Activation, Array, Graph, GraphError, Node
 from .nodes import NODES
 
 MAX_NODES = 10_000
 MAX_INT = 2**53 - 1  # beyond it, readers that hold numbers as doubles would disagree
-COUNTS = frozenset(  # fields whose numbers are at least 1
-    {"units", "input_size", "channels", "filters", "kernel_size", "strides", "dilation", "groups", "size", "count"}
-)
-NULLABLE_CONSTANTS = frozenset({"max_value"})
 
 
 def refuse(message: str, code: str = "E_BUNDLE_GRAPH") -> NoReturn:
@@ -89,17 +87,20 @@ def _node_from_json(data: Any) -> Node:
             values[name] = DECODE[annotation](data[name])
         except (TypeError, ValueError) as error:
             refuse(f"{where}, field {name}: {error}")
-        _check_field(where, name, values[name])
-    return kind(**values)
+        if name == "name" or (name == "weights" and values[name]):
+            _check_name(where, name, values[name])
+    node = kind(**values)
+    try:
+        check_fields(node)
+    except GraphError as error:
+        refuse(f"{where}, {error}")
+    return node
 
 
-def _check_field(where: str, name: str, value: Any) -> None:
-    if name == "name" or (name == "weights" and value):
-        # '/' separates a tensor's name, ':' an output's; '$' begins what is no node.
-        if value.startswith("$") or not re.fullmatch(r"[^\x00-\x1f\x7f-\x9f/:]+", value):
-            refuse(f"{where}: {name} is empty or has '/', ':', a leading '$' or control characters")
-    elif name in COUNTS and not all(n is not None and n >= 1 for n in (value if type(value) is tuple else (value,))):
-        refuse(f"{where}, field {name}: {value} is not at least 1")
+def _check_name(where: str, field: str, value: str) -> None:
+    # '/' separates a tensor's name, ':' an output's; '$' begins what is no node.
+    if value.startswith("$") or not re.fullmatch(r"[^\x00-\x1f\x7f-\x9f/:]+", value):
+        refuse(f"{where}: {field} is empty or has '/', ':', a leading '$' or control characters")
 
 
 # --- values of fields -------------------------------------------------------------------------------------------------
@@ -166,15 +167,15 @@ def _size(value: Any) -> int | None:
 def _activation(value: Any) -> Activation:
     if type(value) is not dict or type(value.get("name")) is not str or value["name"] not in ACTIVATIONS:
         raise ValueError("unknown activation")
-    constants = ACTIVATIONS[value["name"]]
+    constants = ACTIVATIONS[value["name"]].constants
     if set(value) != {"name", *constants}:
         raise ValueError(f"activation {value['name']} has the constants {', '.join(constants) or 'none'}")
     decoded = []
-    for key in constants:
-        constant = _or_none(_number)(value[key]) if key in NULLABLE_CONSTANTS else _number(value[key])
-        if key == "axis" and not constant.is_integer():
-            raise ValueError("the axis is not a whole number")
-        decoded.append((key, constant))
+    for key, declared in constants.items():
+        constant = _or_none(_number)(value[key]) if declared.nullable else _number(value[key])
+        if declared.whole and not constant.is_integer():
+            raise ValueError(f"the {key} is not a whole number")
+        decoded.append((key, int(constant) if declared.whole else constant))
     return Activation(value["name"], tuple(decoded))
 
 

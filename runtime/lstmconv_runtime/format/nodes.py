@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from math import prod
 from typing import ClassVar
 
-from .graph import DTYPES, FLOATS, INTS, Activation, Node, Shape, Type, Value, broadcast, need, need_dtype, same_size
+from .elementwise import OPERATIONS
+from .graph import FLOATS, INTS, Activation, Node, Shape, Type, Value, broadcast, need, need_dtype, same_size
 from .operation_nodes import ArgReduce, CumSum, Einsum, Round, Take
 from .windows import output_size, transposed_size
 
@@ -55,12 +56,11 @@ class Input(Node):
     dtype: str
 
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
-        need(self.dtype in DTYPES, f"unknown dtype {self.dtype!r}")
         return (Type(self.shape, self.dtype),)
 
 
 class Constant(Node):
-    """A stored array, `value`, cast to `dtype`."""
+    """A stored array, `value`, cast to `dtype`. Its first axis is no batch."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -69,7 +69,6 @@ class Constant(Node):
         return {"value": self.shape}
 
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
-        need(self.dtype in DTYPES, f"unknown dtype {self.dtype!r}")
         return (Type(self.shape, self.dtype),)
 
 
@@ -265,6 +264,7 @@ class ConvLSTM(Node):
         for state in self.states:
             if state is not None:
                 _features(types[state], self.filters, rank=len(last))
+                need(types[state].dtype == x.dtype, f"state '{state}' is {types[state].dtype}, x is {x.dtype}")
                 fits = all(same_size(n, size) for n, size in zip(types[state].shape[1:], last[1:], strict=True))
                 need(fits, f"state '{state}' is {types[state].shape}, needs {last}")
         y = (rows, x.shape[1], *last[1:]) if self.return_sequences else last
@@ -282,7 +282,6 @@ def _since(window: tuple[int, ...]) -> tuple[int, int]:
 def _window_sizes(
     space: Shape, size: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...], padding: str
 ) -> Shape:
-    need(padding in ("valid", "same", "causal"), f"unknown padding {padding!r}")
     need(1 <= len(size) <= 3, f"a window over {len(size)} axes, not 1 to 3")
     result = tuple(output_size(n, k, s, d, padding) for n, k, s, d in zip(space, size, strides, dilation, strict=True))
     need(all(n is None or n > 0 for n in result), f"a window of {size} does not fit an input of {space}")
@@ -290,7 +289,7 @@ def _window_sizes(
 
 
 class Dense(Node):
-    """act(x @ W + b) on the last axis of x."""
+    """act(x @ W + b) on the last axis of x, which has rank 2 at least."""
 
     x: Value
     weights: str
@@ -314,7 +313,10 @@ class Dense(Node):
 
 
 class Embedding(Node):
-    """Row E[x] of the table for each id; an id outside 0 … input_size−1 is an error."""
+    """Row E[x] of the table for each id in x, of any whole dtype and rank; an id outside 0 … input_size−1 is an error.
+
+    The rows become the last axis: x (B, T) gives (B, T, units).
+    """
 
     x: Value
     weights: str
@@ -331,7 +333,6 @@ class Embedding(Node):
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         need_dtype(x.dtype in INTS, f"needs integer ids, got {x.dtype}")
-        need(self.dtype in FLOATS, f"dtype {self.dtype!r} is not a floating point type")
         return (Type((*x.shape, self.units), self.dtype),)
 
 
@@ -356,7 +357,10 @@ class Activate(Node):
 
 
 class PReLU(Node):
-    """max(x, 0) + alpha * min(x, 0), alpha broadcast against x without its batch axis."""
+    """max(x, 0) + alpha * min(x, 0), alpha broadcast against x without its batch axis.
+
+    alpha has as many axes as x has after the batch, each of the size of x or 1.
+    """
 
     x: Value
     weights: str
@@ -399,7 +403,8 @@ class BatchNorm(Node):
 class LayerNorm(Node):
     """(x − mean(x)) / √(var(x) + epsilon) * gamma + beta over `axes` (var is the mean squared distance from the mean).
 
-    With `rms`: x / √(var(x) + epsilon) * gamma, and no beta. gamma and beta have the sizes of `axes`.
+    With `rms`: x / √(var(x) + epsilon) * gamma + beta, with the same var, so that x alone is not centred. gamma and
+    beta have the sizes of `axes` and are broadcast along the others. Mean and var are over all of `axes` at once.
     """
 
     x: Value
@@ -419,13 +424,17 @@ class LayerNorm(Node):
         x = types[self.x]
         _float(x)
         need(all(0 < a < x.rank for a in self.axes), f"axes {self.axes} do not fit")
-        need(len(set(self.axes)) == len(self.axes), f"axes {self.axes} repeat")
+        need(sorted(set(self.axes)) == list(self.axes), f"axes {self.axes} do not rise")
         need(all(same_size(x.shape[a], n) for a, n in zip(self.axes, self.shape, strict=True)), "sizes do not fit")
         return (x,)
 
 
 class GroupNorm(Node):
-    """LayerNorm over each of `groups` equal groups of channels together with all other axes but the batch (Wu 2018)."""
+    """LayerNorm over each of `groups` equal groups of channels together with all other axes but the batch (Wu 2018).
+
+    The channels are those of `axis`, the first size / groups of them being the first group. gamma and beta belong to
+    the channels.
+    """
 
     x: Value
     weights: str
@@ -444,7 +453,7 @@ class GroupNorm(Node):
         x = types[self.x]
         _float(x)
         need(0 < self.axis < x.rank and same_size(x.shape[self.axis], self.size), f"axis {self.axis} does not fit")
-        need(self.groups > 0 and self.size % self.groups == 0, f"{self.size} channels in {self.groups} groups")
+        need(self.size % self.groups == 0, f"{self.size} channels in {self.groups} groups")
         return (x,)
 
 
@@ -533,7 +542,10 @@ class ConvTranspose(Node):
 
 
 class Pool(Node):
-    """``max`` or ``mean`` over windows of x (B, *space, channels), space of 1 to 3 axes; padded places do not count."""
+    """``max`` or ``mean`` over windows of x (B, *space, channels), space of 1 to 3 axes; padded places do not count.
+
+    So a mean is over the places of x in the window alone.
+    """
 
     x: Value
     op: str
@@ -544,7 +556,6 @@ class Pool(Node):
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         _float(x)
-        need(self.op in ("max", "mean"), f"unknown op {self.op!r}")
         need(x.rank == 2 + len(self.size), f"cannot read an array of rank {x.rank}")
         space = _window_sizes(x.shape[1:-1], self.size, self.strides, (1,) * len(self.size), self.padding)
         return (Type((x.shape[0], *space, x.shape[-1]), x.dtype),)
@@ -553,43 +564,27 @@ class Pool(Node):
         return _since(self.size)
 
 
-COMPARISONS = ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal")
-LOGICALS = ("logical_and", "logical_or", "logical_xor", "logical_not")
-BINARIES = ("add", "subtract", "multiply", "divide", "power", "maximum", "minimum")
-UNARIES = ("negative", "absolute", "exp", "log", "sqrt", "rsqrt", "square", "sign", "reciprocal", "sin", "cos", "floor")
-OF_FLOATS = ("divide", "exp", "log", "sqrt", "rsqrt", "reciprocal", "sin", "cos", "floor")
-
-
 class Elementwise(Node):
-    """op(*args) place by place, with NumPy's broadcasting.
-
-    Comparisons take any dtype and give bool; logical operations take bool. The others take numbers and give their
-    dtype: ``divide exp log sqrt rsqrt reciprocal sin cos floor`` floats alone, the rest integers too, modulo 2ⁿ.
-    """
+    """op(*args) place by place, with NumPy's broadcasting, as the table of operations below says."""
 
     op: str
     args: tuple[Value, ...]
 
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
-        unary = self.op in UNARIES or self.op == "logical_not"
-        need(unary or self.op in (*BINARIES, *COMPARISONS, *LOGICALS), f"unknown op {self.op!r}")
-        need(len(self.args) == (1 if unary else 2), f"{self.op} takes {1 if unary else 2} arguments")
-        given = [types[arg] for arg in self.args]
+        need(self.op in OPERATIONS, f"unknown op {self.op!r}")
+        operation, given = OPERATIONS[self.op], [types[arg] for arg in self.args]
+        need(len(given) == operation.arity, f"{self.op} takes {operation.arity} arguments")
         dtypes = {type_.dtype for type_ in given}
         need(len(dtypes) == 1, f"arguments of different dtypes: {', '.join(sorted(dtypes))}")
         dtype = given[0].dtype
-        need_dtype(
-            (dtype == "bool") == (self.op in LOGICALS) or self.op in COMPARISONS, f"{self.op} does not take {dtype}"
-        )
-        need_dtype(self.op not in OF_FLOATS or dtype in FLOATS, f"{self.op} does not take {dtype}")
-        made = "bool" if self.op in (*COMPARISONS, *LOGICALS) else dtype
-        return (Type(broadcast(*(type_.shape for type_ in given)), made),)
+        need_dtype(dtype in operation.takes, f"{self.op} does not take {dtype}")
+        return (Type(broadcast(*(type_.shape for type_ in given)), operation.gives or dtype),)
 
 
 class Reduce(Node):
     """``mean`` (floats), ``sum``, ``max``, ``min`` (numbers; integers add up modulo 2ⁿ), ``any``, ``all`` (bool).
 
-    They go over `axes`, which stay with size 1 where `keepdims` says so.
+    They go over all of `axes` at once, which stay with size 1 where `keepdims` says so.
     """
 
     x: Value
@@ -599,18 +594,17 @@ class Reduce(Node):
 
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
-        need(self.op in ("mean", "sum", "max", "min", "any", "all"), f"unknown op {self.op!r}")
         need_dtype((x.dtype == "bool") == (self.op in ("any", "all")), f"{self.op} does not take {x.dtype}")
         need_dtype(self.op != "mean" or x.dtype in FLOATS, f"mean does not take {x.dtype}")
         need(all(0 < a < x.rank for a in self.axes), f"axes {self.axes} do not fit rank {x.rank}")
-        need(len(set(self.axes)) == len(self.axes), f"axes {self.axes} repeat")
+        need(sorted(set(self.axes)) == list(self.axes), f"axes {self.axes} do not rise")
         if self.keepdims:
             return (Type(tuple(1 if a in self.axes else n for a, n in enumerate(x.shape)), x.dtype),)
         return (Type(tuple(n for a, n in enumerate(x.shape) if a not in self.axes), x.dtype),)
 
 
 class Concatenate(Node):
-    """The arguments one after the other along `axis`."""
+    """The arguments one after the other along `axis`: of one dtype, one rank, and one size on every other axis."""
 
     args: tuple[Value, ...]
     axis: int
@@ -634,7 +628,10 @@ class Concatenate(Node):
 
 
 class MatMul(Node):
-    """a @ b on the last two axes, the axes before them broadcast; b's last two axes swapped first if `transpose_b`."""
+    """a @ b on the last two axes, the axes before them broadcast; b's last two axes swapped first if `transpose_b`.
+
+    a and b have one floating point dtype, and rank 2 at least.
+    """
 
     a: Value
     b: Value
@@ -651,14 +648,19 @@ class MatMul(Node):
 
 
 class Reshape(Node):
-    """x in row-major order with a new shape; 0 keeps the size of the axis at this place, one −1 takes what is left."""
+    """x in row-major order with a new shape; 0 keeps the size of the axis at this place, one −1 takes what is left.
+
+    Axis 0 of `shape` is the batch as it is then: 0 where the rows stay what they are, which a reader need not rely on.
+    What is left is the product of the sizes of x whose places have no 0 in `shape`, by that of the numbers over 0 in
+    `shape`; it has to be a whole number, and without a −1 it has to be 1.
+    """
 
     x: Value
     shape: tuple[int, ...]
 
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
-        need(self.shape.count(-1) <= 1 and all(n >= -1 for n in self.shape), f"bad shape {self.shape}")
+        need(self.shape.count(-1) <= 1, f"bad shape {self.shape}")
         shape: list[int | None] = []
         for axis, n in enumerate(self.shape):
             need(n != 0 or axis < x.rank, f"no axis {axis} to keep")
@@ -690,7 +692,7 @@ class ExpandDims(Node):
 
 
 class Squeeze(Node):
-    """x without `axis`, which has size 1."""
+    """x without `axis`, which has size 1, or is open and then has to have it when the model runs."""
 
     x: Value
     axis: int
@@ -714,7 +716,11 @@ class Transpose(Node):
 
 
 class Slice(Node):
-    """The places start, start + step, … before stop of `axis`, counted as Python slices do; stop null is the end."""
+    """The places start, start + step, … before stop of `axis`, counted as Python slices do; stop null is the end.
+
+    On n places, a start or stop below 0 has n added to it, and then what is below 0 is 0, what is above n is n. Where
+    start is not below stop nothing is left, which is no error.
+    """
 
     x: Value
     axis: int
@@ -725,7 +731,6 @@ class Slice(Node):
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         need(0 < self.axis < x.rank, f"no axis {self.axis}")
-        need(self.step > 0, "step must be positive")
         size = x.shape[self.axis]
         made = None if size is None else len(range(*slice(self.start, self.stop, self.step).indices(size)))
         if size is None and self.start < 0 and self.stop is None:
@@ -746,14 +751,17 @@ class Flip(Node):
 
 
 class Pad(Node):
-    """x with zeros put before and after each axis: `amounts` is before, after of axis 0, before, after of axis 1, …"""
+    """x with zeros put before and after each axis: `amounts` is before, after of axis 0, before, after of axis 1, …
+
+    The zero of bool is false.
+    """
 
     x: Value
     amounts: tuple[int, ...]
 
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
-        need(len(self.amounts) == 2 * x.rank and min(self.amounts) >= 0, f"bad amounts {self.amounts}")
+        need(len(self.amounts) == 2 * x.rank, f"bad amounts {self.amounts}")
         sums = [a + b for a, b in zip(self.amounts[::2], self.amounts[1::2], strict=True)]
         need(sums[0] == 0, "the batch cannot be padded")
         return (Type(tuple(None if n is None else n + s for n, s in zip(x.shape, sums, strict=True)), x.dtype),)
@@ -768,14 +776,14 @@ class Repeat(Node):
 
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
-        need(0 < self.axis < x.rank and self.count > 0, f"cannot repeat axis {self.axis} {self.count} times")
+        need(0 < self.axis < x.rank, f"no axis {self.axis}")
         size = x.shape[self.axis]
         made = None if size is None else size * self.count
         return (Type((*x.shape[: self.axis], made, *x.shape[self.axis + 1 :]), x.dtype),)
 
 
 class Where(Node):
-    """a where condition (bool) is true, b elsewhere, with NumPy's broadcasting."""
+    """a where condition (bool) is true, b elsewhere, all three broadcast. a and b have one dtype, any."""
 
     condition: Value
     a: Value
@@ -800,7 +808,6 @@ class Cast(Node):
     dtype: str
 
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
-        need(self.dtype in DTYPES, f"unknown dtype {self.dtype!r}")
         return (Type(types[self.x].shape, self.dtype),)
 
 
@@ -816,7 +823,7 @@ class FoldTime(Node):
 
 
 class UnfoldTime(Node):
-    """(B·T, …) → (B, T, …), B and T those of `like`."""
+    """(B·T, …) → (B, T, …), B and T those of `like`, a value of any dtype."""
 
     x: Value
     like: Value

@@ -25,7 +25,9 @@ def linear(x: Array) -> Array:
 
 
 def relu(x: Array, *, max_value: float | None, negative_slope: float, threshold: float) -> Array:
-    """x where x > threshold, else 0; cut to 0 … max_value if given; less negative_slope * max(threshold − x, 0)."""
+    """In this order: x where x > threshold, else 0; cut to 0 … max_value if given; less negative_slope *
+    max(threshold − x, 0), which no cut follows. With threshold 0 the first is max(x, 0). NaN stays NaN in max and cut.
+    """
     zero, t = _as(x, 0), _as(x, threshold)
     y = np.maximum(x, zero) if threshold == 0 else np.where(x > t, x, zero)
     if max_value is not None:
@@ -137,7 +139,7 @@ def mish(x: Array) -> Array:
 
 
 def glu(x: Array, *, axis: float = -1) -> Array:
-    """a σ(b), a and b the halves of x along axis (Dauphin 2016)."""
+    """a σ(b), a the first and b the second half of x along axis, which has an even, known size (Dauphin 2016)."""
     a, b = np.split(x, 2, axis=int(axis))
     return a * sigmoid(b)
 
@@ -180,10 +182,10 @@ def sparse_sigmoid(x: Array) -> Array:
 
 
 def sparsemax(x: Array, *, axis: float = -1) -> Array:
-    """max(x − τ, 0), τ = (Σₖ sₖ − 1) / K over the K places k of x in falling order with x₍ₖ₎ − (sₖ − 1) / k > 0.
-
-    sₖ is the sum of the k largest. This is what Keras computes; Martins 2016, where the idea comes from, has s_K for
-    the sum of all sₖ.
+    """max(x − τ, 0), τ = (S − 1) / K. With x₍₁₎ ≥ x₍₂₎ ≥ … the numbers along axis in falling order and
+    sₖ = x₍₁₎ + … + x₍ₖ₎ the sum of the k largest: the support is the k = 1, 2, … with x₍ₖ₎ − (sₖ − 1) / k > 0, K is how
+    many they are, and S is the sum of sₖ over the support: s₁ + … + s_K, a sum of sums. This is what Keras computes;
+    Martins 2016, where the idea comes from, has S = s_K, and the two agree only where K is 1.
     """
     z = np.sort(np.moveaxis(x, int(axis), -1), axis=-1)[..., ::-1]
     k = np.arange(1, z.shape[-1] + 1, dtype=x.dtype)

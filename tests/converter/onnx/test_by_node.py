@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lstmconv_runtime.format.graph import ACTIVATIONS as KNOWN
+from lstmconv_runtime.format.activations import ACTIVATIONS as KNOWN
 from lstmconv_runtime.format.nodes import NODES, Input
 
 pytest.importorskip("onnx")

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lstmconv_runtime import BundleError, Model
 from lstmconv_runtime.format import nodes as n
+from lstmconv_runtime.format.activations import ACTIVATIONS
 from lstmconv_runtime.format.bundle import Bundle, Probe, from_bytes, to_bytes
-from lstmconv_runtime.format.graph import ACTIVATIONS, Activation
+from lstmconv_runtime.format.graph import Activation
 from lstmconv_runtime.format.graph_json import DECODE, graph_from_json, graph_to_json
 
 
@@ -26,6 +27,32 @@ def test_reads_back_what_it_wrote(build: Any) -> None:
         k: v.tobytes() for k, v in bundle.graph.arrays.items()
     }
     assert to_bytes(read) == data
+
+
+def test_one_model_is_written_in_one_way(build: Any) -> None:
+    """An axis from the end, a whole number and no namespace are written as those of the other spelling."""
+
+    def written(axis: float, alpha: float, weights: str) -> bytes:
+        nodes = [
+            build.input(4, 2),
+            build.dense("d", "x", 2, 3, Activation("softmax", (("axis", axis),))).replace(weights=weights),
+            n.Activate(name="y", x="d", activation=Activation("elu", (("alpha", alpha),))),
+        ]
+        return build.bytes(build.graph(nodes))
+
+    assert written(2, 1.0, "d") == written(2.0, 1, "") == written(-1, 1.0, "d")
+    assert b'\\"axis\\":2' in written(-1.0, 1, "")
+    assert b'\\"alpha\\":1.0' in written(-1.0, 1, "")
+
+
+def test_a_writer_refuses_what_a_reader_would(build: Any) -> None:
+    graph = build.graph(
+        [build.input(4, 2), n.Pool(name="y", x="x", op="max", size=(2,), strides=(1,), padding="valid")]
+    )
+    for change in ({"op": "median"}, {"padding": "full"}, {"strides": (0,)}):
+        nodes = (graph.nodes[0], graph.nodes[1].replace(**change))
+        with pytest.raises(BundleError, match="field"):
+            build.bytes(replace(graph, nodes=nodes))
 
 
 def test_the_same_bundle_gives_the_same_bytes(build: Any) -> None:
@@ -89,7 +116,7 @@ def test_every_field_annotation_can_be_read() -> None:
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_every_activation_reads_back(build: Any, name: str) -> None:
-    activation = Activation(name, tuple((key, 1.0) for key in ACTIVATIONS[name]))
+    activation = Activation(name, tuple((key, 1.0) for key in ACTIVATIONS[name].constants))
     graph = build.graph([build.input(2), n.Activate(name="act", x="x", activation=activation)])
     assert graph_from_json(graph_to_json(graph), graph.arrays) == graph
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmconv_runtime.format.graph import ACTIVATIONS, Activation
+from lstmconv_runtime.format.activations import ACTIVATIONS
+from lstmconv_runtime.format.graph import Activation
 from lstmconv_runtime.layers.activations import FUNCTIONS, erf, function
 
 

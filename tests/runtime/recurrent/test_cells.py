@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmconv_runtime.format.graph import ACTIVATIONS, SIGMOID, TANH, Activation
+from lstmconv_runtime.format.activations import ACTIVATIONS
+from lstmconv_runtime.format.graph import SIGMOID, TANH, Activation
 
 # A constant each that is neither 0 nor a default, so that a forgotten one shows.
 CONSTANTS = {
@@ -15,12 +16,12 @@ CONSTANTS = {
     "axis": -1.0, "default_value": -0.3,
 }  # fmt: skip
 FEW = 2  # from more steps the unbounded activations run away to infinity
-OVER_AN_AXIS = [name for name, constants in ACTIVATIONS.items() if "axis" in constants and name != "glu"]
-BY_PLACE = [name for name, constants in ACTIVATIONS.items() if "axis" not in constants]
+OVER_AN_AXIS = [name for name, declared in ACTIVATIONS.items() if "axis" in declared.constants and name != "glu"]
+BY_PLACE = [name for name, declared in ACTIVATIONS.items() if "axis" not in declared.constants]
 
 
 def activation(name: str) -> Activation:
-    return Activation(name, tuple((key, CONSTANTS[key]) for key in ACTIVATIONS[name]))
+    return Activation(name, tuple((key, CONSTANTS[key]) for key in ACTIVATIONS[name].constants))
 
 
 def check(build: Any, kind: str, *, masked: bool = False, steps: int = 6, **options: Any) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from lstmconv_runtime.format.elementwise import OF_FLOATS
 from lstmconv_runtime.format.graph import FLOATS, INTS, Activation, Value
-from lstmconv_runtime.format.nodes import OF_FLOATS, Activate, Cast, Elementwise, Where
+from lstmconv_runtime.format.nodes import Activate, Cast, Elementwise, Where
 
 from ..building import Layer, Tensor
 from ..call import Call, Handler
