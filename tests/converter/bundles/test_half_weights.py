@@ -15,7 +15,8 @@ import lstmconv
 import lstmconv_runtime
 import numpy as np
 import pytest
-from lstmconv.bundles.half_weights import Drift, drift_of, with_half_weights
+from lstmconv.bundles.drift import Drift, drift_of
+from lstmconv.bundles.half_weights import with_half_weights
 from lstmconv.commands.export import export_report, export_text
 from lstmconv.errors import UnsupportedError, UsageError
 from lstmconv_runtime.format.bundle import Bundle, from_bytes, to_bytes
@@ -81,18 +82,22 @@ def test_the_drift_is_that_of_the_weights_alone() -> None:
     assert drift.output == "d"
     assert drift.max_abs == pytest.approx(np.abs(exact - rounded).max(), rel=1e-12)
     assert drift.relative == pytest.approx(drift.max_abs / np.abs(exact).max(), rel=1e-12)
-    assert none == Drift("same", 0.0, 0.0)
+    assert none == Drift("same", 0.0, 0.0, 0.0)
 
 
 def test_drift_without_bound_is_told(tmp_path: Path) -> None:
     full = graph(1.0)
     spoiled = replace(full, arrays={**full.arrays, "d/W": np.full((2, 1), np.nan, "float16")})
     made = lstmconv.Conversion(
-        full, {"framework": "keras", "version": "3"}, {}, (), drift_of(full, spoiled, [{"x": np.ones((1, 2), "f4")}])
+        full,
+        {"framework": "keras", "version": "3", "weights": "float16"},
+        {},
+        (),
+        drift_of(full, spoiled, [{"x": np.ones((1, 2), "f4")}]),
     )
     report = json.loads(json.dumps(export_report(made, tmp_path), allow_nan=False))
-    assert report["drift"][0] == {"output": "d", "max_abs": None, "relative": None}
-    assert "d       unbounded           unbounded" in export_text(report)
+    assert report["drift"][0] == {"output": "d", "over": "probes", "max_abs": None, "rms": None, "relative": None}
+    assert export_text(report).splitlines()[3].split() == ["d", "probes", "unbounded", "unbounded", "unbounded"]
 
 
 def test_a_table_of_ids_drifts_too() -> None:
@@ -154,11 +159,11 @@ def test_export_of_a_model_in_memory(tmp_path: Path) -> None:
     assert "float64" in model.bundle.probes[0].oracle
 
 
-def test_only_float16(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match='weights must be None or "float16", got bfloat16'):
+def test_other_dtypes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match='weights must be None, "float16" or "int8", got bfloat16'):
         lstmconv.export(SINE, tmp_path / "x.safetensors", weights="bfloat16")
     assert list(tmp_path.iterdir()) == []
-    process = cli("export", SINE, "-o", tmp_path / "x.safetensors", "--weights", "int8")
+    process = cli("export", SINE, "-o", tmp_path / "x.safetensors", "--weights", "int4")
     assert process.returncode == 2
     assert process.stderr.endswith("[E_USAGE]\n")
 
@@ -169,14 +174,14 @@ def test_the_command_shows_the_drift(tmp_path: Path) -> None:
     assert (process.returncode, process.stderr) == (0, "")
     lines = process.stdout.splitlines()
     assert lines[0].startswith(f"wrote {out}: 3 nodes, 101 parameters")
-    assert lines[1] == "The weights are stored as float16. What that moves, on the probes, in float64:"
-    assert lines[2].split() == ["output", "largest", "difference", "relative"]
+    assert lines[1] == "The weights are stored as float16. What that moves, in float64:"
+    assert lines[2].split() == ["output", "over", "the", "largest", "difference", "rms", "relative"]
     assert lines[3].split()[0] == "dense"
     first = out.read_bytes()
     report = json.loads(cli("export", SINE, "-o", out, "--weights", "float16", "--force", "--json").stdout)
     assert out.read_bytes() == first  # the same input gives the same bytes
     assert report["source"]["weights"] == "float16"
-    assert f"{report['drift'][0]['max_abs']:.3g}" == lines[3].split()[1]
+    assert f"{report['drift'][0]['max_abs']:.3g}" == lines[3].split()[2]
     assert "drift" not in json.loads(cli("export", SINE, "-o", tmp_path / "full.safetensors", "--json").stdout)
 
 
