@@ -39,6 +39,7 @@ COMMANDS = {
     "upgrade": ("upgrade", "Write an old Keras file as one that today's Keras opens."),
     "doctor": ("doctor", "Tell what a Keras file is, and what can be done with it."),
     "onnx": ("onnx", "Write a model as ONNX with fused operators."),
+    "report": ("report", "Write a page that shows a model."),
     "demo": ("demo", "Train, export and compare a sine-wave LSTM."),
 }
 

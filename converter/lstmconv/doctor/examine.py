@@ -292,11 +292,12 @@ def _keras_text(found: dict[str, Any]) -> str:
     if found["today"]["words"]:
         lines += [f"    {found['today']['words']}", f"  That is to say: {found['today']['meaning']}."]
     if found["today"]["verdict"] in ("refuses", "differs"):
-        lines += ["", "Can it be brought back?", *_way_back(found)]
+        lines += ["", "Can it be brought back?", *way_back(found)]
     return "\n".join(lines)
 
 
-def _way_back(found: dict[str, Any]) -> list[str]:
+def way_back(found: dict[str, Any]) -> list[str]:
+    """Whether `lstmconv upgrade` brings the model of a report back, in lines."""
     upgrade = found["upgrade"]
     if upgrade["possible"]:
         how = (

@@ -102,9 +102,10 @@ class Report:
             yield f"Keras in float64 and the float64 evaluation of the bundle differ by {_number(largest)}."
         for name, reason in self.missing.items():
             yield f"{name} did not run: {reason}"
-        yield from self._conclusion()
+        yield from self.conclusion()
 
-    def _conclusion(self) -> Iterator[str]:
+    def conclusion(self) -> Iterator[str]:
+        """The verdict in words."""
         for verdict, output in zip(self.verdicts, self.outputs, strict=True):
             if output.chaotic:
                 share = output.movement / output.scale if output.scale else inf
