@@ -13,6 +13,7 @@ from ..errors import UsageError, printable
 from ..files import output_paths, suffixes
 from ..files.atomic import publish_bytes
 from ..files.rows import open_inputs
+from ..parity.engines import NOT_WANTED
 from ..report.findings import MOST_ROWS, Findings, Sequences, findings
 from ..report.page import page
 from ..report.subject import open_model
@@ -133,5 +134,9 @@ def text(found: Findings, out: Path, size: int) -> str:
     if not isinstance(found.engines, str):
         verdicts = ", ".join(dict.fromkeys(found.engines.verdicts))
         lines.append(f"  compared: {', '.join(found.engines.engines)}: {verdicts}")
-        lines += [f"  {name} did not run: {printable(why, 300)}" for name, why in found.engines.missing.items()]
+        lines += [
+            f"  {name} did not run: {printable(why, 300)}"
+            for name, why in found.engines.missing.items()
+            if why != NOT_WANTED
+        ]
     return "\n".join(lines)

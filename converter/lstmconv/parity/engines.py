@@ -76,7 +76,7 @@ class Subject:
         """The bundle, loaded as any user loads it."""
         return Model(self.bundle)
 
-    @cached_property
+    @property
     def keras(self) -> Any:
         """The Keras model.
 
@@ -85,13 +85,24 @@ class Subject:
         """
         if self.live is not None:
             return self.live
+        if isinstance(self._opened, EngineMissing):
+            raise self._opened
+        return self._opened
+
+    @cached_property
+    def _opened(self) -> Any:
+        """The Keras model of the file; or why there is none, which takes as long to find out."""
         if self.path is None:  # said before Keras is imported, which takes seconds
-            raise EngineMissing("there is no Keras model to run, only a bundle")
-        keras = import_quietly("keras")
+            return EngineMissing("there is no Keras model to run, only a bundle")
         try:
-            return keras.models.load_model(self.path, compile=False)
+            keras = import_quietly("keras")
+        except EngineMissing as reason:
+            return reason
+        try:
+            with _quiet():
+                return keras.models.load_model(self.path, compile=False)
         except Exception as error:  # whatever a loader of foreign files comes to raise
-            raise EngineMissing(f"Keras {keras.__version__} does not open the file: {first_line(error)}") from None
+            return EngineMissing(f"Keras {keras.__version__} does not open the file: {first_line(error)}")
 
 
 def import_quietly(name: str) -> Any:

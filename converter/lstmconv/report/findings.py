@@ -12,7 +12,7 @@ from lstmconv_runtime import InputError, Model
 from lstmconv_runtime.format.graph import Array
 
 from ..bundles.compare import reference
-from ..bundles.summary import summary
+from ..bundles.summary import summary, tensors_of
 from ..parity.cross_check import compared, draw_inputs, engine_inputs
 from ..parity.divergence import NodeDifference, float64_node_differences
 from ..parity.engines import ENGINES
@@ -104,9 +104,10 @@ def findings(
     subject, model = opened.subject, opened.model
     if subject is None or model is None:
         return Findings(opened)
+    graph = model.bundle.graph
     found = Findings(
-        opened, summary(model.bundle.graph),
-        tuple(tensor(name, array) for name, array in list(model.bundle.graph.arrays.items())[:MOST_TENSORS]),
+        opened, summary(graph),
+        tuple(tensor(one["name"], graph.arrays[one["name"]]) for one in tensors_of(graph)[:MOST_TENSORS]),
         reduction=reduction(model, full),
     )  # fmt: skip
     given = given or sequences_of(model)
@@ -117,7 +118,7 @@ def findings(
     gates: Traced | str = traced(model, given.arrays, row, given.rows, given.origin)
     with np.errstate(all="ignore"):
         inputs = engine_inputs(subject, first)
-        truth = reference(model.bundle.graph, inputs)
+        truth = reference(graph, inputs)
         report = compared(subject, inputs, truth, tuple(ENGINES) if engines else ("runtime",))
         nodes = float64_node_differences(model, inputs, truth)
     rows = len(next(iter(first.values())))

@@ -104,7 +104,7 @@ def node_gates(node: str, held: Mapping[str, Any], row: int, rows: int) -> NodeG
         values = array[at].reshape(array.shape[1], -1).astype(np.float64)  # (steps, units)
         steps, units = _evenly(values.shape[0], MOST_STEPS), _evenly(values.shape[1], MOST_UNITS)
         rowwise = np.where(np.isfinite(values[list(steps)]), values[list(steps)], np.nan)
-        low, high = color_limits(gate, values)
+        low, high = _limits(gate, values)
         maps.append(
             GateMap(
                 gate, low, high, values[np.ix_(steps, units)], *(_over(rowwise, how) for how in ("min", "mean", "max"))
@@ -112,6 +112,13 @@ def node_gates(node: str, held: Mapping[str, Any], row: int, rows: int) -> NodeG
         )
         count, width = values.shape
     return NodeGates(node, count, width, steps, units, space, tuple(maps))
+
+
+def _limits(gate: str, values: Array) -> tuple[float, float]:
+    """The scale of a gate: 0 … 1 for what a sigmoid gives; what may be negative, evenly around 0 as far as it goes."""
+    low, high = color_limits(gate, values)
+    farthest = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+    return (low, high) if low == 0 or not farthest else (-farthest, farthest)
 
 
 def _evenly(count: int, most: int) -> tuple[int, ...]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from importlib import resources
 
 from ..version import __version__
-from .about_section import about_section, verdicts
 from .findings import Findings
-from .gates_section import gates_data, gates_section
-from .graph_section import graph_section
 from .markup import Markup, data, element, joined, policy_hash, shown, source
-from .nodes_section import engines_section, nodes_section
 from .pieces import count, size
-from .weights_section import weights_section
+from .sections.about import about_section, verdicts
+from .sections.gates import gates_data, gates_section
+from .sections.graph import graph_section
+from .sections.nodes import engines_section, nodes_section
+from .sections.weights import weights_section
 
 
 def page(found: Findings) -> bytes:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..doctor.examine import today_line, way_back
-from ..upgrading.archive import KERAS_VERSION as VERSION
-from .findings import Findings
-from .markup import Markup, element, joined, name
-from .pieces import chip, count, facts, items, section, shape, size, table
+from ...doctor.examine import today_line, way_back
+from ...upgrading.archive import KERAS_VERSION as VERSION
+from ..findings import Findings
+from ..markup import Markup, element, joined, name
+from ..pieces import chip, count, facts, items, section, shape, size, table
 
+CONTAINERS = {
+    "keras-zip": "Keras archive (.keras)",
+    "keras-folder": "Keras archive as a folder",
+    "legacy-h5": "HDF5 with architecture and weights",
+    "weights-h5": "HDF5 with weights alone, of Keras 3",
+    "legacy-weights-h5": "HDF5 with weights alone",
+}
 TODAY = {
     "agrees": ("good", f"Keras {VERSION} computes the same"),
     "differs": ("bad", f"Keras {VERSION} computes something else"),
@@ -46,23 +53,30 @@ def about_section(found: Findings) -> Markup:
     about = found.opened.about
     parts = _of_bundle(about) if about["kind"] == "bundle" else _of_keras(about)
     source = about.get("source", {})
+    bundle = about["kind"] == "bundle"
+    kind = f"bundle of lstmconv, format {about['format']}" if bundle else CONTAINERS[about["container"]]
+    writer = " ".join(source[key] for key in ("framework", "version") if key in source)
+    exact = f" ({about['bytes']:,} bytes)" if about["bytes"] >= 1000 else ""
     rows: list[tuple[str, object]] = [
         ("File", name(found.opened.name)),
-        ("Kind", f"bundle of lstmconv, format {about['format']}" if "format" in about else about["container"]),
-        ("Size", f"{size(about['bytes'])} ({about['bytes']:,} bytes)" if about["bytes"] >= 1000 else size(about["bytes"])),
-        ("Written by", about.get("written_by") or " ".join(source[key] for key in ("framework", "version") if key in source)),
+        ("Kind", kind),
+        ("Size", f"{size(about['bytes'])}{exact}"),
+        ("Made from" if bundle else "Written by", writer if bundle else about["written_by"]),
         ("SHA-256", element("code", found.opened.sha256) if found.opened.sha256 else None),
         ("Digest", element("code", about["digest"]) if "digest" in about else None),
-    ]  # fmt: skip
+    ]
     if found.summary is not None:
         rows += [("Parameters", f"{found.summary['parameters']:,}")]
         rows += [("Input", _value(item)) for item in found.summary["inputs"]]
         rows += [("Output", _value(item)) for item in found.summary["outputs"]]
     warnings = items(about.get("warnings", ()))
     return section(
-        "about", "What it is", facts(rows),
-        joined(element("h3", "Notes"), warnings) if warnings else None, *parts,
-    )  # fmt: skip
+        "about",
+        "What it is",
+        facts(rows),
+        joined(element("h3", "Notes"), warnings) if warnings else None,
+        *parts,
+    )
 
 
 def _value(item: dict[str, Any]) -> Markup:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from lstmconv_runtime.format.graph import Array
 
-from .findings import Findings
-from .gate_scales import NAMES
-from .gates import MOST_NODES, GateMap, NodeGates, Traced
-from .markup import Markup, element, joined, name
-from .pieces import count, figure, section, shape
-from .raster import AROUND_0, LEVELS, RISING, data_address, levels, palette, png
+from ..findings import Findings
+from ..gate_scales import NAMES
+from ..gates import MOST_NODES, GateMap, NodeGates, Traced
+from ..markup import Markup, element, name
+from ..pieces import count, figure, section, shape
+from ..raster import AROUND_0, LEVELS, RISING, data_address, levels, palette, png
 
 MOST_FEATURES = 8  # of an input, that are drawn as lines
 MOST_POINTS = 400  # of a line
@@ -29,8 +29,13 @@ def gates_section(found: Findings) -> Markup:
         return section("gates", "Gates", element("p", f"No sequence was traced: {traced}."), lead=lead)
     origin = f"Sequence {traced.row} of {traced.rows:,} (counted from 0) of {traced.origin}."
     if not traced.nodes:
-        return section("gates", "Gates", element("p", "The model has no recurrent node, so there are no gates."),
-                       *_inputs(traced), lead=lead)  # fmt: skip
+        return section(
+            "gates",
+            "Gates",
+            element("p", "The model has no recurrent node, so there are no gates."),
+            *_inputs(traced),
+            lead=lead,
+        )
     picker = None
     if len(traced.nodes) > 1:
         options = [element("option", node.node, value=str(place)) for place, node in enumerate(traced.nodes)]
@@ -38,10 +43,15 @@ def gates_section(found: Findings) -> Markup:
     left_out = traced.recurrent - len(traced.nodes)
     note = f"The first {MOST_NODES} recurrent nodes are shown; {left_out} more are left out." if left_out else None
     return section(
-        "gates", "Gates", element("p", origin), *_inputs(traced), picker,
+        "gates",
+        "Gates",
+        element("p", origin),
+        *_inputs(traced),
+        picker,
         *(_node(place, node) for place, node in enumerate(traced.nodes)),
-        element("p", note, class_="note") if note else None, lead=lead,
-    )  # fmt: skip
+        element("p", note, class_="note") if note else None,
+        lead=lead,
+    )
 
 
 def gates_data(found: Findings) -> list[dict[str, Any]]:
@@ -79,20 +89,33 @@ def _node(place: int, node: NodeGates) -> Markup:
         notes.append(f"{len(node.shown_units)} of {node.units:,} units are shown, every {node.shown_units[1]}th")
     note = f"{' and '.join(notes)}; the figures below a map are of all units." if notes else None
     slider = f"step-{place}"
-    return element(
-        "section",
-        element("h3", name(node.node), f" {count(node.steps, 'time step')}, {count(node.units, _unit(node))}"),
-        element("p", note, class_="note") if note else None,
+    return (
         element(
-            "div",
-            element("label", "Time step", for_=slider),
-            element("input", type="range", id=slider, min="0", max=str(max(0, len(node.shown_steps) - 1)), value="0", step="1"),
-            element("output", f"0 of 0 … {node.steps - 1}", for_=slider),
-            class_="slider",
-        ),
-        element("div", *(_map(node, one) for one in node.maps), class_="maps"),
-        class_="gate-node", data_place=str(place),
-    ) if node.steps and node.units else element("p", name(node.node), " has no time steps.")  # fmt: skip
+            "section",
+            element("h3", name(node.node), f" {count(node.steps, 'time step')}, {count(node.units, _unit(node))}"),
+            element("p", note, class_="note") if note else None,
+            element(
+                "div",
+                element("label", "Time step", for_=slider),
+                element(
+                    "input",
+                    type="range",
+                    id=slider,
+                    min="0",
+                    max=str(max(0, len(node.shown_steps) - 1)),
+                    value="0",
+                    step="1",
+                ),
+                element("output", f"0 of 0 … {node.steps - 1}", for_=slider),
+                class_="slider",
+            ),
+            element("div", *(_map(node, one) for one in node.maps), class_="maps"),
+            class_="gate-node",
+            data_place=str(place),
+        )
+        if node.steps and node.units
+        else element("p", name(node.node), " has no time steps.")
+    )
 
 
 def _unit(node: NodeGates) -> str:
@@ -118,17 +141,27 @@ def _map(node: NodeGates, one: GateMap) -> Markup:
             "div",
             element("img", src=Markup(data_address(image)), alt=words, class_="map"),
             element("div", class_="cursor", aria_hidden="true"),
-            class_="mapped", data_steps=str(len(node.shown_steps)),
+            class_="mapped",
+            data_steps=str(len(node.shown_steps)),
         ),
         element("p", element("span", "t = 0"), element("span", f"t = {node.shown_steps[-1]}"), class_="ends"),
         element(
-            "svg", element("path", d="", class_="bars"), class_="profile", preserveAspectRatio="none", viewBox="0 0 100 40",
+            "svg",
+            element("path", d="", class_="bars"),
+            class_="profile",
+            preserveAspectRatio="none",
+            viewBox="0 0 100 40",
             aria_hidden="true",
         ),
         element("p", _words(one, 0), class_="note read"),
-        element("p", element("span", figure(one.low)), element("img", src=Markup(data_address(scale)), alt="", class_="scale"),
-                element("span", figure(one.high)), class_="key"),
-    )  # fmt: skip
+        element(
+            "p",
+            element("span", figure(one.low)),
+            element("img", src=Markup(data_address(scale)), alt="", class_="scale"),
+            element("span", figure(one.high)),
+            class_="key",
+        ),
+    )
 
 
 def _inputs(traced: Traced) -> list[Markup]:
@@ -165,13 +198,23 @@ def _lines(key: str, array: Array) -> Markup:
     words = f"Input {key} over {count(steps, 'time step')}, from {figure(low)} to {figure(high)}"
     return element(
         "figure",
-        element("figcaption", "Input ", name(key), f" {shape(array.shape)}, from {figure(low)} to {figure(high)}{more}"),
+        element(
+            "figcaption", "Input ", name(key), f" {shape(array.shape)}, from {figure(low)} to {figure(high)}{more}"
+        ),
         element(
             "div",
-            element("svg", *paths, viewBox=f"0 0 {WIDE:g} {TALL:g}", preserveAspectRatio="none", role="img",
-                    aria_label=words, class_="lines"),
+            element(
+                "svg",
+                *paths,
+                viewBox=f"0 0 {WIDE:g} {TALL:g}",
+                preserveAspectRatio="none",
+                role="img",
+                aria_label=words,
+                class_="lines",
+            ),
             element("div", class_="cursor", aria_hidden="true"),
-            class_="mapped input", data_steps=str(steps),
+            class_="mapped input",
+            data_steps=str(steps),
         ),
         class_="sequence",
-    )  # fmt: skip
+    )

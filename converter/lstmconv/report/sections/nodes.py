@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from math import inf, log10
 
-from ..bundles.compare import OutputComparison
-from ..parity.divergence import NodeDifference, first_divergence
-from .findings import Findings
-from .markup import Markup, element, joined, name
-from .pieces import chip, count, items, number, section, shape, table
+from ...bundles.compare import OutputComparison
+from ...parity.divergence import NodeDifference, first_divergence
+from ..findings import Findings
+from ..markup import Markup, element, joined, name
+from ..pieces import chip, count, items, number, section, shape, table
 
 MOST_OUTPUTS = 20
 LOWEST, HIGHEST = -6.0, 2.0  # of the scale: shares of what rounding explains, as powers of ten
@@ -31,7 +31,7 @@ def parted_nodes(found: Findings) -> frozenset[str]:
     """The nodes with a value on which engines do not agree."""
     return frozenset(
         value.partition(":")[0] for _, of in comparisons(found) for value, one in of.items() if not one.agrees
-    )  # fmt: skip
+    )
 
 
 def engines_section(found: Findings) -> Markup:
@@ -42,18 +42,31 @@ def engines_section(found: Findings) -> Markup:
     given = joined(
         "Compared on ", count(found.compared_rows, "sequence"), f" of {found.origin}: ", *_inputs(report.inputs)
     )
-    missing = items(joined(element("strong", engine), f" did not run: {why}") for engine, why in report.missing.items())
-    tables = [_matrix(output, report.engines, verdict) for output, verdict in
-              zip(report.outputs[:MOST_OUTPUTS], report.verdicts, strict=False)]  # fmt: skip
+    reasons: dict[str, list[str]] = {}
+    for engine, why in report.missing.items():
+        reasons.setdefault(why, []).append(engine)
+    missing = items(
+        joined(element("strong", " and ".join(names)), f" did not run: {why}") for why, names in reasons.items()
+    )
+    tables = [
+        _matrix(output, report.engines, verdict)
+        for output, verdict in zip(report.outputs[:MOST_OUTPUTS], report.verdicts, strict=False)
+    ]
     left_out = len(report.outputs) - MOST_OUTPUTS
     float64 = report.keras_float64
     return section(
-        "engines", "Engines", element("p", given), *tables,
+        "engines",
+        "Engines",
+        element("p", given),
+        *tables,
         element("p", f"{left_out:,} more outputs are left out.", class_="note") if left_out > 0 else None,
-        element("p", f"Keras in float64 and the float64 evaluation of the bundle differ by {number(max(float64, default=0.0))}.")
-        if isinstance(float64, tuple) else None,
-        items(report.conclusion() if len(report.engines) > 1 else ()), missing, lead=lead,
-    )  # fmt: skip
+        element("p", f"Keras and the bundle, both in float64, differ by {number(max(float64, default=0.0))}.")
+        if isinstance(float64, tuple)
+        else None,
+        *(element("p", line) for line in report.conclusion() if len(report.engines) > 1),
+        missing,
+        lead=lead,
+    )
 
 
 def _inputs(inputs: dict[str, tuple[tuple[int, ...], str]]) -> list[object]:
@@ -69,9 +82,7 @@ def _matrix(output: OutputComparison, engines: tuple[str, ...], verdict: str) ->
     errors = {one.engine: one for one in output.deviations}
     rows = []
     for engine in engines:
-        against = [
-            "–" if engine == other else _judged(output, pairs[frozenset((engine, other))]) for other in engines
-        ]  # fmt: skip
+        against = ["–" if engine == other else _judged(output, pairs[frozenset((engine, other))]) for other in engines]
         rows.append((engine, *against, _judged(output, errors[engine].largest), number(errors[engine].typical)))
     head = ("", *engines, "float64", "float64, rms")
     kind = {"agree": "good", "agree in float64": "good", "undecided": "warn"}.get(verdict, "bad")
@@ -80,10 +91,12 @@ def _matrix(output: OutputComparison, engines: tuple[str, ...], verdict: str) ->
         element("h3", "Output ", name(output.name), " ", chip(kind, verdict)),
         table(f"Largest differences on output {output.name}", head, rows, range(1, len(head))),
         element(
-            "p", f"Rounding explains {number(output.allowed)}; one ulp everywhere moves it by {number(output.movement)}. "
-            f"Its largest magnitude is {output.scale:.3g}.", class_="note",
+            "p",
+            f"Rounding explains {number(output.allowed)}; one ulp everywhere moves it by {number(output.movement)}. "
+            f"Its largest magnitude is {output.scale:.3g}.",
+            class_="note",
         ),
-    )  # fmt: skip
+    )
 
 
 def _judged(output: OutputComparison, apart: float) -> Markup:
@@ -94,7 +107,10 @@ def _judged(output: OutputComparison, apart: float) -> Markup:
 
 def nodes_section(found: Findings) -> Markup:
     compared = comparisons(found)
-    lead = "The difference at every node, beside what rounding explains there. Where engines part, the first node says where to look."
+    lead = (
+        "The difference at every node, beside what rounding explains there. Where engines part, the first node that "
+        "differs says where to look."
+    )
     if not compared or isinstance(found.engines, str):
         return section(
             "nodes", "Node by node", element("p", f"Nothing was compared: {found.float64_nodes}."), lead=lead
@@ -108,12 +124,21 @@ def nodes_section(found: Findings) -> Markup:
         rows.append((name(value), ones[0][1].op, *shown, number(ones[0][1].allowed), _shares(ones), word))
     head = ("Value", "Class", *(title for title, _ in compared), "Rounding explains", "Share of that", "")
     absent = {"Keras": found.engines.nodes, "Our ONNX": found.engines.onnx_nodes}
+    missing = {engine.lower() for engine in found.engines.missing}
+    why = {
+        engine: "it did not run" if engine.lower() in missing else reason
+        for engine, reason in absent.items()
+        if isinstance(reason, str)
+    }
     return section(
-        "nodes", "Node by node", _first(compared), table("Differences node by node", head, rows, range(2, len(compared) + 3)),
+        "nodes",
+        "Node by node",
+        _first(compared),
+        table("Differences node by node", head, rows, range(2, len(compared) + 3)),
         _legend(compared),
-        items(f"{engine} is not compared node by node: {why}" for engine, why in absent.items() if isinstance(why, str)),
+        items(f"{engine} is not compared node by node: {reason}." for engine, reason in why.items()),
         lead=lead,
-    )  # fmt: skip
+    )
 
 
 def _first(compared: list[tuple[str, dict[str, NodeDifference]]]) -> Markup:
@@ -149,9 +174,15 @@ def _shares(ones: list[tuple[str, NodeDifference]]) -> Markup:
     line = -LOWEST / (HIGHEST - LOWEST) * WIDE
     words = ", ".join(f"{title} {_percent(_share(one))}" for title, one in ones)
     return element(
-        "svg", *marks, element("path", d=f"M{line:g},0V{TALL:g}", class_="limit"), viewBox=f"0 0 {WIDE:g} {TALL:g}",
-        preserveAspectRatio="none", role="img", aria_label=f"Of what rounding explains: {words}", class_="shares",
-    )  # fmt: skip
+        "svg",
+        *marks,
+        element("path", d=f"M{line:g},0V{TALL:g}", class_="limit"),
+        viewBox=f"0 0 {WIDE:g} {TALL:g}",
+        preserveAspectRatio="none",
+        role="img",
+        aria_label=f"Of what rounding explains: {words}",
+        class_="shares",
+    )
 
 
 def _percent(share: float) -> str:
@@ -165,6 +196,9 @@ def _mark(title: str) -> str:
 def _legend(compared: list[tuple[str, dict[str, NodeDifference]]]) -> Markup:
     keys = [element("span", element("span", class_=f"swatch {_mark(title)}"), title) for title, _ in compared]
     return element(
-        "p", *keys, f"The bars run from 10^{LOWEST:.0f} of what rounding explains to 10^{HIGHEST:.0f} times as much; "
-        "the line stands at all of it.", class_="note legend",
-    )  # fmt: skip
+        "p",
+        *keys,
+        "On a logarithmic scale, from a millionth of what rounding explains to a hundred times as much; the "
+        "line stands at all of it.",
+        class_="note legend",
+    )

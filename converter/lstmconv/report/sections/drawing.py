@@ -7,16 +7,17 @@ from typing import Any
 from lstmconv_runtime.format.graph import Graph
 from lstmconv_runtime.format.nodes import GRU, LSTM, Constant, ConvLSTM, Input, SimpleRNN
 
-from .layout import Layout, Route, layered
-from .markup import Markup, element, joined, shown
-from .pieces import count, shape
+from ..layout import Layout, Route, layered
+from ..markup import Markup, element, joined, shown
+from ..pieces import count, shape
 
 MOST_NODES = 300  # that are drawn, the first in the order they run
 MOST_EDGES = 2000
 MARGIN = 12.0
 HEIGHT = 66.0
 OUTPUT_HEIGHT = 34.0
-LETTER = 7.4  # the width of one, about
+LETTER = 7.4  # the width of one, about; those of the first line are wider
+BOLD = 1.25
 LETTERS = 30  # of a line in a box
 
 
@@ -70,7 +71,8 @@ def _texts(node: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _width(lines: tuple[str, ...]) -> float:
-    return max(96.0, max(len(shown(line, LETTERS + 6)) for line in lines) * LETTER + 26)
+    letters = max(len(lines[0]) * BOLD, *(len(shown(line, LETTERS + 6)) for line in lines))
+    return max(96.0, letters * LETTER + 28)
 
 
 def _family(node: object, parameters: int) -> str:
