@@ -23,6 +23,7 @@ from .subject import Opened
 from .tensors import Tensor, tensor
 
 MOST_ROWS = 64  # that the engines are compared on
+MOST_WORK = 2e9  # products of an evaluation of them, of which there are about ten
 MOST_TENSORS = 1000
 
 
@@ -86,6 +87,17 @@ def sequences_of(model: Model) -> Sequences | None:
     return Sequences(arrays, len(next(iter(arrays.values()))), "inputs drawn at random")
 
 
+def rows_compared(model: Model, arrays: Mapping[str, Array]) -> int:
+    """How many rows to compare the engines on: at most MOST_ROWS, and so many that steps × parameters of them are at
+    most MOST_WORK, or one. All, where the rows of the model hang together."""
+    rows = len(next(iter(arrays.values())))
+    if not model.splits:
+        return rows
+    steps = max((array.shape[1] for array in arrays.values() if array.ndim > 1), default=1)
+    weights = sum(array.size for array in model.bundle.graph.arrays.values())
+    return min(rows, MOST_ROWS, max(1, int(MOST_WORK // max(1, steps * weights))))
+
+
 def findings(
     opened: Opened, given: Sequences | None = None, row: int = 0, engines: bool = True, full: Path | None = None
 ) -> Findings:
@@ -114,12 +126,12 @@ def findings(
     if given is None:
         why = "no inputs were found that the model takes: give some with --input"
         return replace(found, engines=why, float64_nodes=why, gates=why)
-    first = {name: array[:MOST_ROWS] for name, array in given.arrays.items()} if model.splits else dict(given.arrays)
+    rows = rows_compared(model, given.arrays)
+    first = {name: array[:rows] for name, array in given.arrays.items()}
     gates: Traced | str = traced(model, given.arrays, row, given.rows, given.origin)
     with np.errstate(all="ignore"):
         inputs = engine_inputs(subject, first)
         truth = reference(graph, inputs)
         report = compared(subject, inputs, truth, tuple(ENGINES) if engines else ("runtime",))
         nodes = float64_node_differences(model, inputs, truth)
-    rows = len(next(iter(first.values())))
     return replace(found, engines=report, compared_rows=rows, float64_nodes=nodes, gates=gates, origin=given.origin)
