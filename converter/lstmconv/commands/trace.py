@@ -15,7 +15,7 @@ from ..bundles.load import load_bundle
 from ..files import output_paths, suffixes
 from ..files.arrays import read_inputs, write_npz
 from ..files.atomic import publish_all
-from .gate_plot import SUFFIXES, gate_figure, require_matplotlib, save_figure
+from ..report.gate_plot import SUFFIXES, gate_figure, require_matplotlib, save_figure
 from .options import SETTINGS, BundleFile, CsvRows, Force, InputFile
 from .progress import Working
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmconv.commands.gate_plot import SUFFIXES, gate_figure, require_matplotlib, save_figure
 from lstmconv.errors import LimitError, MissingPackageError, UnsupportedError, UsageError
+from lstmconv.report.gate_plot import SUFFIXES, gate_figure, require_matplotlib, save_figure
 from lstmconv_runtime import Gates
 
 pytest.importorskip("matplotlib")

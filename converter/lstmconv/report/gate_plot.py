@@ -10,7 +10,7 @@ from lstmconv_runtime import Gates
 from lstmconv_runtime.format.graph import Array
 
 from ..errors import LimitError, MissingPackageError, UnsupportedError, UsageError, printable
-from ..report.gate_scales import NAMES, color_limits
+from .gate_scales import NAMES, color_limits
 
 SUFFIXES = (".png", ".svg", ".pdf")
 COLUMNS = 3
