@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...doctor.examine import today_line, way_back
-from ...upgrading.archive import KERAS_VERSION as VERSION
+from ...doctor.examine import VERSION, today_line, way_back
 from ..findings import Findings
 from ..markup import Markup, element, joined, name
 from ..pieces import chip, count, facts, items, section, shape, size, table
