@@ -200,6 +200,25 @@ def test_trace_records_every_gate(folder: Path) -> None:
     assert Path("gates.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_every_command_tells_programs() -> None:
+    """All have --json, and take it alike."""
+    for name, (module, _) in COMMANDS.items():
+        command = typer.main.get_command(import_module(f"lstmconv.commands.{module}").app)
+        options = [option for parameter in command.params for option in parameter.opts]
+        assert "--json" in options, name
+
+
+def test_trace_tells_programs(folder: Path) -> None:
+    process = cli("trace", "sine.safetensors", "x.npy", "-o", "trace.npz", "--json")
+    assert (process.returncode, process.stderr) == (0, "")
+    told = json.loads(process.stdout)
+    assert (told["trace"], told["plot"]) == ("trace.npz", None)
+    with np.load("trace.npz") as arrays:
+        assert {name: {"shape": list(arrays[name].shape), "dtype": arrays[name].dtype.name} for name in arrays} == (
+            told["arrays"]
+        )
+
+
 def test_verify_holds(folder: Path) -> None:
     process = cli("verify", "sine.safetensors")
     assert (process.returncode, process.stderr) == (0, "")
@@ -422,8 +441,8 @@ sys.exit(main())
 @pytest.mark.parametrize(
     ("args", "module", "given"),
     [
-        ("demo --out there", "lstmconv.commands.demo", "(PosixPath('there'),)"),
-        ("demo", "lstmconv.commands.demo", "(None,)"),
+        ("demo --out there", "lstmconv.commands.demo", "(PosixPath('there'), False)"),
+        ("demo", "lstmconv.commands.demo", "(None, False)"),
         ("parity m.keras", "lstmconv.commands.parity", "(PosixPath('m.keras'), None, False, None)"),
         (
             "parity m.keras --input x --json",
