@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,7 @@ class NodeGates:
         steps, units: how many there are.
         shown_steps, shown_units: which of them are shown, evenly apart.
         space: true where a unit is a filter at a place.
+        masked: whether it reads a mask, so that some steps may not count.
     """
 
     node: str
@@ -52,6 +53,7 @@ class NodeGates:
     shown_units: tuple[int, ...]
     space: bool
     maps: tuple[GateMap, ...]
+    masked: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,11 @@ def traced(model: Model, inputs: Mapping[str, Array], row: int, rows: int, origi
     if model.splits:
         given, at, count = {name: array[row : row + 1] for name, array in inputs.items()}, 0, 1
     found = {name: held for name, held in model.trace(given).items() if isinstance(held, Gates)}
-    nodes = [node_gates(name, held, at, count) for name, held in list(found.items())[:MOST_NODES]]
+    masked = {node.name for node in model.nodes if getattr(node, "mask", None) is not None}
+    nodes = [
+        replace(node_gates(name, held, at, count), masked=name in masked)
+        for name, held in list(found.items())[:MOST_NODES]
+    ]
     return Traced(origin, row, rows, chosen, tuple(nodes), len(found))
 
 

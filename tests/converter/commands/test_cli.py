@@ -208,6 +208,16 @@ def test_every_command_tells_programs() -> None:
         assert "--json" in options, name
 
 
+@pytest.mark.parametrize("name", ["y.npy", "y.npz", "y.csv"])
+def test_run_tells_programs(folder: Path, name: str) -> None:
+    process = cli("run", "sine.safetensors", "x.npy", "-o", name, "--batch-size", 2, "--json")
+    assert (process.returncode, process.stderr) == (0, "")
+    assert json.loads(process.stdout) == {
+        "predictions": name, "bundle": "sine.safetensors", "rows": 3,
+        "outputs": {"dense": {"shape": [3, 1], "dtype": "float32"}},
+    }  # fmt: skip
+
+
 def test_trace_tells_programs(folder: Path) -> None:
     process = cli("trace", "sine.safetensors", "x.npy", "-o", "trace.npz", "--json")
     assert (process.returncode, process.stderr) == (0, "")
@@ -326,6 +336,7 @@ def test_export_is_quick(folder: Path) -> None:
         ("trace sine.safetensors x.npy -o t.npz --plot g.txt", 2, "E_SUFFIX"),
         ("run sine.safetensors x.txt", 2, "E_SUFFIX"),
         ("run sine.safetensors x.npy -o y.txt", 2, "E_SUFFIX"),
+        ("run sine.safetensors x.npy --json", 2, "E_USAGE"),
         ("run sine.safetensors x.npy -o x.npy --force", 2, "E_USAGE"),
         ("export sine.keras -o ./sine.keras --force", 2, "E_SUFFIX"),
         ("export sine.keras -o other.keras", 2, "E_SUFFIX"),

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import numpy as np
 import pytest
 from html_page import Element, read_page
 from legacy_vectors import ENTRIES, model_path, release
+from lstmconv.bundles.compare import Deviation, Pair
+from lstmconv.parity.divergence import NodeDifference
 from lstmconv.report.findings import Findings, Sequences, findings
 from lstmconv.report.markup import policy_hash
 from lstmconv.report.page import page
@@ -192,6 +195,38 @@ def test_a_wide_model_is_bounded(tmp_path: Path) -> None:
     assert "Sequence 69 of 70" in text
     assert re.search(r"167 of 500 time steps .* 87 of 260 units", text)
     assert len(made_of_it) < 3_000_000
+
+
+def test_where_engines_part() -> None:
+    """Keras and the runtime, told to differ from the Dense layer on."""
+    found = look(SINE)
+    assert not isinstance(found.engines, str)
+    (output,) = found.engines.outputs
+    output = replace(
+        output, differences=(Pair("Keras", "runtime", 0.5, 0.5),),
+        deviations=(Deviation("Keras", 0.5, 0.1), *output.deviations),
+    )  # fmt: skip
+    nodes = (NodeDifference("lstm", "LSTM", 1e-8, 1e-6), NodeDifference("dense", "Dense", 0.5, 1e-6))
+    report = replace(found.engines, engines=("Keras", "runtime"), outputs=(output,), nodes=nodes)
+    parted = replace(found, engines=report)
+    assert not parted.ok
+    tree = read_page(page(parted))
+    assert_sound(tree)
+    classes = {one.attributes["aria-label"]: str(one.attributes["class"]) for one in tree.by_id("drawing").all("a")}
+    assert [label for label, names in classes.items() if "parted" in names] == [
+        "Dense dense, gives any × 1, 5 parameters, where engines part"
+    ]
+    assert "engines differ" in tree.text
+    (first,) = [line.text for line in tree.by_id("nodes").all("li") if "part first at" in line.text]
+    assert "Runtime and Keras" in first and "dense" in first
+    assert "DIFFERS" in tree.by_id("engines").text and "DIFFERS" in tree.by_id("node-2").text
+
+
+def test_masks_are_told_of(tmp_path: Path) -> None:
+    path = tmp_path / "masked.keras"
+    path.write_bytes(read_vector("masked-lstm-backwards").keras_file)
+    assert "It reads a mask" in made(path).by_id("gates").text
+    assert "It reads a mask" not in made(SINE).by_id("gates").text
 
 
 WITHOUT = """

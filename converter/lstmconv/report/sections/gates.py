@@ -88,12 +88,14 @@ def _node(place: int, node: NodeGates) -> Markup:
     if len(node.shown_units) < node.units:
         notes.append(f"{len(node.shown_units)} of {node.units:,} units are shown, every {node.shown_units[1]}th")
     note = f"{' and '.join(notes)}; the figures below a map are of all units." if notes else None
+    masked = "It reads a mask: at masked steps the gates are what the cell computed, and c and h what it kept."
     slider = f"step-{place}"
     return (
         element(
             "section",
             element("h3", name(node.node), f" {count(node.steps, 'time step')}, {count(node.units, _unit(node))}"),
             element("p", note, class_="note") if note else None,
+            element("p", masked, class_="note") if node.masked else None,
             element(
                 "div",
                 element("label", "Time step", for_=slider),
