@@ -102,7 +102,8 @@ class Subject:
             with _quiet():
                 return keras.models.load_model(self.path, compile=False)
         except Exception as error:  # whatever a loader of foreign files comes to raise
-            return EngineMissing(f"Keras {keras.__version__} does not open the file: {first_line(error)}")
+            why = first_line(error, self.path)  # without its folder: a report is for others to read too
+            return EngineMissing(f"Keras {keras.__version__} does not open the file: {why}")
 
 
 def import_quietly(name: str) -> Any:
