@@ -219,6 +219,7 @@ def test_where_engines_part() -> None:
     assert "engines differ" in tree.text
     (first,) = [line.text for line in tree.by_id("nodes").all("li") if "part first at" in line.text]
     assert "Runtime and Keras" in first and "dense" in first
+    assert not any("runtime beside Keras" in one.text for one in tree.by_id("engines").all("p"))
     assert "DIFFERS" in tree.by_id("engines").text and "DIFFERS" in tree.by_id("node-2").text
 
 
