@@ -128,8 +128,8 @@ def findings(
         return replace(found, engines=why, float64_nodes=why, gates=why)
     rows = rows_compared(model, given.arrays)
     first = {name: array[:rows] for name, array in given.arrays.items()}
-    gates: Traced | str = traced(model, given.arrays, row, given.rows, given.origin)
     with np.errstate(all="ignore"):
+        gates: Traced | str = traced(model, given.arrays, row, given.rows, given.origin)
         inputs = engine_inputs(subject, first)
         truth = reference(graph, inputs)
         report = compared(subject, inputs, truth, tuple(ENGINES) if engines else ("runtime",))

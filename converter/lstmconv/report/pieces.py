@@ -65,8 +65,11 @@ def facts(rows: Iterable[tuple[str, object]]) -> Markup:
 
 
 def items(lines: Iterable[object], class_: str | None = None) -> Markup | None:
-    """A list; None where it is empty."""
-    made = [element("li", line) for line in lines]
+    """A list; None where it is empty. Lines beyond MOST_ROWS are counted."""
+    given = list(lines)
+    made = [element("li", line) for line in given[:MOST_ROWS]]
+    if len(given) > MOST_ROWS:
+        made.append(element("li", f"and {len(given) - MOST_ROWS:,} more"))
     return element("ul", *made, class_=class_) if made else None
 
 

@@ -38,9 +38,9 @@ def palette(anchors: Sequence[tuple[int, int, int]]) -> bytes:
 
 def levels(values: Array, low: float, high: float) -> Array:
     """Numbers as uint8: low is 0 and high is LEVELS − 1, what is beyond is cut off, and NaN is NOT_A_NUMBER."""
-    part = (np.clip(values.astype(np.float64), low, high) - low) / (high - low)
-    with np.errstate(invalid="ignore"):
-        made = np.rint(part * (LEVELS - 1))
+    with np.errstate(all="ignore"):  # NaN, and scales that are too wide for float64
+        part = np.clip(values.astype(np.float64), low, high) / 2 - low / 2
+        made = np.rint(part / (high / 2 - low / 2) * (LEVELS - 1))
     return np.where(np.isnan(values), NOT_A_NUMBER, np.nan_to_num(made)).astype(np.uint8)
 
 

@@ -22,6 +22,9 @@ from lstmconv.report.findings import Findings, Sequences, findings
 from lstmconv.report.markup import policy_hash
 from lstmconv.report.page import page
 from lstmconv.report.subject import open_model
+from lstmconv_runtime.format.bundle import Bundle, to_bytes
+from lstmconv_runtime.format.graph import Graph
+from lstmconv_runtime.format.nodes import Concatenate, Input
 from paths import ROOT, SINE, VECTORS
 from small_bundles import bundle_bytes, chain_graph, lstm_graph
 from vector_files import read_vector
@@ -228,6 +231,34 @@ def test_masks_are_told_of(tmp_path: Path) -> None:
     path.write_bytes(read_vector("masked-lstm-backwards").keras_file)
     assert "It reads a mask" in made(path).by_id("gates").text
     assert "It reads a mask" not in made(SINE).by_id("gates").text
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38, 0.0, 1e-40])
+@pytest.mark.filterwarnings("error")
+def test_odd_numbers(tmp_path: Path, value: float) -> None:
+    """In weights and in inputs: all that is drawn of them is there, and no warning is given."""
+    graph = lstm_graph(units=3)
+    path = tmp_path / "odd.safetensors"
+    for arrays in ({key: np.full_like(array, value) for key, array in graph.arrays.items()}, graph.arrays):
+        path.write_bytes(to_bytes(Bundle(replace(graph, arrays=arrays), {}, {}, ())))
+        x = Sequences({"x": np.full((2, 4, 2), value, "float32")}, 2, "x.npy")
+        for given in (None, x):
+            tree = read_page(page(look(path, given=given)))
+            assert_sound(tree)
+            assert len(list(tree.by_id("gates").all("figure"))) == 7
+
+
+def test_many_values_are_bounded(tmp_path: Path) -> None:
+    inputs = [Input(name=f"i{place}", shape=(None, 2), dtype="float32") for place in range(700)]
+    names = tuple(node.name for node in inputs)
+    nodes = (*inputs, Concatenate(name="all", args=names, axis=1))
+    path = tmp_path / "many.safetensors"
+    path.write_bytes(bundle_bytes(Graph(names, ("all", *names), None, nodes, {})))
+    made_of_it = page(look(path))
+    tree = read_page(made_of_it)
+    assert_sound(tree)
+    assert "and 650 more" in tree.by_id("about").text
+    assert len(made_of_it) < 1_000_000
 
 
 WITHOUT = """

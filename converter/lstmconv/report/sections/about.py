@@ -16,6 +16,7 @@ CONTAINERS = {
     "weights-h5": "HDF5 with weights alone, of Keras 3",
     "legacy-weights-h5": "HDF5 with weights alone",
 }
+MOST_VALUES = 50  # inputs, and outputs
 TODAY = {
     "agrees": ("good", f"Keras {VERSION} computes the same"),
     "differs": ("bad", f"Keras {VERSION} computes something else"),
@@ -53,12 +54,12 @@ def about_section(found: Findings) -> Markup:
     parts = _of_bundle(about) if about["kind"] == "bundle" else _of_keras(about)
     source = about.get("source", {})
     bundle = about["kind"] == "bundle"
-    kind = f"bundle of lstmconv, format {about['format']}" if bundle else CONTAINERS[about["container"]]
+    what = f"bundle of lstmconv, format {about['format']}" if bundle else CONTAINERS[about["container"]]
     writer = " ".join(source[key] for key in ("framework", "version") if key in source)
     exact = f" ({about['bytes']:,} bytes)" if about["bytes"] >= 1000 else ""
     rows: list[tuple[str, object]] = [
         ("File", name(found.opened.name)),
-        ("Kind", kind),
+        ("Kind", what),
         ("Size", f"{size(about['bytes'])}{exact}"),
         ("Made from" if bundle else "Written by", writer if bundle else about["written_by"]),
         ("SHA-256", element("code", found.opened.sha256) if found.opened.sha256 else None),
@@ -66,8 +67,10 @@ def about_section(found: Findings) -> Markup:
     ]
     if found.summary is not None:
         rows += [("Parameters", f"{found.summary['parameters']:,}")]
-        rows += [("Input", _value(item)) for item in found.summary["inputs"]]
-        rows += [("Output", _value(item)) for item in found.summary["outputs"]]
+        for kind, key in (("Input", "inputs"), ("Output", "outputs")):
+            values = found.summary[key]
+            rows += [(kind, _value(item)) for item in values[:MOST_VALUES]]
+            rows += [(kind, f"and {len(values) - MOST_VALUES:,} more")] if len(values) > MOST_VALUES else []
     warnings = items(about.get("warnings", ()))
     return section(
         "about",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from itertools import islice
 from math import isnan
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..markup import Markup, element, name
 from ..pieces import count, figure, section, shape
 from ..raster import AROUND_0, LEVELS, RISING, data_address, levels, palette, png
 
+MOST_INPUTS = 20
 MOST_FEATURES = 8  # of an input, that are drawn as lines
 MOST_POINTS = 400  # of a line
 WIDE, TALL = 400.0, 90.0
@@ -168,12 +170,13 @@ def _map(node: NodeGates, one: GateMap) -> Markup:
 
 def _inputs(traced: Traced) -> list[Markup]:
     made = []
-    for key, array in traced.inputs.items():
+    for key, array in islice(traced.inputs.items(), MOST_INPUTS):
         if array.ndim > 2 or array.ndim == 0 or len(array) < 2 or array.size == 0:
             made.append(element("p", "Input ", name(key), f": {shape(array.shape)}, {array.dtype.name}", class_="note"))
         else:
             made.append(_lines(key, array.reshape(len(array), -1)))
-    return made
+    left_out = len(traced.inputs) - MOST_INPUTS
+    return [*made, element("p", f"{left_out:,} more inputs are left out.", class_="note")] if left_out > 0 else made
 
 
 def _lines(key: str, array: Array) -> Markup:

@@ -14,6 +14,7 @@ from ..tensors import BINS, Tensor
 from .drawing import MOST_NODES, drawing, node_id
 from .nodes import comparisons, parted_nodes
 
+MOST_READ = 20  # values, that are named
 BAR, TALL = 6, 64  # of a histogram, in units of its drawing
 
 
@@ -90,8 +91,10 @@ def _names(values: list[str]) -> Markup | str:
     if not values:
         return "–"
     parts: list[object] = []
-    for value in values:
+    for value in values[:MOST_READ]:
         parts += [", " if parts else None, name(value, 60)]
+    if len(values) > MOST_READ:
+        parts.append(f" and {len(values) - MOST_READ:,} more")
     return joined(*parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from math import inf, log10
 
 from ...bundles.compare import OutputComparison
@@ -10,7 +11,7 @@ from ..findings import Findings
 from ..markup import Markup, element, joined, name
 from ..pieces import chip, count, items, number, section, shape, table
 
-MOST_OUTPUTS = 20
+MOST_OUTPUTS = 20  # and inputs
 LOWEST, HIGHEST = -6.0, 2.0  # of the scale: shares of what rounding explains, as powers of ten
 WIDE, TALL = 200.0, 22.0
 
@@ -63,7 +64,11 @@ def engines_section(found: Findings) -> Markup:
         element("p", f"Keras and the bundle, both in float64, differ by {number(max(float64, default=0.0))}.")
         if isinstance(float64, tuple)
         else None,
-        *(element("p", line) for line in report.conclusion(where=False) if len(report.engines) > 1),
+        *(
+            element("p", line)
+            for line in islice(report.conclusion(where=False), 2 * MOST_OUTPUTS)
+            if len(report.engines) > 1
+        ),
         missing,
         lead=lead,
     )
@@ -71,8 +76,10 @@ def engines_section(found: Findings) -> Markup:
 
 def _inputs(inputs: dict[str, tuple[tuple[int, ...], str]]) -> list[object]:
     parts: list[object] = []
-    for key, (sizes, dtype) in inputs.items():
+    for key, (sizes, dtype) in islice(inputs.items(), MOST_OUTPUTS):
         parts += [", " if parts else None, name(key), f" {shape(sizes)}, {dtype}"]
+    if len(inputs) > MOST_OUTPUTS:
+        parts.append(f" and {len(inputs) - MOST_OUTPUTS:,} more")
     return [*parts, "."]
 
 
