@@ -35,10 +35,13 @@
     const canvas = drawing.parentElement;
     const [width, height] = ["width", "height"].map((side) => Number(drawing.getAttribute(side)));
     let scale = 1;
-    const zoom = (to) => {
-      scale = Math.min(3, Math.max(0.1, to));
+    const zoom = (to) => { // around the middle of what is shown
+      const half = [canvas.clientWidth / 2, canvas.clientHeight / 2];
+      const middle = [(canvas.scrollLeft + half[0]) / scale, (canvas.scrollTop + half[1]) / scale];
+      scale = Math.min(3, Math.max(0.02, to));
       drawing.setAttribute("width", String(Math.round(width * scale)));
       drawing.setAttribute("height", String(Math.round(height * scale)));
+      canvas.scrollTo({ left: middle[0] * scale - half[0], top: middle[1] * scale - half[1], behavior: "instant" });
     };
     const fit = () => zoom(Math.min(1, (canvas.clientWidth - 8) / width));
     const how = { in: () => zoom(scale * 1.25), out: () => zoom(scale / 1.25), fit };
