@@ -72,7 +72,7 @@ CsvRows = Annotated[
 
 AnyFiles = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE...", help="Keras files of any age, or bundles.", readable=False, show_default=False),
+    typer.Argument(metavar="FILE", help="Keras files of any age, or bundles.", readable=False, show_default=False),
 ]
 OldFile = Annotated[Path, typer.Argument(metavar="FILE", help="A Keras file of any age.", readable=False)]
 Architecture = Annotated[

@@ -26,7 +26,7 @@ app = typer.Typer(**SETTINGS)
 def verify(
     bundles: Annotated[
         list[Path],
-        typer.Argument(metavar="BUNDLE...", help="Bundles, NAME.safetensors.", readable=False, show_default=False),
+        typer.Argument(metavar="BUNDLE", help="Bundles, NAME.safetensors.", readable=False, show_default=False),
     ],
     as_json: Json = False,
 ) -> None:
