@@ -14,7 +14,7 @@ SOURCES = {"lstmconv": ROOT / "converter" / "lstmconv", "lstmconv_runtime": ROOT
 ROOMS = {
     "lstmconv": (
         "version", "errors", "files", "reading", "history", "graph", "bundles", "exporting", "onnx", "upgrading",
-        "doctor", "parity", "commands", "__main__", "__init__",
+        "doctor", "parity", "report", "commands", "__main__", "__init__",
     ),
     "lstmconv_runtime": (
         "errors", "format", "layers", "threads", "engines", "recurrent", "programs", "difference", "inputs",

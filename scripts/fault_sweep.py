@@ -54,6 +54,7 @@ COMMANDS = (
     Command("onnx {in}/sine.safetensors -o {out}/m.onnx --force", ("m.onnx",)),
     Command("run {in}/sine.safetensors {in}/x.csv -o {out}/y.npz", ("y.npz",)),
     Command("run {in}/sine.safetensors {in}/x.csv -o {out}/y.csv --batch-size 1 --force", ("y.csv",)),
+    Command("report {in}/sine.safetensors -o {out}/r.html --no-engines --force", ("r.html",)),
     Command("trace {in}/sine.safetensors {in}/x.csv -o {out}/t.npz --force", ("t.npz",)),
     Command("trace {in}/sine.safetensors {in}/x.csv -o {out}/t.npz --plot {out}/t.png", ("t.npz", "t.png")),
 )

@@ -22,6 +22,7 @@ from architecture import ROOMS, SOURCES, imports, modules, room
 # What is imported when it is used: extras that may be missing, and what takes long to import and is seldom used.
 EXTRAS = {
     "h5py",
+    "rich",
     "matplotlib",
     "tensorflow",
     "keras",

@@ -62,7 +62,8 @@ def test_readme_runs(tmp_path: Path) -> None:
     found = commands("README.md") + commands("runtime/README.md")
     assert [text for kind, text in found if kind == "lstmconv"] == [
         "lstmconv export sine.keras", "lstmconv verify sine.safetensors", "lstmconv doctor old.h5",
-        "lstmconv export old.h5", "lstmconv upgrade old.h5 -o new.keras", "lstmconv onnx sine.safetensors",
+        "lstmconv export old.h5", "lstmconv upgrade old.h5 -o new.keras", "lstmconv report sine.safetensors",
+        "lstmconv onnx sine.safetensors",
         "lstmconv onnx sine.safetensors --states -o step.onnx",
     ]  # fmt: skip
     assert sum(kind == "python" for kind, _ in found) == 2

@@ -66,6 +66,7 @@ def test_a_file_that_keras_does_not_open_is_named(subject: Subject, tmp_path: Pa
     assert report.engines == ("runtime", "our ONNX")  # which decide
     assert "does not open the file" in report.missing["Keras"]
     assert "does not open the file" in report.missing["onnxruntime"]
+    assert "broken.keras" in report.missing["Keras"] and str(tmp_path) not in report.missing["Keras"]
     assert report.ok
 
 

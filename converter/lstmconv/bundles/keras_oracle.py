@@ -182,7 +182,8 @@ def save_archive(model: Any, path: Path) -> None:
         raise UnsupportedError(f"Keras cannot save the model: {first_line(error)}", "E_UNSUPPORTED_MODEL") from None
 
 
-def first_line(error: Exception) -> str:
-    """The class and the first line of a foreign exception."""
-    lines = str(error).strip().splitlines()
+def first_line(error: Exception, path: Path | None = None) -> str:
+    """The class and the first line of a foreign exception; of the path of a file, its name alone."""
+    text = str(error) if path is None else str(error).replace(str(path), path.name)
+    lines = text.strip().splitlines()
     return f"{type(error).__name__}: {printable(lines[0]) if lines else ''}"

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from ..files.standard_streams import print_result
 from ..version import __version__
@@ -39,6 +39,7 @@ COMMANDS = {
     "upgrade": ("upgrade", "Write an old Keras file as one that today's Keras opens."),
     "doctor": ("doctor", "Tell what a Keras file is, and what can be done with it."),
     "onnx": ("onnx", "Write a model as ONNX with fused operators."),
+    "report": ("report", "Write a page that shows a model."),
     "demo": ("demo", "Train, export and compare a sine-wave LSTM."),
 }
 
@@ -46,23 +47,35 @@ COMMANDS = {
 class Commands(TyperGroup):
     """The commands, each imported when it is asked for."""
 
+    _listing = False
+
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
+        if self._listing:
+            return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1])
         module = import_module(f".{COMMANDS[cmd_name][0]}", __package__)
         command = typer.main.get_command(module.app)
         command.name = cmd_name
         return command
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """What a shell offers: of the commands their names and lines, for which none need be imported."""
+        self._listing = True
+        try:
+            return super().shell_complete(ctx, incomplete)
+        finally:
+            self._listing = False
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-app = typer.Typer(cls=Commands, epilog=EXIT_CODES, **SETTINGS)
+app = typer.Typer(cls=Commands, epilog=EXIT_CODES, **(SETTINGS | {"add_completion": True}))
 
 
 def _print_version(wanted: bool) -> None:

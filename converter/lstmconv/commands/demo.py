@@ -21,7 +21,7 @@ from ..exporting import export
 from ..parity.cross_check import cross_check
 from ..parity.engines import EngineMissing, Subject, export_onnx_by_keras, import_quietly, open_engines
 from ..parity.report import Report
-from .options import SETTINGS
+from .options import SETTINGS, Json, print_report
 
 app = typer.Typer(**SETTINGS)
 
@@ -57,11 +57,12 @@ def noisy_sine(seed: int = 0) -> Data:
     return Data(x[:cut].copy(), y[:cut], x[cut:].copy(), y[cut:], t[WINDOW:][cut:])
 
 
-def run(out_dir: Path | None) -> int:
+def run(out_dir: Path | None, as_json: bool = False) -> int:
     """Runs the demo and prints the parity table.
 
     Args:
         out_dir: where its five files go; `./demo` if None. It is made if needed; files of an earlier run are replaced.
+        as_json: print the parity report as JSON, with what is `unmet` of the demo's promises.
 
     Returns:
         0 where Keras, the runtime and onnxruntime, on Keras's ONNX and on ours, agree within 1e-6 and the runtime's
@@ -73,8 +74,11 @@ def run(out_dir: Path | None) -> int:
     """
     out = Path("demo") if out_dir is None else out_dir
     report = build_demo(out)
-    print(report.text())
     problems = unmet(report)
+    if as_json:
+        print_report({**report.as_dict(), "unmet": problems}, "", True)
+        return 1 if problems else 0
+    print(report.text())
     for problem in problems:
         print(f"NOT MET: {problem}")
     if not problems:
@@ -251,6 +255,7 @@ def demo(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="The folder for its files; by default ./demo.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Train, export and compare a sine-wave LSTM.
 
@@ -260,4 +265,4 @@ def demo(
     Example:
       lstmconv demo --out sine-demo
     """
-    raise typer.Exit(run(out))
+    raise typer.Exit(run(out, as_json))

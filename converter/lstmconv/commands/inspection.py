@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, TypeAlias
 
 import typer
 from lstmconv_runtime import BundleError
@@ -17,10 +17,12 @@ from ..errors import printable
 from ..exporting import convert
 from ..files.read_bytes import read_bytes
 from ..files.standard_streams import print_note
+from ..files.terminal import BAD, SOFT, TITLE, Cell, drawn, facts, table
 from ..files.text_table import shape_text, text_table
 from ..reading import KerasFile, parse_keras_file, read_keras_file
 from ..reading.folder import is_model_folder
-from .options import SETTINGS, Json, print_report
+from .failures import Outcome, examine_several
+from .options import SETTINGS, AnyFiles, Json, print_report, print_table
 from .progress import Working
 
 app = typer.Typer(**SETTINGS)
@@ -74,22 +76,31 @@ def _probes(bundle: Bundle) -> list[dict[str, Any]]:
     ]
 
 
-def inspection_text(found: dict[str, Any]) -> str:
-    """The dict of `inspect_file` as text, in ASCII."""
-    source = found["source"]
-    kind = f"bundle of format {found['format']}" if found["kind"] == "bundle" else f"Keras file ({source['container']})"
-    facts = [("source", _pairs(source)), ("semantics", _pairs(found["semantics"]))]
+Rows: TypeAlias = list[tuple[str, ...]]
+
+
+def facts_of(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """What is said of the file as a whole: names, and what they are."""
+    made = [("source", _pairs(found["source"])), ("semantics", _pairs(found["semantics"]))]
     if "today" in found:
-        facts += [("written by", found["written_by"]), ("today", examine.today_line(found["today"]))]
-        facts += [("", f"{found['today'][key]}") for key in ("words", "meaning") if found["today"][key]]
-        facts += [("", reason) for reason in found["today"]["reasons"]]
-    facts += [("digest", found["digest"])] if "digest" in found else []
-    facts += [("input", _value(item)) for item in found["inputs"]]
-    facts += [("output", _value(item)) for item in found["outputs"]]
-    facts += [("probe", _probe(item)) for item in found.get("probes", ())]
-    facts += [("parameters", f"{found['parameters']:,}")]
-    nodes = [("name", "node", "shape", "dtype", "parameters", "reads", "settings")]
-    nodes += [
+        made += [("written by", found["written_by"]), ("today", examine.today_line(found["today"]))]
+        made += [("", f"{found['today'][key]}") for key in ("words", "meaning") if found["today"][key]]
+        made += [("", reason) for reason in found["today"]["reasons"]]
+    made += [("digest", found["digest"])] if "digest" in found else []
+    made += [("input", _value(item)) for item in found["inputs"]]
+    made += [("output", _value(item)) for item in found["outputs"]]
+    made += [("probe", _probe(item)) for item in found.get("probes", ())]
+    made += [("parameters", f"{found['parameters']:,}")]
+    return [(name, printable(text, 400)) for name, text in made]
+
+
+NODES = ("name", "node", "shape", "dtype", "parameters", "reads", "settings")
+TENSORS = ("tensor", "shape", "dtype")
+
+
+def nodes_of(found: dict[str, Any]) -> Rows:
+    """A line for each node, under NODES."""
+    return [
         (
             printable(node["name"], 60), node["node"], shape_text(node["shape"]), node["dtype"],
             f"{node['parameters']:,}" if node["parameters"] else "-",
@@ -97,11 +108,34 @@ def inspection_text(found: dict[str, Any]) -> str:
         )
         for node in found["nodes"]
     ]  # fmt: skip
-    tensors = [("tensor", "shape", "dtype")]
-    tensors += [(printable(item["name"], 80), shape_text(item["shape"]), item["dtype"]) for item in found["tensors"]]
-    lines = [f"{printable(found['file'])}: {kind}, {found['bytes']:,} bytes"]
-    lines += text_table([(name, printable(text, 400)) for name, text in facts])
-    return "\n".join([*lines, "", *text_table(nodes), "", *text_table(tensors)])
+
+
+def tensors_of(found: dict[str, Any]) -> Rows:
+    """A line for each tensor, under TENSORS."""
+    return [(printable(item["name"], 80), shape_text(item["shape"]), item["dtype"]) for item in found["tensors"]]
+
+
+def kind_of(found: dict[str, Any]) -> str:
+    """What kind of file it is, in words."""
+    if found["kind"] == "bundle":
+        return f"bundle of format {found['format']}"
+    return f"Keras file ({found['source']['container']})"
+
+
+def inspection_text(found: dict[str, Any]) -> str:
+    """The dict of `inspect_file` as text, in ASCII."""
+    lines = [f"{printable(found['file'])}: {kind_of(found)}, {found['bytes']:,} bytes"]
+    lines += text_table(facts_of(found))
+    return "\n".join(
+        [*lines, "", *text_table([NODES, *nodes_of(found)]), "", *text_table([TENSORS, *tensors_of(found)])]
+    )
+
+
+def terminal_inspection(found: dict[str, Any]) -> str:
+    """The same for a terminal."""
+    title = [(printable(found["file"]), TITLE), (f"  {kind_of(found)}, {found['bytes']:,} bytes", SOFT)]
+    nodes: list[list[Cell]] = [[(line[0], TITLE), (line[1], "cyan"), *line[2:]] for line in nodes_of(found)]
+    return drawn(title, facts(facts_of(found)), table(NODES, nodes, (4,)), table(TENSORS, tensors_of(found)))
 
 
 def _pairs(mapping: dict[str, str]) -> str:
@@ -133,22 +167,47 @@ def _settings_text(settings: dict[str, Any]) -> str:
     return " ".join(shown) or "-"
 
 
-@app.command(epilog="Exit codes: 0 done, 2 usage, 3 unsupported, 4 invalid, 5 over a limit, 6 input or output.")
-def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A bundle or a Keras file.", readable=False)],
-    as_json: Json = False,
-) -> None:
+@app.command(
+    epilog="Exit codes: 0 done, 2 usage, 3 unsupported, 4 invalid, 5 over a limit, 6 input or output. Of several "
+    "files, the largest."
+)
+def inspect(files: AnyFiles, as_json: Json = False) -> None:
     """Show what is in a bundle or a Keras file.
 
     Layers with their settings, named tensors with shapes and dtypes, the number of parameters, where the model comes
-    from, its inputs, outputs and probes; of a Keras file, what its bundle would hold.
+    from, its inputs, outputs and probes; of a Keras file, what its bundle would hold. Of several files: the same for
+    each, and at the end a table with a line for each.
 
     \b
     Example:
       lstmconv inspect sine.safetensors
+      lstmconv inspect models/*.keras
     """
+    if len(files) == 1:
+        found = _read(files[0])
+        print_report(found, inspection_text(found), as_json, terminal_inspection)
+        return
+
+    def show(found: dict[str, Any]) -> None:
+        print_report(found, f"{inspection_text(found)}\n\n", False, lambda _: f"{terminal_inspection(found)}\n")
+
+    outcomes, exit_code = examine_several(files, _read, show, lambda found: True, as_json)
+    if not as_json:
+        print_table(("file", "kind", "nodes", "parameters"), [_line(one) for one in outcomes])
+    if exit_code:
+        raise typer.Exit(exit_code)
+
+
+def _read(file: Path) -> dict[str, Any]:
     with Working("reading"):
         found = inspect_file(file)
     for warning in found["warnings"]:
         print_note("warning", warning)
-    print_report(found, inspection_text(found), as_json)
+    return found
+
+
+def _line(outcome: Outcome) -> tuple[Cell, ...]:
+    name, found = printable(outcome.file.name, 60), outcome.report
+    if found is None:
+        return name, (outcome.failure.error_code if outcome.failure else "", BAD), "-", "-"
+    return name, kind_of(found), f"{len(found['nodes'])}", f"{found['parameters']:,}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from ..files.standard_streams import print_result
+from ..files.terminal import Cell, drawn, on_terminal, table
+from ..files.text_table import text_table
 
 # rich would take longer to import than most commands run.
 SETTINGS: dict[str, Any] = {
@@ -68,7 +71,10 @@ CsvRows = Annotated[
     ),
 ]
 
-AnyFile = Annotated[Path, typer.Argument(metavar="FILE", help="A Keras file of any age, or a bundle.", readable=False)]
+AnyFiles = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE", help="Keras files of any age, or bundles.", readable=False, show_default=False),
+]
 OldFile = Annotated[Path, typer.Argument(metavar="FILE", help="A Keras file of any age.", readable=False)]
 Architecture = Annotated[
     Path | None,
@@ -78,6 +84,20 @@ Architecture = Annotated[
 ]
 
 
-def print_report(report: dict[str, Any], text: str, as_json: bool) -> None:
-    """A result: `text`, or the report as one JSON object."""
-    print_result(json.dumps(report, indent=2, allow_nan=False) if as_json else text)
+def print_report(
+    report: dict[str, Any], text: str, as_json: bool, on_a_terminal: Callable[[dict[str, Any]], str] | None = None
+) -> None:
+    """A result: the report as one JSON object, or `text`; at a terminal what `on_a_terminal` makes of it."""
+    if as_json:
+        print_result(json.dumps(report, indent=2, allow_nan=False))
+    else:
+        print_result(on_a_terminal(report) if on_a_terminal and on_terminal() else text)
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    """A table: ruled and with its styles at a terminal, else plain."""
+    if on_terminal():
+        print_result(drawn(table(head, rows)))
+    else:
+        plain = [[cell if isinstance(cell, str) else cell[0] for cell in row] for row in (head, *rows)]
+        print_result("\n".join(text_table(plain)))

@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from ..bundles.load import load_bundle
+from ..errors import UsageError
 from ..files import output_paths, suffixes
 from ..files.arrays import check_number
 from ..files.growing import growing_file, standard_output
 from ..files.rows import open_inputs
 from . import prediction
-from .options import SETTINGS, BundleFile, CsvRows, Force, InputFile
+from .options import SETTINGS, BundleFile, CsvRows, Force, InputFile, Json, print_report
 from .progress import Progress
 
 app = typer.Typer(**SETTINGS)
@@ -54,6 +55,7 @@ def run(
     ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
     force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Predict from the sequences in a file.
 
@@ -67,6 +69,8 @@ def run(
       lstmconv run sensor.safetensors readings.csv --rows-are steps
       lstmconv run sine.safetensors a-year.npy -o a-year-predicted.npy --batch-size 1000
     """
+    if as_json and out is None:
+        raise UsageError("--json tells of the file that -o names, and none is given")
     if out is not None:
         output_paths.check_output(out, suffixes.ARRAYS, force, bundle, input_file)
     model = load_bundle(bundle)
@@ -80,9 +84,17 @@ def run(
         # Rows printed on the terminal would run into the line of the progress, and show it themselves.
         shown = not quiet and (out is not None or not (sys.stdout and sys.stdout.isatty()))
         with opened as output, Progress(rows, shown) as bar:
-            done = 0
+            done, shapes = 0, {}
             for count, arrays in prediction.predictions(model, given, rows, at_once, threads):
                 output.add(arrays, count)
+                if done == 0:
+                    shapes = {name: (array.shape, array.dtype.name, max(count, 1)) for name, array in arrays.items()}
                 del arrays  # or they would be held while the next are computed
                 done += count
                 bar.update(done)
+    if as_json:
+        outputs = {
+            name: {"shape": [shape[0] // first * rows, *shape[1:]], "dtype": dtype}
+            for name, (shape, dtype, first) in shapes.items()
+        }
+        print_report({"predictions": str(out), "bundle": str(bundle), "rows": rows, "outputs": outputs}, "", True)

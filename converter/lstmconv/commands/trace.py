@@ -15,8 +15,8 @@ from ..bundles.load import load_bundle
 from ..files import output_paths, suffixes
 from ..files.arrays import read_inputs, write_npz
 from ..files.atomic import publish_all
-from .gate_plot import SUFFIXES, gate_figure, require_matplotlib, save_figure
-from .options import SETTINGS, BundleFile, CsvRows, Force, InputFile
+from ..report.gate_plot import SUFFIXES, gate_figure, require_matplotlib, save_figure
+from .options import SETTINGS, BundleFile, CsvRows, Force, InputFile, Json, print_report
 from .progress import Working
 
 app = typer.Typer(**SETTINGS)
@@ -64,6 +64,7 @@ def trace(
     row: Annotated[int, typer.Option("--row", help="Which sequence of the input to draw, counted from 0.")] = 0,
     rows_are: CsvRows = None,
     force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Record every gate at every time step.
 
@@ -81,3 +82,6 @@ def trace(
     with Working("tracing"):
         traced = model.trace(read_inputs(input_file, inputs_of(model), rows_are))
         write_trace(traced, out, plot, row, force)
+    if as_json:
+        arrays = {name: {"shape": list(a.shape), "dtype": a.dtype.name} for name, a in traced_arrays(traced).items()}
+        print_report({"trace": str(out), "plot": None if plot is None else str(plot), "arrays": arrays}, "", True)

@@ -25,10 +25,12 @@ from ..history.legacy_arrays import Ledger, LegacyPlace
 from ..history.semantics import Semantics, semantics_of, version_tuple
 from ..reading import KerasFile, keras_file_of, read_architecture, read_keras_file
 from ..reading.folder import is_model_folder
-from ..upgrading.archive import KERAS_VERSION as VERSION
+from ..upgrading.archive import KERAS_VERSION
 from ..upgrading.config import activation_name
 from ..upgrading.file import planned
 from .loading_rules import layers_inside, meaning, refusal
+
+VERSION = KERAS_VERSION  # today's Keras
 
 TOLERANCE = 1e-5  # of the output's scale
 
@@ -254,10 +256,11 @@ def _upgrade(file: KerasFile, architecture: Any) -> dict[str, Any]:
 
 def report_text(found: dict[str, Any]) -> str:
     """The page for people, in ASCII."""
-    return _bundle_text(found) if found["kind"] == "bundle" else _keras_text(found)
+    return bundle_text(found) if found["kind"] == "bundle" else _keras_text(found)
 
 
-def _bundle_text(found: dict[str, Any]) -> str:
+def bundle_text(found: dict[str, Any]) -> str:
+    """The report on a bundle, in ASCII."""
     source = found["source"]
     origin = " ".join(str(source[key]) for key in ("framework", "version") if key in source)
     lines = [f"{printable(found['file'])}: a bundle of lstmconv, format {found['format']}, {found['bytes']:,} bytes"]
@@ -292,11 +295,12 @@ def _keras_text(found: dict[str, Any]) -> str:
     if found["today"]["words"]:
         lines += [f"    {found['today']['words']}", f"  That is to say: {found['today']['meaning']}."]
     if found["today"]["verdict"] in ("refuses", "differs"):
-        lines += ["", "Can it be brought back?", *_way_back(found)]
+        lines += ["", "Can it be brought back?", *way_back(found)]
     return "\n".join(lines)
 
 
-def _way_back(found: dict[str, Any]) -> list[str]:
+def way_back(found: dict[str, Any]) -> list[str]:
+    """Whether `lstmconv upgrade` brings the model of a report back, in lines."""
     upgrade = found["upgrade"]
     if upgrade["possible"]:
         how = (

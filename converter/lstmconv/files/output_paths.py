@@ -24,6 +24,12 @@ def onnx_path(model: Path) -> Path:
     return model.parent / f"{stem}.onnx"
 
 
+def report_path(model: Path) -> Path:
+    """Where the report on a model or bundle goes by default: beside it, under its name with `.report.html`."""
+    stem = model.stem if model.suffix.lower() in (*KERAS_SUFFIXES, *BUNDLE) else _name(model)
+    return model.parent / f"{stem}.report.html"
+
+
 def archive_path(old: Path) -> Path:
     """Where the archive of an old file goes by default: beside it, under its name with the suffix `.keras`."""
     stem = old.name.removesuffix(".h5").removesuffix(".weights") if old.suffix.lower() in KERAS_SUFFIXES else _name(old)

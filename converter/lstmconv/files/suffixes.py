@@ -12,6 +12,7 @@ ARCHIVE = (".keras",)
 ARRAYS = (".npy", ".npz", ".csv")
 TRACE = (".npz",)
 ONNX = (".onnx",)
+REPORT = (".html",)
 
 
 def check_suffix(path: str | os.PathLike[str], suffixes: tuple[str, ...]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from lstmconv_runtime import programs
@@ -13,7 +13,7 @@ from lstmconv_runtime.format.nodes import Input
 from ..bundles.compare import Reference, compare_outputs, reference
 from ..bundles.probes import Draw, drawn
 from .divergence import NodeDifference, node_differences, onnx_node_differences
-from .engines import EngineMissing, Subject, keras_in_float64, open_engines
+from .engines import ENGINES, NOT_WANTED, EngineMissing, Subject, keras_in_float64, open_engines
 from .report import Report
 
 ROWS, STEPS = 8, 20  # of drawn inputs, where the model leaves them open
@@ -37,12 +37,31 @@ def cross_check(subject: Subject, inputs: Mapping[str, Array]) -> Report:
     Raises:
         InputError: an array does not fit the model.
     """
-    graph = subject.runtime.bundle.graph
+    given = engine_inputs(subject, inputs)
+    return compared(subject, given, reference(subject.runtime.bundle.graph, given))
+
+
+def engine_inputs(subject: Subject, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Inputs as every engine is given them.
+
+    Raises:
+        InputError: an array does not fit the model.
+    """
     held = subject.runtime.check_inputs(dict(inputs))
-    dtypes = {node.name: node.dtype for node in graph.nodes if isinstance(node, Input)}
-    given = {name: _as_keras_reads(array, dtypes[name]) for name, array in held.items()}
-    truth = reference(graph, given)
-    engines, missing = open_engines(subject)
+    dtypes = {node.name: node.dtype for node in subject.runtime.nodes if isinstance(node, Input)}
+    return {name: _as_keras_reads(array, dtypes[name]) for name, array in held.items()}
+
+
+def compared(
+    subject: Subject, given: Mapping[str, Array], truth: Reference, wanted: Collection[str] = tuple(ENGINES)
+) -> Report:
+    """The report on what `engine_inputs` gave, and its `reference`.
+
+    Args:
+        wanted: which engines to run, where they are there.
+    """
+    graph = subject.runtime.bundle.graph
+    engines, missing = open_engines(subject, wanted)
     results: dict[str, list[Array]] = {}
     for name, evaluate in engines.items():
         try:
@@ -54,9 +73,9 @@ def cross_check(subject: Subject, inputs: Mapping[str, Array]) -> Report:
         engines=tuple(results),
         missing=missing,
         outputs=compare_outputs(subject.runtime.output_names, graph.outputs, results, truth),
-        keras_float64=_keras_float64(subject, given, truth),
-        nodes=_nodes(subject, given, truth),
-        onnx_nodes=_onnx_nodes(subject, given, truth),
+        keras_float64=_keras_float64(subject, given, truth) if "Keras" in wanted else NOT_WANTED,
+        nodes=_nodes(subject, given, truth) if "Keras" in wanted else NOT_WANTED,
+        onnx_nodes=_onnx_nodes(subject, given, truth) if "our ONNX" in wanted else NOT_WANTED,
     )
 
 

@@ -22,6 +22,7 @@ from lstmconv_runtime.format.nodes import Input
 
 from ..bundles.compare import Reference
 from ..bundles.keras_oracle import ROWS, functional
+from ..bundles.rounding import still_program
 from .engines import EngineMissing, engine_of_keras, engine_of_our_onnx, import_quietly
 
 
@@ -84,6 +85,26 @@ def onnx_node_differences(runtime: Model, inputs: Mapping[str, Array], truth: Re
         NodeDifference(
             value, type(node).__name__, difference(made[value], expected[value]).largest, truth.allowed(value)
         )
+        for value, node in values.items()
+    )
+
+
+def float64_node_differences(
+    runtime: Model, inputs: Mapping[str, Array], truth: Reference
+) -> tuple[NodeDifference, ...]:
+    """Every value that the runtime computes, beside the float64 evaluation of the graph: for this no other engine is
+    needed."""
+    still = still_program(runtime.bundle.graph)
+    values = {value: node for node in runtime.nodes if not isinstance(node, Input) for value in node.makes()}
+    largest = dict.fromkeys(values, 0.0)
+    for start in range(0, len(next(iter(inputs.values()))), ROWS):
+        chunk = {name: array[start : start + ROWS] for name, array in inputs.items()}
+        made = programs.run(runtime.program, runtime.check_inputs(chunk))
+        exact = programs.run(still, {name: programs.cast(x, still.dtype(name)) for name, x in chunk.items()}, gates={})
+        for value in values:
+            largest[value] = max(largest[value], difference(made[value], exact[value]).largest)
+    return tuple(
+        NodeDifference(value, type(node).__name__, largest[value], truth.allowed(value))
         for value, node in values.items()
     )
 

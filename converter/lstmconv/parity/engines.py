@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,22 +76,34 @@ class Subject:
         """The bundle, loaded as any user loads it."""
         return Model(self.bundle)
 
-    @cached_property
+    @property
     def keras(self) -> Any:
         """The Keras model.
 
         Raises:
             EngineMissing: Keras is not installed, or does not open the file.
         """
-        keras = import_quietly("keras")
         if self.live is not None:
             return self.live
-        if self.path is None:
-            raise EngineMissing("there is no Keras model to run, only a bundle")
+        if isinstance(self._opened, EngineMissing):
+            raise self._opened
+        return self._opened
+
+    @cached_property
+    def _opened(self) -> Any:
+        """The Keras model of the file; or why there is none, which takes as long to find out."""
+        if self.path is None:  # said before Keras is imported, which takes seconds
+            return EngineMissing("there is no Keras model to run, only a bundle")
         try:
-            return keras.models.load_model(self.path, compile=False)
+            keras = import_quietly("keras")
+        except EngineMissing as reason:
+            return reason
+        try:
+            with _quiet():
+                return keras.models.load_model(self.path, compile=False)
         except Exception as error:  # whatever a loader of foreign files comes to raise
-            raise EngineMissing(f"Keras {keras.__version__} does not open the file: {first_line(error)}") from None
+            why = first_line(error, self.path)  # without its folder: a report is for others to read too
+            return EngineMissing(f"Keras {keras.__version__} does not open the file: {why}")
 
 
 def import_quietly(name: str) -> Any:
@@ -286,11 +298,19 @@ def _in_float64(config: Any) -> Any:
     return {key: _in_float64(item) for key, item in config.items() if key not in kept}
 
 
-def open_engines(subject: Subject) -> tuple[dict[str, Engine], dict[str, str]]:
+NOT_WANTED = "it was not asked for"
+
+
+def open_engines(
+    subject: Subject, wanted: Collection[str] = tuple(ENGINES)
+) -> tuple[dict[str, Engine], dict[str, str]]:
     """The engines that are there by name, and for the others the reason in words."""
     engines: dict[str, Engine] = {}
     missing: dict[str, str] = {}
     for name, open_engine in ENGINES.items():
+        if name not in wanted:
+            missing[name] = NOT_WANTED
+            continue
         try:
             engines[name] = open_engine(subject)
         except EngineMissing as reason:

@@ -102,9 +102,10 @@ class Report:
             yield f"Keras in float64 and the float64 evaluation of the bundle differ by {_number(largest)}."
         for name, reason in self.missing.items():
             yield f"{name} did not run: {reason}"
-        yield from self._conclusion()
+        yield from self.conclusion()
 
-    def _conclusion(self) -> Iterator[str]:
+    def conclusion(self, where: bool = True) -> Iterator[str]:
+        """The verdict in words; with `where`, the nodes at which engines part, as tables."""
         for verdict, output in zip(self.verdicts, self.outputs, strict=True):
             if output.chaotic:
                 share = output.movement / output.scale if output.scale else inf
@@ -124,9 +125,9 @@ class Report:
         elif self.ok:
             yield f"AGREE: {', '.join(self.engines)} compute the same model."
         else:
-            yield from self._disagreement()
+            yield from self._disagreement(where)
 
-    def _disagreement(self) -> Iterator[str]:
+    def _disagreement(self, where: bool) -> Iterator[str]:
         for output in self.outputs:
             for pair in output.differences:
                 if output.word(pair.absolute) == "DIFFER":
@@ -140,7 +141,7 @@ class Report:
                         f"DIFFER: '{output.name}': {one.engine} and float64 by {_number(one.largest)}; "
                         f"rounding explains {_number(output.allowed)}."
                     )
-        if "DIFFER" not in self.verdicts:
+        if not where or "DIFFER" not in self.verdicts:
             return
         if isinstance(self.nodes, str):
             yield f"The first node to differ is not known: {self.nodes}"

@@ -200,6 +200,35 @@ def test_trace_records_every_gate(folder: Path) -> None:
     assert Path("gates.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_every_command_tells_programs() -> None:
+    """All have --json, and take it alike."""
+    for name, (module, _) in COMMANDS.items():
+        command = typer.main.get_command(import_module(f"lstmconv.commands.{module}").app)
+        options = [option for parameter in command.params for option in parameter.opts]
+        assert "--json" in options, name
+
+
+@pytest.mark.parametrize("name", ["y.npy", "y.npz", "y.csv"])
+def test_run_tells_programs(folder: Path, name: str) -> None:
+    process = cli("run", "sine.safetensors", "x.npy", "-o", name, "--batch-size", 2, "--json")
+    assert (process.returncode, process.stderr) == (0, "")
+    assert json.loads(process.stdout) == {
+        "predictions": name, "bundle": "sine.safetensors", "rows": 3,
+        "outputs": {"dense": {"shape": [3, 1], "dtype": "float32"}},
+    }  # fmt: skip
+
+
+def test_trace_tells_programs(folder: Path) -> None:
+    process = cli("trace", "sine.safetensors", "x.npy", "-o", "trace.npz", "--json")
+    assert (process.returncode, process.stderr) == (0, "")
+    told = json.loads(process.stdout)
+    assert (told["trace"], told["plot"]) == ("trace.npz", None)
+    with np.load("trace.npz") as arrays:
+        assert {name: {"shape": list(arrays[name].shape), "dtype": arrays[name].dtype.name} for name in arrays} == (
+            told["arrays"]
+        )
+
+
 def test_verify_holds(folder: Path) -> None:
     process = cli("verify", "sine.safetensors")
     assert (process.returncode, process.stderr) == (0, "")
@@ -307,6 +336,7 @@ def test_export_is_quick(folder: Path) -> None:
         ("trace sine.safetensors x.npy -o t.npz --plot g.txt", 2, "E_SUFFIX"),
         ("run sine.safetensors x.txt", 2, "E_SUFFIX"),
         ("run sine.safetensors x.npy -o y.txt", 2, "E_SUFFIX"),
+        ("run sine.safetensors x.npy --json", 2, "E_USAGE"),
         ("run sine.safetensors x.npy -o x.npy --force", 2, "E_USAGE"),
         ("export sine.keras -o ./sine.keras --force", 2, "E_SUFFIX"),
         ("export sine.keras -o other.keras", 2, "E_SUFFIX"),
@@ -422,8 +452,8 @@ sys.exit(main())
 @pytest.mark.parametrize(
     ("args", "module", "given"),
     [
-        ("demo --out there", "lstmconv.commands.demo", "(PosixPath('there'),)"),
-        ("demo", "lstmconv.commands.demo", "(None,)"),
+        ("demo --out there", "lstmconv.commands.demo", "(PosixPath('there'), False)"),
+        ("demo", "lstmconv.commands.demo", "(None, False)"),
         ("parity m.keras", "lstmconv.commands.parity", "(PosixPath('m.keras'), None, False, None)"),
         (
             "parity m.keras --input x --json",

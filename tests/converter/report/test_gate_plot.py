@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmconv.commands.gate_plot import SUFFIXES, color_limits, gate_figure, require_matplotlib, save_figure
 from lstmconv.errors import LimitError, MissingPackageError, UnsupportedError, UsageError
+from lstmconv.report.gate_plot import SUFFIXES, gate_figure, require_matplotlib, save_figure
 from lstmconv_runtime import Gates
 
 pytest.importorskip("matplotlib")
@@ -45,16 +45,6 @@ def test_every_gate_of_every_recurrent_node_has_a_labelled_map() -> None:
     assert drawn[3].get_images()[0].get_clim() == (-1, 1)
     empty = [axes for axes in figure.axes if not axes.axison]
     assert len(empty) == 2
-
-
-def test_scales() -> None:
-    small = np.array([0.2, 0.9])
-    assert color_limits("f", small) == (0, 1)
-    assert color_limits("h", small) == (-1, 1)
-    assert color_limits("c", np.array([-3.5, 2])) == (-3.5, 3.5)
-    assert color_limits("f", np.array([-0.5, 0.5])) == (-1, 1)  # an activation that is no sigmoid
-    assert color_limits("f", np.array([np.nan, np.inf])) == (0, 1)
-    assert color_limits("c", np.array([np.nan])) == (-1, 1)
 
 
 def test_a_convolution_and_what_is_not_a_number() -> None:

@@ -10,16 +10,11 @@ from lstmconv_runtime import Gates
 from lstmconv_runtime.format.graph import Array
 
 from ..errors import LimitError, MissingPackageError, UnsupportedError, UsageError, printable
+from .gate_scales import NAMES, color_limits
 
 SUFFIXES = (".png", ".svg", ".pdf")
 COLUMNS = 3
 MAX_NODES = 50  # two rows of maps each: beyond, the picture is too tall for a PNG and for any reader
-NAMES = {
-    "i": "i, input gate", "f": "f, forget gate", "o": "o, output gate",
-    "c_tilde": "c~, candidate", "c": "c, cell state", "h": "h, hidden state",
-    "z": "z, update gate", "r": "r, reset gate", "h_tilde": "h~, candidate",
-}  # fmt: skip
-BETWEEN_0_AND_1 = ("i", "f", "o", "z", "r")
 
 
 def require_matplotlib() -> None:
@@ -28,18 +23,6 @@ def require_matplotlib() -> None:
         import matplotlib.figure  # noqa: F401
     except ImportError:
         raise MissingPackageError("pictures need matplotlib: pip install 'lstmconv[plot]'") from None
-
-
-def color_limits(gate: str, values: Array) -> tuple[float, float]:
-    """The fixed scale of a gate: 0 … 1 for what a sigmoid gives, else −1 … 1.
-
-    Values beyond it (a cell state, or an unbounded activation) widen it evenly around 0.
-    """
-    finite = values[np.isfinite(values)]
-    if gate in BETWEEN_0_AND_1 and (finite.size == 0 or (finite.min() >= 0 and finite.max() <= 1)):
-        return 0.0, 1.0
-    bound = max(1.0, float(np.abs(finite).max(initial=0.0)))
-    return -bound, bound
 
 
 def gate_figure(trace: Mapping[str, Any], row: int = 0) -> Any:
