@@ -14,8 +14,8 @@ import pytest
 from lstmconv.errors import Hint, InvalidFileError, LstmconvError, UsageError
 from paths import ROOT, SINE
 
-COMMANDS = {"commands", "doctor"}  # folders that speak to users of commands alone
-FILES = {"arrays.py", "csv_table.py"}  # and modules
+COMMANDS = {"commands", "doctor", "tables"}  # folders that speak to users of commands alone
+FILES = {"arrays.py", "csv_table.py", "standard_input.py", "partitions.py", "sources.py"}  # and modules
 
 
 def test_an_existing_file_in_both_languages(tmp_path: Path) -> None:

@@ -2,36 +2,102 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from lstmconv_runtime import Model
 
 from ..bundles.load import load_bundle
+from ..errors import UsageError
 from ..files import output_paths, suffixes
 from ..files.arrays import check_number
 from ..files.growing import growing_file, standard_output
-from ..files.rows import open_inputs
-from . import prediction
-from .options import SETTINGS, BundleFile, CsvRows, Force, InputFile
+from ..files.standard_streams import print_note
+from ..scoring import partitions, prediction
+from ..scoring.processes import Workers, one_after_the_other
+from ..scoring.score import score
+from ..scoring.settings import Settings
+from ..scoring.sources import Given, given_files
+from .failures import failure_of
+from .options import SETTINGS, BundleFile, CsvRows, Force
 from .progress import Progress
 
 app = typer.Typer(**SETTINGS)
 
 
+class Kind(StrEnum):
+    """What predictions can be written as."""
+
+    NPY, NPZ, CSV, PARQUET, ARROW, FEATHER = "npy", "npz", "csv", "parquet", "arrow", "feather"
+
+
 @app.command(
-    epilog="Exit codes: 0 done, 2 usage or an input that does not fit, 3 a newer bundle, 4 invalid, 5 over a limit, "
-    "6 input or output."
+    epilog="Exit codes: 0 done, 1 some inputs of a folder of outputs could not be scored, 2 usage or an input that "
+    "does not fit, 3 a newer bundle, 4 invalid, 5 over a limit, 6 input or output."
 )
 def run(
     bundle: BundleFile,
-    input_file: InputFile,
+    input_files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT...",
+            help="Files of sequences: .npy, .npz (one array per input, by its name), .csv (see --rows-are), .parquet, "
+            ".arrow or .feather (see below). A name may be a pattern like 'days/*.npy'. - reads .npy, CSV or an Arrow "
+            "stream from standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    named: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="NAME=FILE",
+            help="In the place of INPUT, a file (or a pattern) for one input of a model that has several; once for "
+            "each of them.",
+        ),
+    ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option("-o", "--out", metavar="OUT", help="A .npy, .npz or .csv file; by default CSV is printed."),
+        str | None,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="OUT",
+            help="A .npy, .npz, .csv, .parquet, .arrow or .feather file; or a folder (it is there, or the name ends in "
+            "/), which gets a file for each INPUT; or - for standard output. By default CSV is printed.",
+        ),
+    ] = None,
+    to: Annotated[
+        Kind | None,
+        typer.Option(
+            "--to",
+            help="What the files of a folder are, by default as their inputs; or what is written to standard output: "
+            "csv, npy, or arrow, which is an Arrow stream.",
+        ),
     ] = None,
     rows_are: CsvRows = None,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs",
+            metavar="N",
+            min=1,
+            help="How many processes share the rows, or the files where OUT is a folder. The output is the same.",
+        ),
+    ] = 1,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="In a folder that an earlier run has begun, do what is left: what is not there, is damaged, or was "
+            "made from an input that has changed.",
+        ),
+    ] = False,
     batch_size: Annotated[
         int | None,
         typer.Option(
@@ -55,10 +121,18 @@ def run(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
     force: Force = False,
 ) -> None:
-    """Predict from the sequences in a file.
+    """Predict from the sequences in files.
 
-    The rows of .npy and .npz files are read, computed and written a batch at a time, so that they may be larger than
-    the memory. Work that takes longer than two seconds shows its progress on a terminal.
+    Rows are read, computed and written a batch at a time, so that files may be larger than the memory (a .csv of
+    sequences is held). The outputs for several files stand one after the other in one file, or each in a file of its
+    own where OUT is a folder. Work that takes longer than two seconds shows its progress on a terminal.
+
+    A row of a .parquet, .arrow or .feather file is a row of the batch: a column of lists of one length (or of lists of
+    lists) for each input, by its name; or columns of single numbers, as in a .csv. They need pyarrow: pip install
+    'lstmconv[tables]'.
+
+    A folder of outputs gets each file at once and whole, and in the end a _manifest.json with the digests of all. An
+    input that cannot be scored is named, the others are scored, and the run ends with 1.
 
     \b
     Example:
@@ -66,23 +140,90 @@ def run(
       lstmconv run sine.safetensors windows.csv
       lstmconv run sensor.safetensors readings.csv --rows-are steps
       lstmconv run sine.safetensors a-year.npy -o a-year-predicted.npy --batch-size 1000
+      lstmconv run sine.safetensors 'days/*.parquet' -o predicted/ --jobs 2
+      lstmconv run sine.safetensors 'days/*.parquet' -o predicted/ --resume
+      lstmconv run two.safetensors --input image=a.npy --input history=b.csv -o y.parquet
+      cat windows.npy | lstmconv run sine.safetensors - -o - --to npy > predictions.npy
     """
-    if out is not None:
-        output_paths.check_output(out, suffixes.ARRAYS, force, bundle, input_file)
     model = load_bundle(bundle)
-    names = model.output_names
-    if out is not None:
-        check_number(len(names), out)
-    with open_inputs(input_file, prediction.inputs_of(model), rows_are) as given:
-        rows = prediction.check_rows(model, given)
-        at_once = batch_size or prediction.rows_at_once(model, given, rows)
-        opened = growing_file(out, names, rows, force, rows_are) if out else standard_output(names, rows_are)
+    sources = given_files(input_files or [], named or [], prediction.inputs_of(model))
+    settings = Settings(rows_are, batch_size, threads)
+    if out is not None and out != "-" and (out.endswith(("/", os.sep)) or os.path.isdir(out)):
+        _into_folder(model, bundle, sources, Path(out), to, settings, jobs, resume, force, quiet)
+        return
+    if resume:
+        raise UsageError("--resume goes on in a folder: let OUT be one")
+    path = None if out in (None, "-") else Path(str(out))
+    _check_output(model, path, to, sources, bundle, force)
+
+    def begin(total: int | None) -> Progress:
         # Rows printed on the terminal would run into the line of the progress, and show it themselves.
-        shown = not quiet and (out is not None or not (sys.stdout and sys.stdout.isatty()))
-        with opened as output, Progress(rows, shown) as bar:
-            done = 0
-            for count, arrays in prediction.predictions(model, given, rows, at_once, threads):
-                output.add(arrays, count)
-                del arrays  # or they would be held while the next are computed
-                done += count
-                bar.update(done)
+        shown = not quiet and (path is not None or not (sys.stdout and sys.stdout.isatty()))
+        return opened.enter_context(Progress(total, shown))
+
+    with ExitStack() as opened:
+        compute = None
+        if jobs > 1:
+            compute = opened.enter_context(Workers(jobs, threads, model)).predictions
+        score(
+            model, sources, settings,
+            lambda total: growing_file(path, model.output_names, total, force, rows_are) if path
+            else standard_output(model.output_names, rows_are, str(to or Kind.CSV), total),
+            compute, lambda total: begin(total).update,
+        )  # fmt: skip
+
+
+def _check_output(
+    model: Model, path: Path | None, to: Kind | None, sources: list[Given], bundle: Path, force: bool
+) -> None:
+    """Refuses an output before anything is computed."""
+    if path is None:
+        if to not in (None, Kind.CSV, Kind.NPY, Kind.ARROW):
+            raise UsageError(f"a {to} cannot be written to standard output, which can have csv, npy or arrow")
+        return
+    if to is not None:
+        raise UsageError("--to is for folders and standard output; the name of a file says what it is")
+    inputs = [given_path for given in sources if not given.is_stream for given_path in given.paths]
+    output_paths.check_output(path, suffixes.SCORED, force, bundle, *inputs)
+    check_number(len(model.output_names), path)
+
+
+def _into_folder(
+    model: Model, bundle: Path, sources: list[Given], folder: Path, to: Kind | None, settings: Settings, jobs: int,
+    resume: bool, force: bool, quiet: bool,
+) -> None:  # fmt: skip
+    """A file for each partition; exits with 1 where some could not be scored."""
+    if any(given.is_stream for given in sources):
+        raise UsageError("the outputs of a folder are named as their inputs: standard input has no name")
+    kinds = {given.path.suffix.lower() for given in sources}
+    if to is None and len(kinds) > 1:
+        raise UsageError("the inputs are of several kinds: --to says of which the outputs are")
+    suffix = f".{to}" if to else kinds.pop()
+    check_number(len(model.output_names), Path(f"x{suffix}"))
+    job = partitions.Job(
+        os.path.abspath(bundle), partitions.digest_of(bundle), str(folder), suffix, settings
+    )  # fmt: skip
+    for given in sources:
+        output_paths.check_output(folder / job.output(given), suffixes.SCORED, True, bundle, *given.paths)
+    with partitions.opened_folder(job, sources, resume, force) as records:
+        left = [given for given in sources if not partitions.is_done(job, given, records)]
+        failed = 0
+        with ExitStack() as opened:
+            bar = opened.enter_context(Progress(len(left), not quiet, unit="files"))
+            done: Iterator[tuple[Given, partitions.Record | partitions.Failure]]
+            if jobs > 1:
+                done = opened.enter_context(Workers(jobs, settings.threads)).partitions(job, left)
+            else:
+                done = one_after_the_other(job, left, lambda rows: None)
+            for number, (given, result) in enumerate(done, 1):
+                if isinstance(result, dict):
+                    records[result["output"]] = result
+                else:
+                    failed += 1
+                    records.pop(job.output(given), None)
+                    print_note("error", f"{given.shown()}: {failure_of(result).line}")
+                bar.update(number)
+        if failed:
+            print_note("error", f"{failed} of {len(sources)} inputs could not be scored; --resume does what is left")
+            raise typer.Exit(1)
+        partitions.finish(job, records)

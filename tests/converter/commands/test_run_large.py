@@ -15,8 +15,8 @@ from typing import Any
 import lstmconv_runtime
 import numpy as np
 import pytest
-from lstmconv.commands.prediction import BATCH_BYTES, MOST_ROWS, rows_at_once
 from lstmconv.commands.progress import Progress, clock_time, progress_line
+from lstmconv.scoring.prediction import BATCH_BYTES, MOST_ROWS, rows_at_once
 from lstmconv_runtime.format.bundle import Bundle, to_bytes
 from lstmconv_runtime.format.graph import LINEAR, SIGMOID, TANH, Array, Graph, Node
 from lstmconv_runtime.format.nodes import LSTM, Dense, Input
@@ -73,7 +73,7 @@ def run(*args: object, patch: str = "", **options: Any) -> Process:
     """
     code = f"""
 import os, signal, sys
-from lstmconv.commands import prediction
+from lstmconv.scoring import prediction
 from lstmconv.__main__ import main
 predict, batches = prediction.named_outputs, []
 def before(number, action):

@@ -1,0 +1,1 @@
+"""Predictions for a lot of data: many files, tables, processes, and clusters."""

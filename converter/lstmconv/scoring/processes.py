@@ -1,0 +1,152 @@
+"""Processes of this machine that share the batches of one output, or the partitions of a folder."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING, Any
+
+from lstmconv_runtime import Model
+from lstmconv_runtime.format.graph import Array
+from lstmconv_runtime.threads import BLAS_THREADS
+
+from ..errors import LimitError
+from . import prediction
+from .partitions import FAILURES, Failure, Job, Record, score_partition
+from .prediction import Batch
+from .sources import Given
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+_model: Model | None = None
+
+
+def _begin(model: Model | None) -> None:
+    """What a process does first."""
+    global _model
+    _model = model
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which a terminal sends to all: the first process ends the others
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the one that started it is gone, whatever ended that."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _compute(inputs: dict[str, Array], threads: int | None) -> dict[str, Array]:
+    assert _model is not None
+    return prediction.named_outputs(_model, inputs, threads)
+
+
+class Workers:
+    """Processes that end with the block. Each has one thread for its matrix products unless more are asked for.
+
+    The environment of this process says so, since that is what they start with; it is put back at the end.
+    """
+
+    def __init__(self, jobs: int, threads: int | None, model: Model | None = None) -> None:
+        from concurrent.futures import ProcessPoolExecutor
+
+        self._jobs, self._threads = jobs, threads or 1
+        self._before = {name: os.environ.get(name) for name in BLAS_THREADS}
+        os.environ.update(dict.fromkeys(BLAS_THREADS, str(self._threads)))
+        # Not forked: a process that has computed may have threads, which do not survive that.
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(model,))
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+    def predictions(self, batches: Iterator[Batch]) -> Iterator[tuple[Batch, dict[str, Array]]]:
+        """The outputs of the batches in their order. At most two batches more than there are processes are held.
+
+        Raises:
+            InputError: a number does not fit.
+            LimitError: a process was ended.
+        """
+        waiting: deque[tuple[Batch, Future[dict[str, Array]]]] = deque()
+        for batch in batches:
+            waiting.append((replace(batch, inputs={}), self._submit(_compute, batch.inputs, self._threads)))
+            del batch
+            if len(waiting) > self._jobs + 1:
+                yield self._result(*waiting.popleft())
+        while waiting:
+            yield self._result(*waiting.popleft())
+
+    def _submit(self, function: Callable[..., Any], *given: Any) -> Future[Any]:
+        from concurrent.futures.process import BrokenProcessPool
+
+        try:
+            return self._pool.submit(function, *given)
+        except BrokenProcessPool:
+            raise _ended() from None
+
+    def _result(self, batch: Batch, future: Future[dict[str, Array]]) -> tuple[Batch, dict[str, Array]]:
+        from concurrent.futures.process import BrokenProcessPool
+
+        try:
+            return batch, future.result()
+        except BrokenProcessPool:
+            raise _ended() from None
+
+    def partitions(self, job: Job, sources: Sequence[Given]) -> Iterator[tuple[Given, Record | Failure]]:
+        """The records of partitions as they are done, or what went wrong with each.
+
+        Raises:
+            LimitError: a process was ended.
+        """
+        from concurrent.futures import as_completed
+        from concurrent.futures.process import BrokenProcessPool
+
+        futures = {self._submit(_score, job, given): given for given in sources}
+        for future in as_completed(futures):
+            try:
+                yield futures[future], future.result()
+            except BrokenProcessPool:
+                raise _ended() from None
+
+
+def _score(job: Job, given: Given) -> Record | Failure:
+    try:
+        return score_partition(job, given)
+    except FAILURES as error:
+        return error
+
+
+def one_after_the_other(
+    job: Job, sources: Iterable[Given], advance: Callable[[int], None]
+) -> Iterator[tuple[Given, Record | Failure]]:
+    """What `Workers.partitions` gives, computed by this process.
+
+    Args:
+        advance: is told how many rows of the partition are done.
+    """
+    for given in sources:
+        try:
+            yield given, score_partition(job, given, advance)
+        except FAILURES as error:
+            yield given, error
+
+
+def _ended() -> LimitError:
+    return LimitError("a process that computed was ended, most likely for want of memory", "E_LIMIT_MEMORY")

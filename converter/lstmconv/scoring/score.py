@@ -1,0 +1,105 @@
+"""Partitions in, one output: opened, computed batch by batch, written in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+from typing import Any, TypeAlias
+
+from lstmconv_runtime import InputError, Model
+from lstmconv_runtime.format.graph import Array
+
+from ..files.growing import Growing
+from ..files.text_table import shape_text
+from . import prediction
+from .prediction import Batch
+from .settings import Settings
+from .sources import Given, open_given
+
+Compute: TypeAlias = Callable[[Iterator[Batch]], Iterator[tuple[Batch, dict[str, Array]]]]
+Outputs: TypeAlias = Mapping[str, tuple[tuple[Any, ...], Any]]
+OpenOutput: TypeAlias = Callable[[int | None], AbstractContextManager[Growing]]
+
+
+@contextmanager
+def open_batches(model: Model, given: Given, settings: Settings) -> Iterator[tuple[int | None, Iterator[Batch]]]:
+    """How many rows a partition has, where that can be known, and its batches.
+
+    Raises:
+        LstmconvError, InputError: its files cannot be read, or do not fit the model.
+    """
+    with open_given(given, prediction.inputs_of(model), settings.rows_are) as arrays:
+        rows = prediction.check_rows(model, arrays)
+        at_once = settings.batch_size or prediction.rows_at_once(model, arrays, rows)
+        yield rows, prediction.array_batches(arrays, rows, at_once)
+
+
+def score(
+    model: Model,
+    sources: Sequence[Given],
+    settings: Settings,
+    open_output: OpenOutput,
+    compute: Compute | None = None,
+    begin: Callable[[int | None], Callable[[int], None]] = lambda total: lambda done: None,
+) -> int:
+    """Writes the outputs for the rows of the sources, one after the other; gives how many rows of outputs those are.
+
+    Every source is opened, and what can be known of it checked, before the first is computed.
+
+    Args:
+        open_output: opens it, told the number of rows, or None where only the end tells.
+        compute: the outputs of batches in their order; by default `prediction.predictions`.
+        begin: is told the number of rows, and gives what is told how many are done.
+
+    Raises:
+        LstmconvError, InputError: a source cannot be read, or does not fit; or the output cannot be written.
+    """
+    with ExitStack() as opened:
+        if len(sources) == 1:
+            rows, batches = opened.enter_context(open_batches(model, sources[0], settings))
+        else:
+            rows = 0
+            for given in sources:
+                with open_batches(model, given, settings) as (count, _):
+                    rows = None if rows is None or count is None else rows + count
+            batches = _one_after_the_other(model, sources, settings)
+        output = opened.enter_context(open_output(rows))
+        advance = begin(rows)
+        done = 0
+        shapes: Outputs = {}
+        for batch, arrays in (compute or partial(prediction.predictions, model, threads=settings.threads))(batches):
+            found = {name: (array.shape[1:], array.dtype) for name, array in arrays.items()}
+            shapes = shapes or found
+            if found != shapes and batch.count:
+                raise _different(shapes, found)
+            output.add(arrays, batch.count, batch.rows)
+            done += batch.count
+            del arrays, batch  # or they would be held while the next are computed
+            advance(done)
+        return done
+
+
+def _one_after_the_other(model: Model, sources: Sequence[Given], settings: Settings) -> Iterator[Batch]:
+    """The batches of all sources. One without rows counts where all are so."""
+    empty, some = None, False
+    for given in sources:
+        with open_batches(model, given, settings) as (_, batches):
+            for batch in batches:
+                if batch.count:
+                    some = True
+                    yield batch
+                else:
+                    empty = batch
+                del batch
+    if empty is not None and not some:
+        yield empty
+
+
+def _different(shapes: Outputs, found: Outputs) -> InputError:
+    name = next(name for name in shapes if shapes[name] != found.get(name))
+    one, other = (f"{dtype} {shape_text((None, *shape))}" for shape, dtype in (shapes[name], found[name]))
+    return InputError(
+        f"output '{name}': {one} for some rows and {other} for others, which one file cannot hold: let the output be a "
+        "folder"
+    )
