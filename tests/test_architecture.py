@@ -44,10 +44,12 @@ NEED_EXTRAS = {
     "lstmconv.onnx.model",
     "lstmconv.onnx.running",
     "lstmconv.files.tables.rows",
+    "lstmconv.files.tables.cells",
     "lstmconv.files.tables.writing",
 }
 EXTRAS_INSIDE = (
     "lstmconv.files.tables.reading",
+    "lstmconv.files.tables.joining",
     "lstmconv.onnx.nodes",
     "lstmconv.onnx.writer",
     "lstmconv.onnx.graph_writer",

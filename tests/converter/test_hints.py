@@ -12,6 +12,7 @@ from pathlib import Path
 import lstmconv
 import pytest
 from lstmconv.errors import Hint, InvalidFileError, LstmconvError, UsageError
+from lstmconv.scoring import score_frame
 from paths import ROOT, SINE
 
 COMMANDS = {"commands", "doctor", "tables"}  # folders that speak to users of commands alone
@@ -44,7 +45,9 @@ def test_every_hint_is_an_argument_of_both_sides() -> None:
     """What `Hint(…)` names in the sources exists as an argument of `export` or `upgrade`, and as an option."""
     import inspect
 
-    arguments = {name for f in (lstmconv.export, lstmconv.upgrade) for name in inspect.signature(f).parameters}
+    arguments = {
+        name for f in (lstmconv.export, lstmconv.upgrade, score_frame) for name in inspect.signature(f).parameters
+    }
     options = "".join(path.read_text() for path in sources() if path.parent.name == "commands")
     named = set()
     for path in sources():

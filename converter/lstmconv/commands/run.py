@@ -19,11 +19,14 @@ from ..files import output_paths, suffixes
 from ..files.arrays import check_number
 from ..files.growing import growing_file, standard_output
 from ..files.standard_streams import print_note
+from ..files.tables import table_cells
 from ..scoring import partitions, prediction
+from ..scoring.columns import Columns, parts_of
 from ..scoring.processes import Workers, one_after_the_other
 from ..scoring.score import score
 from ..scoring.settings import Settings
 from ..scoring.sources import Given, given_files
+from ..scoring.tables import KINDS
 from .failures import failure_of
 from .options import SETTINGS, BundleFile, CsvRows, Force
 from .progress import Progress
@@ -81,6 +84,57 @@ def run(
         ),
     ] = None,
     rows_are: CsvRows = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--columns",
+            metavar="A,B,C",
+            help="The inputs are tables with a row for each point in time: cut sequences from these columns. Of a "
+            "model with several inputs NAME=A,B for each.",
+        ),
+    ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            "--window", metavar="N", min=1, help="Rows of a sequence; without it each whole group is a sequence."
+        ),
+    ] = None,
+    stride: Annotated[
+        int, typer.Option("--stride", metavar="N", min=1, help="Rows between the beginnings of two windows.")
+    ] = 1,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            "--group-by", metavar="ID,...", help="The columns that tell groups apart. No window crosses a group."
+        ),
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option("--time", metavar="T", help="The column that the rows of a group have to be in the order of."),
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            "--keep", metavar="A,...", help="The columns that predictions are joined to; by default all of the table."
+        ),
+    ] = None,
+    prefix: Annotated[
+        str, typer.Option("--prefix", metavar="TEXT", help="Put before the names of the outputs of a table.")
+    ] = "",
+    skip_short: Annotated[
+        bool,
+        typer.Option(
+            "--skip-short",
+            help="Leave out groups with fewer rows than a window, which else are padded where the model masks, and "
+            "refused where it does not.",
+        ),
+    ] = False,
+    sort: Annotated[
+        bool,
+        typer.Option(
+            "--sort", help="Hold each table in memory, and put the rows of a group together, in the order of --time."
+        ),
+    ] = False,
     jobs: Annotated[
         int,
         typer.Option(
@@ -134,6 +188,11 @@ def run(
     A folder of outputs gets each file at once and whole, and in the end a _manifest.json with the digests of all. An
     input that cannot be scored is named, the others are scored, and the run ends with 1.
 
+    With --columns, a table of rows in time (.parquet, .arrow, .feather, or .csv with a heading) is cut into windows.
+    The output is a table too: the last row of each window with the predictions beside it, those of several numbers as
+    lists, in a .csv as NAME.0, NAME.1. Rows are read in the order of the file, those of groups mixed or one group after
+    the other; each file is a table of its own. Without --window a group is a sequence, and its rows stand together.
+
     \b
     Example:
       lstmconv run sine.safetensors windows.npy -o predictions.npy
@@ -143,18 +202,39 @@ def run(
       lstmconv run sine.safetensors 'days/*.parquet' -o predicted/ --jobs 2
       lstmconv run sine.safetensors 'days/*.parquet' -o predicted/ --resume
       lstmconv run two.safetensors --input image=a.npy --input history=b.csv -o y.parquet
+      lstmconv run sensor.safetensors log.parquet -o scored.parquet --columns a,b,c --window 30 --group-by id --time t
       cat windows.npy | lstmconv run sine.safetensors - -o - --to npy > predictions.npy
     """
     model = load_bundle(bundle)
     sources = given_files(input_files or [], named or [], prediction.inputs_of(model))
-    settings = Settings(rows_are, batch_size, threads)
+    cut = {
+        "window": window, "group-by": group_by, "time": time, "keep": keep, "prefix": prefix or None,
+        "skip-short": skip_short or None, "sort": sort or None, "stride": stride if stride > 1 else None,
+    }  # fmt: skip
+    table = None
+    if columns:
+        table = Columns(
+            _columns_by_input(columns), window, stride, _names(group_by or ""), time,
+            None if keep is None else _names(keep), prefix, skip_short, sort,
+        )  # fmt: skip
+        if rows_are is not None:
+            raise UsageError("--rows-are is for arrays: with --columns a row is a point in time")
+        if named:
+            raise UsageError("a table holds the columns of all inputs: name it as INPUT")
+    elif odd := next((name for name, value in cut.items() if value is not None), None):
+        raise UsageError(f"--{odd} is for tables of rows in time: --columns names their features")
+    settings = Settings(rows_are, batch_size, threads, table)
+    if table is not None:
+        parts_of(model, table)
+        table_cells()
     if out is not None and out != "-" and (out.endswith(("/", os.sep)) or os.path.isdir(out)):
         _into_folder(model, bundle, sources, Path(out), to, settings, jobs, resume, force, quiet)
         return
     if resume:
         raise UsageError("--resume goes on in a folder: let OUT be one")
     path = None if out in (None, "-") else Path(str(out))
-    _check_output(model, path, to, sources, bundle, force)
+    _check_output(model, path, to, sources, bundle, force, table is not None)
+    joined = None if table is None else table.prefix
 
     def begin(total: int | None) -> Progress:
         # Rows printed on the terminal would run into the line of the progress, and show it themselves.
@@ -167,14 +247,28 @@ def run(
             compute = opened.enter_context(Workers(jobs, threads, model)).predictions
         score(
             model, sources, settings,
-            lambda total: growing_file(path, model.output_names, total, force, rows_are) if path
-            else standard_output(model.output_names, rows_are, str(to or Kind.CSV), total),
+            lambda total: growing_file(path, model.output_names, total, force, rows_are, joined) if path
+            else standard_output(model.output_names, rows_are, str(to or Kind.CSV), total, joined),
             compute, lambda total: begin(total).update,
         )  # fmt: skip
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split(",") if name)
+
+
+def _columns_by_input(given: list[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """A,B or NAME=A,B; a name of one column may have a = where it stands alone."""
+    if len(given) == 1 and "=" not in given[0].partition(",")[0]:
+        return (("", _names(given[0])),)
+    found = [(text.partition("=")[0], _names(text.partition("=")[2])) for text in given]
+    if len({name for name, _ in found}) < len(found) or not all("=" in text for text in given):
+        raise UsageError("--columns is given several times: it needs NAME=A,B, once for each input")
+    return tuple(found)
+
+
 def _check_output(
-    model: Model, path: Path | None, to: Kind | None, sources: list[Given], bundle: Path, force: bool
+    model: Model, path: Path | None, to: Kind | None, sources: list[Given], bundle: Path, force: bool, is_table: bool
 ) -> None:
     """Refuses an output before anything is computed."""
     if path is None:
@@ -184,8 +278,9 @@ def _check_output(
     if to is not None:
         raise UsageError("--to is for folders and standard output; the name of a file says what it is")
     inputs = [given_path for given in sources if not given.is_stream for given_path in given.paths]
-    output_paths.check_output(path, suffixes.SCORED, force, bundle, *inputs)
-    check_number(len(model.output_names), path)
+    output_paths.check_output(path, KINDS if is_table else suffixes.SCORED, force, bundle, *inputs)
+    if not is_table:
+        check_number(len(model.output_names), path)
 
 
 def _into_folder(
@@ -199,7 +294,10 @@ def _into_folder(
     if to is None and len(kinds) > 1:
         raise UsageError("the inputs are of several kinds: --to says of which the outputs are")
     suffix = f".{to}" if to else kinds.pop()
-    check_number(len(model.output_names), Path(f"x{suffix}"))
+    if settings.columns is None:
+        check_number(len(model.output_names), Path(f"x{suffix}"))
+    else:
+        suffixes.check_suffix(f"x{suffix}", KINDS)
     job = partitions.Job(
         os.path.abspath(bundle), partitions.digest_of(bundle), str(folder), suffix, settings
     )  # fmt: skip

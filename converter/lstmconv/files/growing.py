@@ -35,14 +35,19 @@ class Growing(Protocol):
 
 @contextmanager
 def growing_file(
-    path: Path, names: Sequence[str], rows: int | None, force: bool, rows_are: str | None = None, joined: bool = False
+    path: Path,
+    names: Sequence[str],
+    rows: int | None,
+    force: bool,
+    rows_are: str | None = None,
+    joined: str | None = None,
 ) -> Iterator[Growing]:
     """A file for the outputs for `rows` rows, of the kind its suffix says; published when the block ends.
 
     Args:
         rows: None where only the end tells.
         rows_are: what a row of a CSV is; by default a sequence.
-        joined: to columns of a table, which a CSV then has a heading for.
+        joined: to columns of a table, which a CSV then has a heading for: what stands before the names of the outputs.
 
     Raises:
         UsageError: several outputs, and not an `.npz` or a table.
@@ -51,15 +56,15 @@ def growing_file(
         FileAccessError: see `atomic_file.publish`.
     """
     suffix = check_suffix(path, SCORED)
-    if not joined:
+    if joined is None:
         check_number(len(names), path)
     for name in names if suffix == ".npz" else ():
         npz_member(name)
-    writing = table_writing() if joined or suffix in TABLES else None
+    writing = table_writing() if joined is not None or suffix in TABLES else None
     with publish(path, force) as file, ExitStack() as opened:
         made: Growing
         if writing is not None:
-            made = writing.TableFile(file, suffix)
+            made = writing.TableFile(file, suffix, joined or "")
         elif suffix == ".npz":
             made = NpzFile(file, path.parent, names, rows, opened)
         elif suffix == ".npy":
@@ -72,13 +77,17 @@ def growing_file(
 
 @contextmanager
 def standard_output(
-    names: Sequence[str], rows_are: str | None = None, kind: str = "csv", rows: int | None = None, joined: bool = False
+    names: Sequence[str],
+    rows_are: str | None = None,
+    kind: str = "csv",
+    rows: int | None = None,
+    joined: str | None = None,
 ) -> Iterator[Growing]:
     """CSV on standard output, at once for a single output; several stand one after the other, each under its name.
 
     Args:
         kind: "csv", or for another program "npy" (of `rows` rows) or "arrow", a stream.
-        joined: to columns of a table.
+        joined: to columns of a table, see `growing_file`.
 
     Raises:
         UsageError: an array of several outputs, or of as many rows as only the end will tell; or numbers in bytes are
@@ -86,7 +95,7 @@ def standard_output(
         MissingPackageError: a table, and pyarrow is not installed.
     """
     made: Growing
-    if kind == "csv" and not joined:
+    if kind == "csv" and joined is None:
         with ExitStack() as opened:
             lines = rows_are or SEQUENCES
             made = CsvOnStandardOutput(lines) if len(names) == 1 else SeveralOnStandardOutput(names, opened, lines)
@@ -100,7 +109,7 @@ def standard_output(
             raise UsageError(f"a .npy on standard output holds one array of a known length, and this run {known}")
         made = NpyFile(cast(BinaryIO, file), rows)
     else:
-        made = table_writing().TableFile(file, "stream" if kind == "arrow" else ".csv")
+        made = table_writing().TableFile(file, "stream" if kind == "arrow" else ".csv", joined or "")
     yield made
     made.finish()
 

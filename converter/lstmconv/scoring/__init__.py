@@ -1,1 +1,24 @@
-"""Predictions for a lot of data: many files, tables, processes, and clusters."""
+"""Predictions for a lot of data: many files, tables, processes, and clusters.
+
+from lstmconv.scoring import score_frame
+
+score_frame(model, frame, ["a", "b"], window=30, group_by="id", time="t")  # of pandas or polars
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .frames import score_frame
+
+__all__ = ["score_frame"]
+
+_MODULES = {"score_frame": "frames"}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is asked for, so that scoring files does not wait for the rest."""
+    if name in _MODULES:
+        from importlib import import_module
+
+        return getattr(import_module(f".{_MODULES[name]}", __name__), name)
+    raise AttributeError(f"module 'lstmconv.scoring' has no attribute {name!r}")

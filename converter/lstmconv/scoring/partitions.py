@@ -106,7 +106,7 @@ def score_partition(job: Job, given: Given, advance: Callable[[int], None] = lam
     path, before = Path(job.folder) / name, _state(given)
     rows = score.score(
         model, [given], job.settings,
-        lambda total: growing_file(path, model.output_names, total, True, job.settings.rows_are),
+        lambda total: growing_file(path, model.output_names, total, True, job.settings.rows_are, job.settings.prefix()),
         begin=lambda total: advance,
     )  # fmt: skip
     if _state(given) != before:

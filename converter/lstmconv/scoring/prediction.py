@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from lstmconv_runtime import InputError, Model
 from lstmconv_runtime.format.graph import Array
@@ -13,8 +13,14 @@ from lstmconv_runtime.model import inputs_of
 
 from ..errors import UsageError
 from ..files.held_rows import Rows
+from ..files.text_table import shape_text
 
-__all__ = ["Batch", "array_batches", "check_rows", "inputs_of", "named_outputs", "predictions", "rows_at_once"]
+__all__ = [
+    "Batch", "Shapes", "array_batches", "check_rows", "inputs_of", "named_outputs", "predictions", "rows_at_once",
+    "same_shapes",
+]  # fmt: skip
+
+Shapes: TypeAlias = Mapping[str, tuple[tuple[Any, ...], Any]]
 
 BATCH_BYTES = 64 * 2**20
 MOST_ROWS = 4096  # more at once are no faster
@@ -90,6 +96,23 @@ def predictions(
     for batch in batches:
         yield batch, named_outputs(model, batch.inputs, threads)
         del batch
+
+
+def same_shapes(shapes: Shapes, arrays: Mapping[str, Array], count: int) -> Shapes:
+    """The shapes and dtypes of the outputs of all batches so far, the first of which has none yet.
+
+    Raises:
+        InputError: these outputs, for `count` rows, are others.
+    """
+    found = {name: (array.shape[1:], array.dtype) for name, array in arrays.items()}
+    for name in found if shapes and count else ():
+        if found[name] != shapes[name]:
+            one, other = (f"{dtype} {shape_text((None, *shape))}" for shape, dtype in (shapes[name], found[name]))
+            raise InputError(
+                f"output '{name}': {one} for some rows and {other} for others, which one output cannot hold; several "
+                "files can be written into a folder"
+            )
+    return shapes or found
 
 
 def rows_at_once(model: Model, given: Mapping[str, Any], rows: int | None) -> int:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from lstmconv_runtime import InputError, Model
+from lstmconv_runtime import Model
 from lstmconv_runtime.format.graph import Array
 
 from ..files.growing import Growing
-from ..files.text_table import shape_text
 from . import prediction
 from .prediction import Batch
 from .settings import Settings
 from .sources import Given, open_given
+from .tables import open_table_batches
 
 Compute: TypeAlias = Callable[[Iterator[Batch]], Iterator[tuple[Batch, dict[str, Array]]]]
-Outputs: TypeAlias = Mapping[str, tuple[tuple[Any, ...], Any]]
 OpenOutput: TypeAlias = Callable[[int | None], AbstractContextManager[Growing]]
 
 
@@ -29,6 +28,10 @@ def open_batches(model: Model, given: Given, settings: Settings) -> Iterator[tup
     Raises:
         LstmconvError, InputError: its files cannot be read, or do not fit the model.
     """
+    if settings.columns is not None:
+        with open_table_batches(model, given, settings.columns, settings.batch_size) as opened:
+            yield opened
+        return
     with open_given(given, prediction.inputs_of(model), settings.rows_are) as arrays:
         rows = prediction.check_rows(model, arrays)
         at_once = settings.batch_size or prediction.rows_at_once(model, arrays, rows)
@@ -67,12 +70,9 @@ def score(
         output = opened.enter_context(open_output(rows))
         advance = begin(rows)
         done = 0
-        shapes: Outputs = {}
+        shapes: prediction.Shapes = {}
         for batch, arrays in (compute or partial(prediction.predictions, model, threads=settings.threads))(batches):
-            found = {name: (array.shape[1:], array.dtype) for name, array in arrays.items()}
-            shapes = shapes or found
-            if found != shapes and batch.count:
-                raise _different(shapes, found)
+            shapes = prediction.same_shapes(shapes, arrays, batch.count)
             output.add(arrays, batch.count, batch.rows)
             done += batch.count
             del arrays, batch  # or they would be held while the next are computed
@@ -94,12 +94,3 @@ def _one_after_the_other(model: Model, sources: Sequence[Given], settings: Setti
                 del batch
     if empty is not None and not some:
         yield empty
-
-
-def _different(shapes: Outputs, found: Outputs) -> InputError:
-    name = next(name for name in shapes if shapes[name] != found.get(name))
-    one, other = (f"{dtype} {shape_text((None, *shape))}" for shape, dtype in (shapes[name], found[name]))
-    return InputError(
-        f"output '{name}': {one} for some rows and {other} for others, which one file cannot hold: let the output be a "
-        "folder"
-    )

@@ -29,6 +29,15 @@ def table_writing() -> ModuleType:
     return writing
 
 
+def table_cells() -> ModuleType:
+    """The module `cells`, with all that tables of rows need; raises like `table_inputs`."""
+    try:
+        from . import cells
+    except ImportError as error:
+        raise _missing(error) from None
+    return cells
+
+
 def _missing(error: ImportError) -> MissingPackageError:
     if (error.name or "").partition(".")[0] != "pyarrow":
         raise error

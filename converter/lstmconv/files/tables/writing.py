@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 from lstmconv_runtime.format.graph import Array
 
 from ...errors import UsageError, printable
+from ..flat_columns import by_row, flat_columns
 
 STREAM, CSV = "stream", ".csv"
 
@@ -25,10 +25,11 @@ class TableFile:
 
     Args:
         kind: a suffix of `suffixes.TABLES`, CSV, or STREAM for an Arrow stream.
+        prefix: put before the names of the outputs.
     """
 
-    def __init__(self, file: IO[bytes], kind: str) -> None:
-        self._sink, self._kind = pa.PythonFile(file, mode="w"), kind
+    def __init__(self, file: IO[bytes], kind: str, prefix: str = "") -> None:
+        self._sink, self._kind, self._prefix = pa.PythonFile(file, mode="w"), kind, prefix
         self._writer: Any = None
 
     def add(self, arrays: Mapping[str, Array], count: int, rows: Any = None) -> None:
@@ -40,7 +41,9 @@ class TableFile:
         columns: dict[str, Any] = {} if rows is None else dict(zip(rows.schema.names, rows.columns, strict=True))
         flat = self._kind == CSV
         for name, array in arrays.items():
-            for called, column in (_flat_columns if flat else _list_column)(name, _by_row(array, count)).items():
+            for called, column in (_flat_columns if flat else _list_column)(
+                self._prefix + name, by_row(array, count)
+            ).items():
                 if called in columns:
                     raise UsageError(
                         f"the table has a column '{printable(called, 60)}', as an output is called: --prefix tells "
@@ -69,11 +72,6 @@ class TableFile:
         self._sink.flush()
 
 
-def _by_row(array: Array, count: int) -> Array:
-    """An output with one row for each row of the input: those of folded time steps are put together again."""
-    return array if len(array) == count or count == 0 else array.reshape(count, -1, *array.shape[1:])
-
-
 def _list_column(name: str, array: Array) -> dict[str, Any]:
     """(rows,) and (rows, 1) → numbers; (rows, a, b) → lists of `a` lists of `b` numbers."""
     sizes = array.shape[1:] if array.shape[1:] not in ((), (1,)) else ()
@@ -84,11 +82,6 @@ def _list_column(name: str, array: Array) -> dict[str, Any]:
 
 
 def _flat_columns(name: str, array: Array) -> dict[str, Any]:
-    """(rows,) and (rows, 1) → NAME; (rows, a, b) → NAME.0.0 and so on."""
     # CSV knows no halves; float32 holds them exactly.
     held = array.astype(np.float32) if array.dtype == np.float16 else array
-    one = math.prod(held.shape[1:]) == 1
-    return {
-        name if one else ".".join([name, *map(str, place)]): pa.array(np.ascontiguousarray(held[(slice(None), *place)]))
-        for place in np.ndindex(held.shape[1:])
-    }
+    return {called: pa.array(np.ascontiguousarray(column)) for called, column in flat_columns(name, held).items()}
