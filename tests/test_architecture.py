@@ -63,8 +63,8 @@ FULLEST = 17  # modules of one folder
 # What the converter takes from the inside of the runtime: nothing else of it may be relied upon.
 TAKEN = {
     "format.bundle", "format.graph", "format.graph_json", "format.nodes", "format.operation_nodes", "format.windows",
-    "layers.activations", "layers.by_node", "layers.precision", "recurrent.states", "stream_kinds", "threads",
-    "difference", "errors", "inputs", "model", "programs", "verifying",
+    "layers.activations", "layers.by_node", "layers.precision", "recurrent.states", "splitting", "stream_kinds",
+    "threads", "difference", "errors", "inputs", "model", "programs", "verifying",
 }  # fmt: skip
 
 

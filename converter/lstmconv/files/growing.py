@@ -129,6 +129,9 @@ class NpyFile:
 
     def add(self, arrays: Mapping[str, Array], count: int, rows: Any = None) -> None:
         (array,) = arrays.values()
+        if array.ndim == 0:
+            np.lib.format.write_array(self._file, array, allow_pickle=False)
+            return
         if self._array is None:
             self._array = array[:0]
             length = len(array)
@@ -175,6 +178,11 @@ class NpzFile:
     def add(self, arrays: Mapping[str, Array], count: int, rows: Any = None) -> None:
         for name, array in arrays.items():
             self._grown[name].add({name: array}, count)
+
+    def close(self) -> None:
+        """Finishes it, and ends the archive, whose directory stands at its end."""
+        self.finish()
+        self._archive.close()
 
     def finish(self) -> None:
         for name, apart in self._apart.items():
