@@ -16,7 +16,7 @@ from lstmconv.scoring import score_frame
 from paths import ROOT, SINE
 
 COMMANDS = {"commands", "doctor", "tables"}  # folders that speak to users of commands alone
-FILES = {"arrays.py", "csv_table.py", "standard_input.py", "partitions.py", "sources.py"}  # and modules
+FILES = {"arrays.py", "csv_table.py", "standard_input.py", "partitions.py", "sources.py", "on_dask.py"}  # and modules
 
 
 def test_an_existing_file_in_both_languages(tmp_path: Path) -> None:

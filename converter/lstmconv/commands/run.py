@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from lstmconv_runtime import Model
+from lstmconv_runtime.model import processors
+from typer.core import TyperCommand
 
 from ..bundles.load import load_bundle
 from ..errors import UsageError
@@ -20,7 +22,7 @@ from ..files.arrays import check_number
 from ..files.growing import growing_file, standard_output
 from ..files.standard_streams import print_note
 from ..files.tables import table_cells
-from ..scoring import partitions, prediction
+from ..scoring import on_dask, partitions, prediction
 from ..scoring.columns import Columns, parts_of
 from ..scoring.processes import Workers, one_after_the_other
 from ..scoring.score import score
@@ -40,9 +42,23 @@ class Kind(StrEnum):
     NPY, NPZ, CSV, PARQUET, ARROW, FEATHER = "npy", "npz", "csv", "parquet", "arrow", "feather"
 
 
+class RunCommand(TyperCommand):
+    """`--dask` with or without an address after it, where what follows may be an INPUT."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = list(args)
+        for place, word in enumerate(given):
+            if word == "--":
+                break
+            if word == "--dask" and "://" not in "".join(given[place + 1 : place + 2]):
+                given[place] = f"--dask={on_dask.LOCAL}"
+        return super().parse_args(ctx, given)
+
+
 @app.command(
+    cls=RunCommand,
     epilog="Exit codes: 0 done, 1 some inputs of a folder of outputs could not be scored, 2 usage or an input that "
-    "does not fit, 3 a newer bundle, 4 invalid, 5 over a limit, 6 input or output."
+    "does not fit, 3 a newer bundle, 4 invalid, 5 over a limit, 6 input or output.",
 )
 def run(
     bundle: BundleFile,
@@ -144,6 +160,15 @@ def run(
             help="How many processes share the rows, or the files where OUT is a folder. The output is the same.",
         ),
     ] = 1,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            "--dask",
+            metavar="[tcp://HOST:PORT]",
+            help="Let the workers of a Dask cluster score the files of a folder: one that is started here, of N "
+            "workers by --jobs, or that of a scheduler, whose workers see all paths as this command does.",
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -201,6 +226,7 @@ def run(
       lstmconv run sine.safetensors a-year.npy -o a-year-predicted.npy --batch-size 1000
       lstmconv run sine.safetensors 'days/*.parquet' -o predicted/ --jobs 2
       lstmconv run sine.safetensors 'days/*.parquet' -o predicted/ --resume
+      lstmconv run sine.safetensors 'days/*.parquet' -o predicted/ --dask tcp://scheduler:8786
       lstmconv run two.safetensors --input image=a.npy --input history=b.csv -o y.parquet
       lstmconv run sensor.safetensors log.parquet -o scored.parquet --columns a,b,c --window 30 --group-by id --time t
       cat windows.npy | lstmconv run sine.safetensors - -o - --to npy > predictions.npy
@@ -228,10 +254,10 @@ def run(
         parts_of(model, table)
         table_cells()
     if out is not None and out != "-" and (out.endswith(("/", os.sep)) or os.path.isdir(out)):
-        _into_folder(model, bundle, sources, Path(out), to, settings, jobs, resume, force, quiet)
+        _into_folder(model, bundle, sources, Path(out), to, settings, jobs, dask, resume, force, quiet)
         return
-    if resume:
-        raise UsageError("--resume goes on in a folder: let OUT be one")
+    if resume or dask is not None:
+        raise UsageError(f"{'--resume' if resume else '--dask'} is for a folder of outputs: let OUT be one, as out/")
     path = None if out in (None, "-") else Path(str(out))
     _check_output(model, path, to, sources, bundle, force, table is not None)
     joined = None if table is None else table.prefix
@@ -285,9 +311,11 @@ def _check_output(
 
 def _into_folder(
     model: Model, bundle: Path, sources: list[Given], folder: Path, to: Kind | None, settings: Settings, jobs: int,
-    resume: bool, force: bool, quiet: bool,
+    dask: str | None, resume: bool, force: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """A file for each partition; exits with 1 where some could not be scored."""
+    if dask is not None:
+        on_dask.require_dask()
     if any(given.is_stream for given in sources):
         raise UsageError("the outputs of a folder are named as their inputs: standard input has no name")
     kinds = {given.path.suffix.lower() for given in sources}
@@ -298,9 +326,7 @@ def _into_folder(
         check_number(len(model.output_names), Path(f"x{suffix}"))
     else:
         suffixes.check_suffix(f"x{suffix}", KINDS)
-    job = partitions.Job(
-        os.path.abspath(bundle), partitions.digest_of(bundle), str(folder), suffix, settings
-    )  # fmt: skip
+    job = partitions.Job(os.getcwd(), str(bundle), partitions.digest_of(bundle), str(folder), suffix, settings)
     for given in sources:
         output_paths.check_output(folder / job.output(given), suffixes.SCORED, True, bundle, *given.paths)
     with partitions.opened_folder(job, sources, resume, force) as records:
@@ -309,7 +335,10 @@ def _into_folder(
         with ExitStack() as opened:
             bar = opened.enter_context(Progress(len(left), not quiet, unit="files"))
             done: Iterator[tuple[Given, partitions.Record | partitions.Failure]]
-            if jobs > 1:
+            if dask is not None and left:
+                workers = jobs if jobs > 1 else min(processors(), len(left))
+                done = on_dask.score_on_dask(opened.enter_context(on_dask.cluster(dask, workers)), job, left)
+            elif jobs > 1:
                 done = opened.enter_context(Workers(jobs, settings.threads)).partitions(job, left)
             else:
                 done = one_after_the_other(job, left, lambda rows: None)

@@ -8,11 +8,12 @@ score_frame(model, frame, ["a", "b"], window=30, group_by="id", time="t")  # of 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .dask_collections import map_blocks, map_partitions
     from .frames import score_frame
 
-__all__ = ["score_frame"]
+__all__ = ["map_blocks", "map_partitions", "score_frame"]
 
-_MODULES = {"score_frame": "frames"}
+_MODULES = {"map_blocks": "dask_collections", "map_partitions": "dask_collections", "score_frame": "frames"}
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -45,15 +46,21 @@ class Job:
     """What a process needs to score a partition.
 
     Attributes:
+        base: the folder that all paths start from.
         bundle: its path; digest: of the file, in hex, so that all processes compute with the same.
         folder: where the outputs go; suffix: of what kind they are.
     """
 
+    base: str
     bundle: str
     digest: str
     folder: str
     suffix: str
     settings: Settings
+
+    def place(self, name: str = "") -> Path:
+        """Where the folder, or what is called so in it, is from any working directory."""
+        return Path(self.base) / self.folder / name
 
     def output(self, given: Given) -> str:
         """The name of a partition's output."""
@@ -78,6 +85,7 @@ def digest_of(path: Path) -> str:
 
 
 _models: dict[tuple[str, str], Model] = {}
+_loading = threading.Lock()
 
 
 def model_of(job: Job) -> Model:
@@ -86,13 +94,16 @@ def model_of(job: Job) -> Model:
     Raises:
         InvalidFileError: the bundle is not that of the run.
     """
-    key = job.bundle, job.digest
-    if key not in _models:
-        if digest_of(Path(job.bundle)) != job.digest:
-            raise InvalidFileError(f"{printable(job.bundle)}: is not the bundle that this run began with", "E_CHANGED")
-        _models.clear()
-        _models[key] = load_bundle(Path(job.bundle))
-    return _models[key]
+    path = Path(job.base) / job.bundle
+    key = str(path), job.digest
+    with _loading:
+        if key not in _models:
+            if digest_of(path) != job.digest:
+                shown = printable(job.bundle)
+                raise InvalidFileError(f"{shown}: is not the bundle that this run began with", "E_CHANGED")
+            _models.clear()
+            _models[key] = load_bundle(path)
+        return _models[key]
 
 
 def score_partition(job: Job, given: Given, advance: Callable[[int], None] = lambda done: None) -> Record:
@@ -103,25 +114,27 @@ def score_partition(job: Job, given: Given, advance: Callable[[int], None] = lam
         LstmconvError, InputError: the partition cannot be scored.
     """
     model, name = model_of(job), job.output(given)
-    path, before = Path(job.folder) / name, _state(given)
+    path, before = job.place(name), _state(job, given)
+    there = Given(tuple((input_name, os.path.join(job.base, file)) for input_name, file in given.files))
     rows = score.score(
-        model, [given], job.settings,
+        model, [there], job.settings,
         lambda total: growing_file(path, model.output_names, total, True, job.settings.rows_are, job.settings.prefix()),
         begin=lambda total: advance,
     )  # fmt: skip
-    if _state(given) != before:
+    if _state(job, given) != before:
         raise FileAccessError(f"{given.shown()}: changed while it was being read", "E_CHANGED")
     record = {
         "output": name, "rows": rows, "bytes": path.stat().st_size, "sha256": digest_of(path), "inputs": before,
     }  # fmt: skip
-    publish_bytes(json_bytes(record), Path(job.folder) / RECORDS / f"{name}.json", True)
+    publish_bytes(json_bytes(record), job.place(RECORDS) / f"{name}.json", True)
     return record
 
 
-def _state(given: Given) -> list[Record]:
+def _state(job: Job, given: Given) -> list[Record]:
     """The files of a partition as they are now: by them a later run knows whether they still are the same."""
     found = []
-    for (name, path), status in zip(given.files, map(os.stat, given.paths), strict=True):
+    for name, path in given.files:
+        status = os.stat(os.path.join(job.base, path))
         found.append({"input": name, "path": path, "bytes": status.st_size, "modified": status.st_mtime_ns})
     return found
 
@@ -172,7 +185,7 @@ def opened_folder(job: Job, sources: Sequence[Given], resume: bool, force: bool)
             records.mkdir()
             (folder / MANIFEST).unlink(missing_ok=True)
             done, known = {}, False
-        if known:
+        if known and (done or resume):
             _refuse_other(job, folder, resume)
         else:
             there = [name for name in names if os.path.lexists(folder / name)]
@@ -248,9 +261,9 @@ def is_done(job: Job, given: Given, done: dict[str, Record]) -> bool:
     record = done.get(job.output(given))
     if record is None:
         return False
-    path = Path(job.folder) / job.output(given)
+    path = job.place(job.output(given))
     try:
-        now = [(Path(one["path"]).name, one["input"], one["bytes"], one["modified"]) for one in _state(given)]
+        now = [(Path(one["path"]).name, one["input"], one["bytes"], one["modified"]) for one in _state(job, given)]
         then = [(Path(one["path"]).name, one["input"], one["bytes"], one["modified"]) for one in record["inputs"]]
         return now == then and path.stat().st_size == record["bytes"] and digest_of(path) == record["sha256"]
     except (OSError, KeyError, TypeError, LstmconvError):
