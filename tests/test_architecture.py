@@ -29,6 +29,7 @@ EXTRAS = {
     "onnxruntime",
     "tf2onnx",
     "concurrent",
+    "multiprocessing",
     "hashlib",
     "importlib",
     "pyarrow",
@@ -97,7 +98,7 @@ for name in sys.argv[2:]:
         name.removesuffix(".__init__") for name in modules()
         if name not in NEED_EXTRAS and not name.startswith(EXTRAS_INSIDE) and name != "lstmconv.__main__"
     ]  # fmt: skip
-    extras = " ".join(EXTRAS - {"concurrent", "hashlib", "importlib"})
+    extras = " ".join(EXTRAS - {"concurrent", "multiprocessing", "hashlib", "importlib"})
     subprocess.run([sys.executable, "-c", code, extras, *names], check=True)
 
 

@@ -16,7 +16,7 @@ from lstmconv_runtime.model import processors
 from typer.core import TyperCommand
 
 from ..bundles.load import load_bundle
-from ..errors import UsageError
+from ..errors import UsageError, printable
 from ..files import output_paths, suffixes
 from ..files.arrays import check_number
 from ..files.growing import growing_file, standard_output
@@ -303,6 +303,11 @@ def _check_output(
         return
     if to is not None:
         raise UsageError("--to is for folders and standard output; the name of a file says what it is")
+    if not path.suffix:
+        ends = " or ".join(KINDS if is_table else suffixes.SCORED)
+        raise UsageError(
+            f"'{printable(str(path))}': the name of a file must end in {ends}, that of a folder in /", "E_SUFFIX"
+        )
     inputs = [given_path for given in sources if not given.is_stream for given_path in given.paths]
     output_paths.check_output(path, KINDS if is_table else suffixes.SCORED, force, bundle, *inputs)
     if not is_table:
@@ -334,15 +339,21 @@ def _into_folder(
         failed = 0
         with ExitStack() as opened:
             bar = opened.enter_context(Progress(len(left), not quiet, unit="files"))
-            done: Iterator[tuple[Given, partitions.Record | partitions.Failure]]
+            number = 0
+            done: Iterator[tuple[Given, partitions.Record | partitions.Failure] | None]
             if dask is not None and left:
                 workers = jobs if jobs > 1 else min(processors(), len(left))
                 done = on_dask.score_on_dask(opened.enter_context(on_dask.cluster(dask, workers)), job, left)
             elif jobs > 1:
                 done = opened.enter_context(Workers(jobs, settings.threads)).partitions(job, left)
             else:
-                done = one_after_the_other(job, left, lambda rows: None)
-            for number, (given, result) in enumerate(done, 1):
+                done = one_after_the_other(job, left, lambda rows: bar.update(number))
+            for one in done:
+                if one is None:
+                    bar.update(number)
+                    continue
+                given, result = one
+                number += 1
                 if isinstance(result, dict):
                     records[result["output"]] = result
                 else:

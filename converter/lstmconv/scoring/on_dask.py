@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -19,6 +20,7 @@ from .sources import Given
 
 LOCAL = "local"
 LOGGERS = ("distributed", "distributed.client", "tornado", "tornado.application")
+POLL = 0.05  # seconds
 PATIENCE = 10  # seconds for a scheduler to answer
 
 
@@ -61,9 +63,9 @@ def cluster(address: str, workers: int) -> Iterator[Any]:
         yield client
 
 
-def score_on_dask(client: Any, job: Job, sources: Sequence[Given]) -> Iterator[tuple[Given, Record | Failure]]:
-    """The records of partitions as they are done, or what went wrong with each. A partition whose worker dies is done
-    by another one.
+def score_on_dask(client: Any, job: Job, sources: Sequence[Given]) -> Iterator[tuple[Given, Record | Failure] | None]:
+    """The records of partitions as they are done, or what went wrong with each; None after a while without any. A
+    partition whose worker dies is done by another one.
 
     Raises:
         FileAccessError: the scheduler is gone.
@@ -71,17 +73,26 @@ def score_on_dask(client: Any, job: Job, sources: Sequence[Given]) -> Iterator[t
     from distributed import CancelledError, KilledWorker, as_completed
 
     futures = {client.submit(score_on_worker, job, given, pure=False): given for given in sources}
-    for future in as_completed(futures):
-        try:
-            yield futures[future], future.result()
-        except CancelledError:
-            raise FileAccessError("the Dask scheduler is gone; --resume does what is left", "E_SCHEDULER") from None
-        except KilledWorker:
-            yield (
-                futures[future],
-                LimitError("every worker that scored it was ended, most likely for want of memory", "E_LIMIT_MEMORY"),
-            )
-        future.release()
+    done, left = as_completed(futures), len(futures)
+    while left:
+        ready = done.next_batch(block=False)
+        left -= len(ready)
+        for future in ready:
+            try:
+                yield futures[future], future.result()
+            except CancelledError:
+                raise FileAccessError("the Dask scheduler is gone; --resume does what is left", "E_SCHEDULER") from None
+            except KilledWorker:
+                yield (
+                    futures[future],
+                    LimitError(
+                        "every worker that scored it was ended, most likely for want of memory", "E_LIMIT_MEMORY"
+                    ),
+                )
+            future.release()
+        if not ready:
+            time.sleep(POLL)
+            yield None
 
 
 def score_on_worker(job: Job, given: Given) -> Record | Failure:

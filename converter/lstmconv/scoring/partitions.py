@@ -170,13 +170,15 @@ def opened_folder(job: Job, sources: Sequence[Given], resume: bool, force: bool)
     folder, records = Path(job.folder), Path(job.folder) / RECORDS
     try:
         records.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
+        descriptor = system.open_folder(folder) if system.locks_files() else None
     except OSError as error:
         raise FileAccessError(f"cannot write in '{printable(job.folder)}': {error.strerror}", "E_IO") from None
+    mine = True
     try:
-        if system.locks_files() and not system.lock(descriptor):
+        if descriptor is not None and not system.lock(descriptor):
+            mine = False
             raise FileAccessError(f"'{printable(job.folder)}': another run is writing here", "E_LOCKED")
-        done = _records(folder)
+        done = _records(folder, ignore=force and not resume)
         known = (records / RUN).exists() or (folder / MANIFEST).exists()
         if force and not resume:
             for name in done:
@@ -196,10 +198,12 @@ def opened_folder(job: Job, sources: Sequence[Given], resume: bool, force: bool)
             publish_bytes(json_bytes(job.identity()), records / RUN, True)
         yield {name: record for name, record in done.items() if resume}
     finally:
-        os.close(descriptor)
-        with suppress(OSError):  # where nothing came of it
-            records.rmdir()
-            folder.rmdir()
+        if descriptor is not None:
+            os.close(descriptor)
+        if mine:
+            with suppress(OSError):  # where nothing came of it
+                records.rmdir()
+                folder.rmdir()
 
 
 def _refuse_other(job: Job, folder: Path, resume: bool) -> None:
@@ -217,12 +221,24 @@ def _refuse_other(job: Job, folder: Path, resume: bool) -> None:
         publish_bytes(json_bytes(job.identity()), run, True)
 
 
-def _records(folder: Path) -> dict[str, Record]:
+def _records(folder: Path, ignore: bool) -> dict[str, Record]:
     """What is done, by the names of outputs.
+
+    Args:
+        ignore: a damaged record, and all with it.
 
     Raises:
         InvalidFileError: a record is damaged.
     """
+    try:
+        return _read_records(folder)
+    except InvalidFileError:
+        if ignore:
+            return {}
+        raise
+
+
+def _read_records(folder: Path) -> dict[str, Record]:
     found: dict[str, Record] = {}
     if (folder / MANIFEST).exists():
         found.update((record["output"], record) for record in _read_json(folder / MANIFEST)["partitions"])
@@ -230,30 +246,28 @@ def _records(folder: Path) -> dict[str, Record]:
         if path.name != RUN:
             record = _read_json(path)
             found[record["output"]] = record
-    for name in found:
+    for name, record in found.items():
+        if type(record.get("rows")) is not int or not isinstance(record.get("inputs"), list):
+            raise _damaged(folder / RECORDS)
         if Path(name).name != name or name.startswith(("_", ".")):
             raise InvalidFileError(f"'{printable(name)}' in a record is no name of an output", "E_MANIFEST")
     return found
 
 
 def _read_json(path: Path) -> Any:
-    shown = printable(str(path))
     try:
         value = json.loads(read_bytes(path, MAX_RECORD_BYTES))
-        wanted = (
-            ("run", "partitions")
-            if path.name == MANIFEST
-            else ("bundle",)
-            if path.name == RUN
-            else ("output", "sha256")
-        )
-        if not all(key in value for key in wanted):
-            raise ValueError
-        if path.name == MANIFEST and not all(isinstance(one["output"], str) for one in value["partitions"]):
-            raise ValueError
+        records = value["partitions"] if path.name == MANIFEST else [value] if path.name != RUN else []
+        run = value["run"] if path.name == MANIFEST else value
+        if not isinstance(run, dict) or not all(isinstance(record["output"], str) for record in records):
+            raise _damaged(path)
         return value
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise InvalidFileError(f"{shown}: is damaged; --force without --resume starts anew", "E_MANIFEST") from None
+        raise _damaged(path) from None
+
+
+def _damaged(path: Path) -> InvalidFileError:
+    return InvalidFileError(f"{printable(str(path))}: is damaged; --force without --resume starts anew", "E_MANIFEST")
 
 
 def is_done(job: Job, given: Given, done: dict[str, Record]) -> bool:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 from lstmconv_runtime import Model
@@ -25,6 +23,7 @@ from .sources import Given
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+HEARTBEAT = 0.5  # seconds
 _model: Model | None = None
 
 
@@ -39,6 +38,9 @@ def _begin(model: Model | None) -> None:
 
 def _end_with_parent() -> None:
     """Ends this process when the one that started it is gone, whatever ended that."""
+    import multiprocessing
+    from multiprocessing.connection import wait
+
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
@@ -57,6 +59,7 @@ class Workers:
     """
 
     def __init__(self, jobs: int, threads: int | None, model: Model | None = None) -> None:
+        import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
 
         self._jobs, self._threads = jobs, threads or 1
@@ -109,21 +112,27 @@ class Workers:
         except BrokenProcessPool:
             raise _ended() from None
 
-    def partitions(self, job: Job, sources: Sequence[Given]) -> Iterator[tuple[Given, Record | Failure]]:
-        """The records of partitions as they are done, or what went wrong with each.
+    def partitions(self, job: Job, sources: Sequence[Given]) -> Iterator[tuple[Given, Record | Failure] | None]:
+        """The records of partitions as they are done, or what went wrong with each; None after a while without any.
 
         Raises:
             LimitError: a process was ended.
         """
-        from concurrent.futures import as_completed
+        from concurrent.futures import FIRST_COMPLETED
+        from concurrent.futures import wait as wait_for
         from concurrent.futures.process import BrokenProcessPool
 
         futures = {self._submit(_score, job, given): given for given in sources}
-        for future in as_completed(futures):
-            try:
-                yield futures[future], future.result()
-            except BrokenProcessPool:
-                raise _ended() from None
+        left = set(futures)
+        while left:
+            done, left = wait_for(left, HEARTBEAT, FIRST_COMPLETED)
+            if not done:
+                yield None
+            for future in done:
+                try:
+                    yield futures[future], future.result()
+                except BrokenProcessPool:
+                    raise _ended() from None
 
 
 def _score(job: Job, given: Given) -> Record | Failure:
@@ -135,7 +144,7 @@ def _score(job: Job, given: Given) -> Record | Failure:
 
 def one_after_the_other(
     job: Job, sources: Iterable[Given], advance: Callable[[int], None]
-) -> Iterator[tuple[Given, Record | Failure]]:
+) -> Iterator[tuple[Given, Record | Failure] | None]:
     """What `Workers.partitions` gives, computed by this process.
 
     Args:

@@ -10,6 +10,7 @@ Rows are numbered from 0 through the whole table. Every cut says which row each 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -47,7 +48,7 @@ class Groups:
         """The number of the group of each row."""
         known = self._codes
         made = np.fromiter((known.setdefault(key, len(known)) for key in keys), np.int64, len(keys))
-        self.keys.extend(list(known)[len(self.keys) :] if len(known) > len(self.keys) else ())
+        self.keys.extend(islice(known, len(self.keys), None))
         return made
 
     def shown(self, code: int) -> str:
@@ -113,7 +114,7 @@ class Windows:
         ends = ends[np.argsort(by_group[ends], kind="stable")]  # in the order of the table
         numbers = by_group[ends] - before + self._rows
 
-        np.add.at(self._totals, codes, 1)
+        self._totals = self._totals + np.bincount(codes, minlength=groups)
         self._last[codes] = np.arange(self._rows, self._rows + count)  # of equal codes the last one counts
         self._rows += count
         kept = np.flatnonzero(sizes[runs] - places < self._window)
