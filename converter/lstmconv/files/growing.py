@@ -64,7 +64,9 @@ def growing_file(
     with publish(path, force) as file, ExitStack() as opened:
         made: Growing
         if writing is not None:
-            made = writing.TableFile(file, suffix, joined or "")
+            table = writing.TableFile(file, suffix, joined or "")
+            opened.callback(table.abandon)
+            made = table
         elif suffix == ".npz":
             made = NpzFile(file, path.parent, names, rows, opened)
         elif suffix == ".npy":
@@ -108,10 +110,15 @@ def standard_output(
             known = f"has {len(names)} outputs" if rows is not None else "reads a stream of unknown length"
             raise UsageError(f"a .npy on standard output holds one array of a known length, and this run {known}")
         made = NpyFile(cast(BinaryIO, file), rows)
-    else:
-        made = table_writing().TableFile(file, "stream" if kind == "arrow" else ".csv", joined or "")
-    yield made
-    made.finish()
+        yield made
+        made.finish()
+        return
+    table = table_writing().TableFile(file, "stream" if kind == "arrow" else ".csv", joined or "")
+    try:
+        yield table
+        table.finish()
+    finally:
+        table.abandon()
 
 
 class NpyFile:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import re
+import resource
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -24,6 +28,7 @@ from vector_files import read_vector
 
 pa = pytest.importorskip("pyarrow")
 pacsv = pytest.importorskip("pyarrow.csv")
+pytest.importorskip("pyarrow.feather")
 pq = pytest.importorskip("pyarrow.parquet")
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
@@ -260,6 +265,25 @@ def test_csv_files_that_are_refused(folder: Path, text: str) -> None:
     assert (code, error.count("\n")) == (4, 1), error
 
 
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "csv"])
+def test_mutated_tables(folder: Path, kind: str) -> None:
+    """Whatever the bytes are: predictions, or an error of ours in one line."""
+    table = pq.read_table("log.parquet")[:40]
+    write = {"parquet": pq.write_table, "csv": pacsv.write_csv, "arrow": pa.feather.write_feather}[kind]
+    write(table, f"x.{kind}")
+    data, random, codes = Path(f"x.{kind}").read_bytes(), np.random.default_rng(0), set()
+    for number in range(60):
+        changed = bytearray(data)
+        for place in random.integers(0, len(data), random.integers(1, 3)):
+            changed[place] = random.integers(0, 256)
+        Path(f"x.{kind}").write_bytes(changed[: random.integers(1, len(data))] if number % 6 == 0 else changed)
+        code, _, error = run("m.safetensors", f"x.{kind}", "-o", f"y.{kind}", "--force", *OPTIONS, "--skip-short")
+        assert code in (0, 2, 4, 5), error
+        assert error.count("\n") == (code != 0)
+        codes.add(code)
+    assert 4 in codes
+
+
 # --- ragged groups ----------------------------------------------------------------------------------------------------
 
 
@@ -406,10 +430,37 @@ def test_frames_that_are_refused(kind: Any) -> None:
     assert issubclass(InvalidFileError, LstmconvError)
 
 
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "csv"])
+@pytest.mark.parametrize("full", [False, True], ids=["damaged", "full disk"])
+def test_a_failure_after_some_rows_were_written(folder: Path, kind: str, full: bool) -> None:
+    """One line, and nothing left: what was written by then belongs to nobody."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    table = pq.read_table("log.parquet")
+    if not full:
+        table = table.set_column(2, "a", pa.array([*[1.0] * 499, None]))
+    pq.write_table(table, "bad.parquet", row_group_size=64)
+    before = sorted(path.name for path in folder.iterdir())
+    command = [sys.executable, "-m", "lstmconv", "run", "m.safetensors", "bad.parquet", "-o", f"y.{kind}",
+               "--batch-size", "5", *map(str, OPTIONS)]  # fmt: skip
+    process = subprocess.run(
+        command, capture_output=True, text=True, check=False, preexec_fn=limit if full else None,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )  # fmt: skip
+    assert process.returncode == (6 if full else 4), process.stderr
+    said = (
+        rf"cannot write 'y.{kind}': File too large \[E_IO\]"
+        if full
+        else r"bad.parquet: column 'a': a value is missing .*"
+    )
+    assert re.fullmatch(rf"lstmconv: error: {said}\n", process.stderr), process.stderr
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
 def test_memory_hangs_on_the_groups_and_not_on_the_rows(tmp_path: Path) -> None:
     """Two million rows in a file of 30 MB, in a process whose memory rises by less than half of the rows' size."""
-    import subprocess
-
     (tmp_path / "m.safetensors").write_bytes(bundle("gru-last"))
     code = """
 import resource, sys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import IO, Any
 
 import numpy as np
@@ -65,10 +66,20 @@ class TableFile:
             return pa.ipc.new_stream(self._sink, schema)
         return pa.ipc.new_file(self._sink, schema)
 
+    def abandon(self) -> None:
+        """After a failure: what pyarrow would write when it is collected finds the file closed, and it complains."""
+        if self._writer is not None:
+            with suppress(Exception):
+                self._writer.close()
+            if hasattr(self._writer, "is_open"):
+                self._writer.is_open = False
+            self._writer = None
+
     def finish(self) -> None:
         """After the last batch."""
         if self._writer is not None:
             self._writer.close()
+            self._writer = None
         self._sink.flush()
 
 
