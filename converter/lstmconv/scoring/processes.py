@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 HEARTBEAT = 0.5  # seconds
+MESSAGE = 2**20  # bytes
+MOST_BATCHES = 16
 _model: Model | None = None
 
 
@@ -47,9 +49,24 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _compute(inputs: dict[str, Array], threads: int | None) -> dict[str, Array]:
+def _compute(message: list[dict[str, Array]], threads: int | None) -> list[dict[str, Array]]:
     assert _model is not None
-    return prediction.named_outputs(_model, inputs, threads)
+    return [prediction.named_outputs(_model, inputs, threads) for inputs in message]
+
+
+def _messages(batches: Iterator[Batch]) -> Iterator[list[Batch]]:
+    """The batches, as many together as MESSAGE bytes hold, or one."""
+    message: list[Batch] = []
+    size = 0
+    for batch in batches:
+        message.append(batch)
+        size += sum(array.nbytes for array in batch.inputs.values())
+        del batch
+        if size >= MESSAGE or len(message) == MOST_BATCHES:
+            yield message
+            message, size = [], 0
+    if message:
+        yield message
 
 
 class Workers:
@@ -81,20 +98,22 @@ class Workers:
                 os.environ[name] = value
 
     def predictions(self, batches: Iterator[Batch]) -> Iterator[tuple[Batch, dict[str, Array]]]:
-        """The outputs of the batches in their order. At most two batches more than there are processes are held.
+        """The outputs of the batches in their order. Small batches travel together, MESSAGE bytes of them; at most two
+        messages more than there are processes are held.
 
         Raises:
             InputError: a number does not fit.
             LimitError: a process was ended.
         """
-        waiting: deque[tuple[Batch, Future[dict[str, Array]]]] = deque()
-        for batch in batches:
-            waiting.append((replace(batch, inputs={}), self._submit(_compute, batch.inputs, self._threads)))
-            del batch
+        waiting: deque[tuple[list[Batch], Future[list[dict[str, Array]]]]] = deque()
+        for message in _messages(batches):
+            sent = self._submit(_compute, [batch.inputs for batch in message], self._threads)
+            waiting.append(([replace(batch, inputs={}) for batch in message], sent))
+            del message
             if len(waiting) > self._jobs + 1:
-                yield self._result(*waiting.popleft())
+                yield from self._results(*waiting.popleft())
         while waiting:
-            yield self._result(*waiting.popleft())
+            yield from self._results(*waiting.popleft())
 
     def _submit(self, function: Callable[..., Any], *given: Any) -> Future[Any]:
         from concurrent.futures.process import BrokenProcessPool
@@ -104,13 +123,18 @@ class Workers:
         except BrokenProcessPool:
             raise _ended() from None
 
-    def _result(self, batch: Batch, future: Future[dict[str, Array]]) -> tuple[Batch, dict[str, Array]]:
+    def _results(
+        self, batches: list[Batch], sent: Future[list[dict[str, Array]]]
+    ) -> Iterator[tuple[Batch, dict[str, Array]]]:
         from concurrent.futures.process import BrokenProcessPool
 
         try:
-            return batch, future.result()
+            made = sent.result()
         except BrokenProcessPool:
             raise _ended() from None
+        made.reverse()
+        for batch in batches:
+            yield batch, made.pop()
 
     def partitions(self, job: Job, sources: Sequence[Given]) -> Iterator[tuple[Given, Record | Failure] | None]:
         """The records of partitions as they are done, or what went wrong with each; None after a while without any.
