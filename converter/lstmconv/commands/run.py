@@ -31,7 +31,7 @@ from ..scoring.sources import Given, given_files
 from ..scoring.tables import KINDS
 from .failures import failure_of
 from .options import SETTINGS, BundleFile, CsvRows, Force
-from .progress import Progress
+from .progress import Progress, Working
 
 app = typer.Typer(**SETTINGS)
 
@@ -335,7 +335,8 @@ def _into_folder(
     for given in sources:
         output_paths.check_output(folder / job.output(given), suffixes.SCORED, True, bundle, *given.paths)
     with partitions.opened_folder(job, sources, resume, force) as records:
-        left = [given for given in sources if not partitions.is_done(job, given, records)]
+        with Working("looking at what is done"):
+            left = [given for given in sources if not partitions.is_done(job, given, records)]
         failed = 0
         with ExitStack() as opened:
             bar = opened.enter_context(Progress(len(left), not quiet, unit="files"))

@@ -67,8 +67,10 @@ class Job:
         return given.path.stem + self.suffix
 
     def identity(self) -> Record:
-        """What outputs hang on beside the files they are made from."""
-        return {"bundle": self.digest, "suffix": self.suffix, "settings": self.settings.lasting()}
+        """What outputs hang on beside the files they are made from, as it is read back."""
+        held = {"bundle": self.digest, "suffix": self.suffix, "settings": self.settings.lasting()}
+        identity: Record = json.loads(json_bytes(held))
+        return identity
 
 
 def digest_of(path: Path) -> str:

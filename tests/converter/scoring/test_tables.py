@@ -176,6 +176,10 @@ def test_many_tables_into_one_and_into_a_folder(folder: Path) -> None:
     parts = [pq.read_table(f"out/{name}.parquet") for name in ("d1", "d2")]
     assert_joined(parts[0], table[:300])
     assert_joined(parts[1], table[300:])
+    before = os.stat("out/d1.parquet").st_ino
+    succeeds("m.safetensors", "d*.parquet", "-o", "out/", *OPTIONS, "--resume")
+    assert os.stat("out/d1.parquet").st_ino == before
+    assert "another settings" in fails("m.safetensors", "d*.parquet", "-o", "out/", *OPTIONS, "--resume", "--keep", "t")
     assert pq.read_table("y.parquet").equals(pa.concat_tables(parts))
     import pyarrow.dataset as ds
 
