@@ -6,6 +6,7 @@ checked before a number is taken from them, and all that it raises becomes an er
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -181,12 +182,8 @@ def csv_stream(file: IO[bytes], shown: str, check: Callable[[], None] = lambda: 
     with parsing(shown):
         heading = first.decode("utf-8-sig")
         delimiter = next((mark for mark in DELIMITERS if mark in heading), ",")
-        parse = pacsv.ParseOptions(delimiter=delimiter)
-        (names,) = pacsv.read_csv(
-            pa.BufferReader(first), pacsv.ReadOptions(use_threads=False, autogenerate_column_names=True), parse,
-            pacsv.ConvertOptions(check_utf8=True),
-        ).to_pylist() or [{}]  # fmt: skip
-    columns = [str(name) for name in names.values()]
+        columns = next(csv.reader([heading], delimiter=delimiter, skipinitialspace=True, strict=True), [])
+    parse = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     schema = pa.schema([(name, pa.string()) for name in columns])
 
     def batches(wanted: Sequence[str] | None) -> Iterator[Any]:
