@@ -80,7 +80,7 @@ def score_on_dask(client: Any, job: Job, sources: Sequence[Given]) -> Iterator[t
         for future in ready:
             try:
                 yield futures[future], future.result()
-            except CancelledError:
+            except (CancelledError, OSError):  # the latter where it goes while a result is fetched
                 raise FileAccessError("the Dask scheduler is gone; --resume does what is left", "E_SCHEDULER") from None
             except KilledWorker:
                 yield (

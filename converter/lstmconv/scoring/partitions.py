@@ -124,6 +124,7 @@ def score_partition(job: Job, given: Given, advance: Callable[[int], None] = lam
         begin=lambda total: advance,
     )  # fmt: skip
     if _state(job, given) != before:
+        path.unlink(missing_ok=True)
         raise FileAccessError(f"{given.shown()}: changed while it was being read", "E_CHANGED")
     record = {
         "output": name, "rows": rows, "bytes": path.stat().st_size, "sha256": digest_of(path), "inputs": before,
