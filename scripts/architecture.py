@@ -13,8 +13,8 @@ SOURCES = {"lstmconv": ROOT / "converter" / "lstmconv", "lstmconv_runtime": ROOT
 # Of each package, its rooms from the ground up: folders and modules. A room imports from its own and from those before.
 ROOMS = {
     "lstmconv": (
-        "version", "errors", "files", "reading", "history", "graph", "bundles", "exporting", "onnx", "upgrading",
-        "doctor", "parity", "report", "commands", "__main__", "__init__",
+        "version", "errors", "files", "reading", "history", "graph", "bundles", "scoring", "exporting", "onnx",
+        "upgrading", "doctor", "parity", "report", "commands", "__main__", "__init__",
     ),
     "lstmconv_runtime": (
         "errors", "format", "layers", "threads", "engines", "recurrent", "programs", "difference", "inputs",

@@ -18,8 +18,8 @@ from paths import ROOT, VECTORS
 
 DOCUMENTS = [
     "README.md", "CHANGELOG.md", "SECURITY.md", "docs/decisions.md", "docs/support.md",
-    "docs/onnx-cross-check.md", "docs/architecture.md", "CONTRIBUTING.md", "runtime/README.md", "runtime/FORMAT.md",
-    "tests/second_reader/README.md", "tests/vectors/bundles/README.md",
+    "docs/onnx-cross-check.md", "docs/architecture.md", "docs/scoring.md", "CONTRIBUTING.md", "runtime/README.md",
+    "runtime/FORMAT.md", "tests/second_reader/README.md", "tests/vectors/bundles/README.md",
 ]  # fmt: skip
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

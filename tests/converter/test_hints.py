@@ -12,10 +12,11 @@ from pathlib import Path
 import lstmconv
 import pytest
 from lstmconv.errors import Hint, InvalidFileError, LstmconvError, UsageError
+from lstmconv.scoring import score_frame
 from paths import ROOT, SINE
 
-COMMANDS = {"commands", "doctor", "report", "sections"}  # folders that speak to users of commands alone
-FILES = {"arrays.py", "csv_table.py"}  # and modules
+COMMANDS = {"commands", "doctor", "report", "sections", "tables"}  # folders that speak to users of commands alone
+FILES = {"arrays.py", "csv_table.py", "standard_input.py", "partitions.py", "sources.py", "on_dask.py"}  # and modules
 
 
 def test_an_existing_file_in_both_languages(tmp_path: Path) -> None:
@@ -44,7 +45,9 @@ def test_every_hint_is_an_argument_of_both_sides() -> None:
     """What `Hint(…)` names in the sources exists as an argument of `export` or `upgrade`, and as an option."""
     import inspect
 
-    arguments = {name for f in (lstmconv.export, lstmconv.upgrade) for name in inspect.signature(f).parameters}
+    arguments = {
+        name for f in (lstmconv.export, lstmconv.upgrade, score_frame) for name in inspect.signature(f).parameters
+    }
     options = "".join(path.read_text() for path in sources() if path.parent.name == "commands")
     named = set()
     for path in sources():

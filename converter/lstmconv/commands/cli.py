@@ -32,7 +32,7 @@ Exit codes:
 COMMANDS = {
     "export": ("export", "Write the bundle of a Keras model."),
     "inspect": ("inspection", "Show what is in a bundle or a Keras file."),
-    "run": ("run", "Predict from the sequences in a file."),
+    "run": ("run", "Predict from the sequences in files."),
     "trace": ("trace", "Record every gate at every time step."),
     "verify": ("verify", "Check a bundle by its own probes."),
     "parity": ("parity", "Compare Keras, the runtime, onnxruntime."),

@@ -61,12 +61,19 @@ class Progress:
     """Rows done, rate and time left, on standard error while the block runs; nothing of it stays.
 
     Args:
-        total: the rows there are.
+        total: the rows there are; None where only the end tells.
         wanted: false keeps it silent; so does a standard error that is no terminal.
+        unit: what is counted.
     """
 
-    def __init__(self, total: int, wanted: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
-        self._total, self._clock = total, clock
+    def __init__(
+        self,
+        total: int | None,
+        wanted: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+        unit: str = "rows",
+    ) -> None:
+        self._total, self._clock, self._unit = total, clock, unit
         self._shows = wanted and sys.stderr is not None and sys.stderr.isatty()
         self._started = clock()
         self._next = self._started + PATIENCE
@@ -75,11 +82,11 @@ class Progress:
     def update(self, done: int) -> None:
         """So many rows are done."""
         now = self._clock()
-        if self._shows and now >= self._next and done < self._total:
+        if self._shows and now >= self._next and (self._total is None or done < self._total):
             self._next = now + INTERVAL
             self._drawn = True
             width = shutil.get_terminal_size().columns - 1
-            line = progress_line(done, self._total, now - self._started)
+            line = progress_line(done, self._total, now - self._started, self._unit)
             print_diagnostics(f"\r{line[:width]}\x1b[K")  # the escape clears the rest of the line
 
     def __enter__(self) -> Progress:
@@ -90,14 +97,17 @@ class Progress:
             print_diagnostics("\r\x1b[K")
 
 
-def progress_line(done: int, total: int, seconds: float) -> str:
-    """[#####---------------]  25 %  1,000 of 4,000 rows  500 rows/s  0:06 left"""
-    share, rate = done / total, done / seconds
+def progress_line(done: int, total: int | None, seconds: float, unit: str = "rows") -> str:
+    """[#####---------------]  25 %  1,000 of 4,000 rows  500 rows/s  0:06 left; 1,000 rows  500 rows/s"""
+    rate = done / seconds
+    if total is None:
+        return f"{done:,} {unit}  {rate:,.{0 if rate >= 10 else 1}f} {unit}/s"
+    share = done / total
     full = int(share * BAR)
     left = f"  {clock_time((total - done) / rate)} left" if done else ""
     return (
-        f"[{'#' * full}{'-' * (BAR - full)}] {share:4.0%}  {done:,} of {total:,} rows  "
-        f"{rate:,.{0 if rate >= 10 else 1}f} rows/s{left}"
+        f"[{'#' * full}{'-' * (BAR - full)}] {share:4.0%}  {done:,} of {total:,} {unit}  "
+        f"{rate:,.{0 if rate >= 10 else 1}f} {unit}/s{left}"
     )
 
 

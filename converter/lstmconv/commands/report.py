@@ -17,7 +17,7 @@ from ..parity.engines import NOT_WANTED
 from ..report.findings import MOST_ROWS, Findings, Sequences, findings
 from ..report.page import page
 from ..report.subject import open_model
-from . import prediction
+from ..scoring.prediction import check_rows
 from .options import SETTINGS, Architecture, CsvRows, Force, Json, print_report
 from .progress import Working
 
@@ -32,7 +32,9 @@ def read_sequences(path: Path, model: Model, row: int, rows_are: str | None) -> 
         UsageError: there is no such row.
     """
     with open_inputs(path, inputs_of(model), rows_are) as given:
-        rows = prediction.check_rows(model, given)
+        rows = check_rows(model, given)
+        if rows is None:
+            raise UsageError("a report shows sequences of a file: give its name")
         if row >= rows:
             raise UsageError(f"there is no row {row}: the input has {rows}, counted from 0")
         wanted = min(rows, max(MOST_ROWS, row + 1)) if model.splits else rows

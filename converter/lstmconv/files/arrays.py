@@ -21,7 +21,7 @@ from lstmconv_runtime.format.nodes import Input
 from ..errors import InvalidFileError, LimitError, UsageError, printable
 from .csv_table import read_csv
 from .read_bytes import read_bytes
-from .suffixes import ARRAYS, check_suffix
+from .suffixes import ARRAYS, SCORED, TABLES, check_suffix
 from .text_table import shape_text
 
 MAX_ARRAY_BYTES = 4 * 2**30  # of all arrays of one file, as for the files themselves
@@ -58,17 +58,17 @@ def read_inputs(path: Path, inputs: list[Input], rows_are: str | None = None) ->
     return arrays
 
 
-def check_kind(path: Path, inputs: list[Input], rows_are: str | None) -> str:
-    """The suffix of a file of inputs.
+def check_kind(path: Path, inputs: list[Input], rows_are: str | None, kinds: tuple[str, ...] = ARRAYS) -> str:
+    """The suffix of a file of inputs, one of `kinds`.
 
     Raises:
         UsageError: this kind of file does not suit the model, or has no rows to be told of.
     """
-    suffix = check_suffix(path, ARRAYS)
-    if len(inputs) != 1 and suffix != ".npz":
+    suffix = check_suffix(path, kinds)
+    if len(inputs) != 1 and suffix not in (".npz", *TABLES):
         names = ", ".join(printable(node.name, 40) for node in inputs)
         raise UsageError(f"the model takes {len(inputs)} inputs: give them in one .npz, under the names {names}")
-    if rows_are is not None and suffix != ".csv":
+    if rows_are is not None and suffix not in (".csv", *TABLES):
         raise UsageError(f"--rows-are tells what the rows of a .csv are; a {suffix} has the shape of its array")
     return suffix
 
@@ -81,8 +81,11 @@ class Header(NamedTuple):
     dtype: np.dtype[Any]
 
 
-def read_header(file: IO[bytes], size: int, shown: str) -> Header:
+def read_header(file: IO[bytes], size: int | None, shown: str) -> Header:
     """The header of a `.npy` file of `size` bytes, read from its start up to the first byte of the array.
+
+    Args:
+        size: None for a stream, whose end tells.
 
     Raises:
         InvalidFileError: not such a file; or it holds Python objects, or too few or too many bytes.
@@ -107,7 +110,8 @@ def read_header(file: IO[bytes], size: int, shown: str) -> Header:
         raise InvalidFileError(f"{shown}: holds {printable(str(dtype), 60)}, not numbers", "E_ARRAY_DTYPE")
     if any(size < 0 for size in shape):
         raise InvalidFileError(f"{shown}: not a .npy array: its shape is {shape_text(shape)}", "E_ARRAY_FILE")
-    needed, there = math.prod(shape) * dtype.itemsize, size - len(start)
+    needed = math.prod(shape) * dtype.itemsize
+    there = needed if size is None else size - len(start)
     if needed != there:
         raise InvalidFileError(
             f"{shown}: {dtype} {shape_text(shape)} takes {needed} bytes, the file has {there}", "E_ARRAY_FILE"
@@ -177,8 +181,8 @@ def first_line(error: Exception) -> str:
 
 def check_number(count: int, path: Path) -> None:
     """Raises UsageError where a file of this kind cannot hold `count` arrays."""
-    suffix = check_suffix(path, ARRAYS)
-    if count != 1 and suffix != ".npz":
+    suffix = check_suffix(path, SCORED)
+    if count != 1 and suffix not in (".npz", *TABLES):
         raise UsageError(f"the model has {count} outputs, which a {suffix} cannot hold: let the output be an .npz")
 
 
@@ -191,7 +195,7 @@ def write_npz(arrays: Mapping[str, Array], file: BinaryIO) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             with archive.open(npz_member(name), "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+                np.lib.format.write_array(member, np.asarray(array, order="C"), allow_pickle=False)
 
 
 def npz_member(name: str) -> zipfile.ZipInfo:

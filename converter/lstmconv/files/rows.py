@@ -6,74 +6,34 @@ read comes back short, and is an error like any other. Neither is any byte looke
 
 from __future__ import annotations
 
-import errno
 import math
-import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, Any
 
 import numpy as np
 from lstmconv_runtime.format.graph import Array
 from lstmconv_runtime.format.nodes import Input
 from lstmconv_runtime.inputs import by_name
 
-from ..errors import FileAccessError, InvalidFileError, LimitError, printable
-from . import arrays
-from .arrays import NOT_AN_NPZ, Header, check_kind, first_line, npz_members, read_header, read_inputs
-from .read_bytes import changed, changed_while_read, open_regular
+from ..errors import InvalidFileError, printable
+from .arrays import Header, check_kind, npz_members, read_header, read_inputs
+from .held_rows import HeldRows, Readable, Rows, Source, check_size
+from .read_bytes import open_regular
+from .suffixes import SCORED, TABLES
+from .tables import table_inputs
 
 AT_ONCE = 2**20  # bytes: members of archives are read into a buffer of this size, and copied
-
-
-class HeldRows:
-    """The rows of an array in memory."""
-
-    def __init__(self, array: Array) -> None:
-        self.shape, self.dtype = array.shape, array.dtype
-        self._array = array
-        self._taken = 0
-
-    def take(self, count: int) -> Array:
-        """The next `count` rows; the whole array where it has no rows."""
-        if not self.shape:
-            return self._array
-        taken, self._taken = self._taken, self._taken + count
-        return self._array[taken : self._taken]
-
-
-class Source:
-    """An open file that is not to change while it is read."""
-
-    def __init__(self, file: IO[bytes], before: os.stat_result, shown: str) -> None:
-        self.file, self.shown = file, shown
-        self.size = before.st_size
-        self._before = before
-
-    def check(self) -> None:
-        """Raises FileAccessError where the file is not what it was when it was opened."""
-        if changed(self._before, os.fstat(self.file.fileno())):
-            raise changed_while_read(self.shown)
-
-    @contextmanager
-    def reading(self, shown: str) -> Iterator[None]:
-        """What may go wrong while `shown`, the file or one of its members, is read, as errors of ours."""
-        try:
-            yield
-        except NOT_AN_NPZ as error:
-            self.check()
-            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: a seek to before 0
-                raise FileAccessError(f"{shown}: cannot be read: {error.strerror}", "E_IO") from None
-            raise InvalidFileError(f"{shown}: not an .npz archive: {first_line(error)}", "E_ARRAY_FILE") from None
 
 
 class FileRows:
     """The rows of an array whose bytes come next in a stream of a file."""
 
-    def __init__(self, source: Source, stream: IO[bytes], header: Header, shown: str) -> None:
-        self.shape, self.dtype = header.shape, header.dtype
+    def __init__(self, source: Readable, stream: IO[bytes], header: Header, shown: str) -> None:
+        self.shape: tuple[Any, ...] = header.shape
+        self.dtype: np.dtype[Any] = header.dtype
         self._source, self._stream, self._shown = source, stream, shown
         self._left = header.shape[0]
 
@@ -97,27 +57,33 @@ class FileRows:
                 memory = memory[read:]
             self._left -= count
             if self._left == 0:
-                self._stream.read(1)  # at the end of a member its check sum is compared
+                more = self._stream.read(1)  # at the end of a member its check sum is compared
                 self._source.check()
+                if more:
+                    raise InvalidFileError(f"{self._shown}: more bytes follow its array", "E_ARRAY_FILE")
         return rows
-
-
-Rows: TypeAlias = HeldRows | FileRows
 
 
 @contextmanager
 def open_inputs(path: Path, inputs: list[Input], rows_are: str | None = None) -> Iterator[dict[str, Rows]]:
     """The arrays of a file by the names of the inputs they are for; see `arrays.read_inputs`.
 
-    A `.csv`, and an array in Fortran order, whose rows lie scattered over the file, are held in memory.
+    A `.csv`, and an array in Fortran order, whose rows lie scattered over the file, are held in memory. Tables in
+    Parquet and Arrow files are read too: see `tables.rows.table_rows`.
 
     Raises:
+        MissingPackageError: a table, and pyarrow is not installed.
         FileAccessError: the file cannot be read.
         LimitError: what has to be held in memory, or what a compressed member claims, is over the limit.
         InvalidFileError, UsageError, InputError: see `arrays.read_inputs`.
     """
-    suffix, shown = check_kind(path, inputs, rows_are), printable(path.name, 80)
+    suffix, shown = check_kind(path, inputs, rows_are, SCORED), printable(path.name, 80)
     names = tuple(node.name for node in inputs)
+    if suffix in TABLES:
+        reading = table_inputs()
+        with reading.open_table(path) as table:
+            yield by_name(names, reading.table_rows(table, inputs, rows_are))
+        return
     if suffix == ".csv":
         yield by_name(names, {names[0]: HeldRows(np.asarray(read_inputs(path, inputs, rows_are)))})
         return
@@ -147,17 +113,11 @@ def open_members(source: Source, opened: ExitStack) -> dict[str, Rows]:
     return given
 
 
-def rows_of(source: Source, stream: IO[bytes], size: int, shown: str) -> Rows:
-    """The rows of a `.npy` file of `size` bytes, from its start."""
+def rows_of(source: Readable, stream: IO[bytes], size: int | None, shown: str) -> Rows:
+    """The rows of a `.npy` file of `size` bytes, from its start; None for a stream, whose end tells."""
     with source.reading(shown):
         header = read_header(stream, size, shown)
     if header.shape and not header.fortran_order:
         return FileRows(source, stream, header, shown)
     flat = header._replace(shape=(math.prod(header.shape),))
     return HeldRows(FileRows(source, stream, flat, shown).take(*flat.shape).reshape(header.shape, order="F"))
-
-
-def check_size(size: int, what: str) -> None:
-    """Raises LimitError where so many bytes are more than are held at once."""
-    if size > arrays.MAX_ARRAY_BYTES:
-        raise LimitError(f"{what} {size} bytes; the limit is {arrays.MAX_ARRAY_BYTES}", "E_LIMIT_SIZE")

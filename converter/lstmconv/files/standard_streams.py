@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from ..errors import FileAccessError
+from ..errors import FileAccessError, UsageError
 
 READER_LEFT = 141  # 128 + SIGPIPE, as a shell shows a program that this signal has ended
 MAX_LINE = 2000
@@ -39,6 +41,41 @@ def print_text(text: str) -> None:
     _write(text)
 
 
+class BytesOnStandardOutput:
+    """Standard output as a file for bytes.
+
+    Args:
+        refuse_terminal: these bytes are nothing to look at.
+
+    Raises:
+        FileAccessError: it is closed.
+        UsageError: it is a terminal, and should not be.
+    """
+
+    closed = False
+
+    def __init__(self, refuse_terminal: bool) -> None:
+        if sys.stdout is None:
+            raise FileAccessError("cannot write to standard output: it is closed", "E_IO")
+        if refuse_terminal and sys.stdout.isatty():
+            raise UsageError("standard output is a terminal: send these bytes to a program or a file", "E_STREAM")
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Raises like `print_text`."""
+        with _writing():
+            return sys.stdout.buffer.write(data)
+
+    def flush(self) -> None:
+        with _writing():
+            sys.stdout.buffer.flush()
+
+    def close(self) -> None:
+        """Standard output stays open."""
+
+    def writable(self) -> bool:
+        return True
+
+
 def flush_results() -> None:
     """Writes out what others, such as help texts, left in the buffer; raises like `print_result`."""
     if sys.stdout is not None:
@@ -46,9 +83,16 @@ def flush_results() -> None:
 
 
 def _write(text: str) -> None:
-    try:
+    with _writing():
         sys.stdout.write(text)
         sys.stdout.flush()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """What may go wrong while standard output is written to."""
+    try:
+        yield
     except BrokenPipeError:
         _discard(1)
         raise SystemExit(READER_LEFT) from None

@@ -10,6 +10,8 @@ from ..errors import UsageError, printable
 BUNDLE = (".safetensors",)
 ARCHIVE = (".keras",)
 ARRAYS = (".npy", ".npz", ".csv")
+TABLES = (".parquet", ".arrow", ".feather")
+SCORED = (*ARRAYS, *TABLES)  # what `lstmconv run` reads and writes
 TRACE = (".npz",)
 ONNX = (".onnx",)
 REPORT = (".html",)

@@ -25,12 +25,13 @@ def require_matplotlib() -> None:
         raise MissingPackageError("pictures need matplotlib: pip install 'lstmconv[plot]'") from None
 
 
-def gate_figure(trace: Mapping[str, Any], row: int = 0) -> Any:
+def gate_figure(trace: Mapping[str, Any], row: int = 0, number: int | None = None, rows: int | None = None) -> Any:
     """A matplotlib figure with one heat map per gate of each recurrent node.
 
     Args:
         trace: of `Model.trace`.
         row: which sequence of the batch to show.
+        number: which it is of the input, which has `rows`; by default the batch is the input.
 
     Raises:
         UnsupportedError: the model has no recurrent node.
@@ -55,7 +56,8 @@ def gate_figure(trace: Mapping[str, Any], row: int = 0) -> Any:
     lines = [-(-len(gates) // COLUMNS) for gates in nodes.values()]
     layout = ConstrainedLayoutEngine(wspace=0.05)  # so that the label of a colour bar keeps clear of its neighbour
     figure = Figure(figsize=(4.2 * COLUMNS, 2.8 * sum(lines) + 0.6), dpi=100, layout=layout)
-    figure.suptitle(f"Gates of sequence {row} of a batch of {batch}")
+    shown, of = (row, batch) if number is None else (number, rows)
+    figure.suptitle(f"Gates of sequence {shown}" + ("" if of is None else f" of a batch of {of}"))
     axes = figure.subplots(sum(lines), COLUMNS, squeeze=False)
     top = 0
     for (name, gates), height in zip(nodes.items(), lines, strict=True):

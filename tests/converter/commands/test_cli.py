@@ -300,7 +300,8 @@ import sys
 from lstmconv.__main__ import main
 sys.argv[0] = "lstmconv"
 code = main()
-heavy = {"tensorflow", "keras", "h5py", "matplotlib", "rich", "onnx", "onnxruntime", "pandas", "scipy", "torch"}
+heavy = {"tensorflow", "keras", "h5py", "matplotlib", "rich", "onnx", "onnxruntime", "pandas", "scipy", "torch",
+         "pyarrow", "polars", "dask", "distributed"}
 print(code, sorted(heavy & set(sys.modules)))
 """
     for command in (
@@ -308,6 +309,7 @@ print(code, sorted(heavy & set(sys.modules)))
         "verify sine.safetensors",
         "inspect sine.keras",
         "run sine.safetensors x.csv",
+        "run sine.safetensors x.npy",
         "trace sine.safetensors x.csv -o trace.npz",
     ):
         assert python(code, *command.split()).stdout.splitlines()[-1] == "0 []", command
@@ -344,7 +346,21 @@ def test_export_is_quick(folder: Path) -> None:
         ("upgrade sine.keras -o new.h5", 2, "E_SUFFIX"),
         ("upgrade sine.keras -o -", 2, "E_SUFFIX"),
         ("upgrade sine.keras -o ./sine.keras --force", 2, "E_USAGE"),
-        ("run sine.safetensors x.npy -o -", 2, "E_SUFFIX"),
+        ("run sine.safetensors", 2, "E_USAGE"),
+        ("trace sine.safetensors x.npy -o t.npz --rows 5:3", 2, "E_USAGE"),
+        ("trace sine.safetensors x.npy -o t.npz --rows 0:9999", 2, "E_USAGE"),
+        ("trace sine.safetensors x.npy -o t.npz --rows -1:", 2, "E_USAGE"),
+        ("trace sine.safetensors x.npy -o t.npz --rows :x", 2, "E_USAGE"),
+        ("trace sine.safetensors x.npy -o t.npz --plot g.png --rows 1:3 --row 3", 2, "E_USAGE"),
+        ("run sine.safetensors x.npy -o - --to npz", 2, "E_USAGE"),
+        ("run sine.safetensors x.npy -o y.npy --to npy", 2, "E_USAGE"),
+        ("run sine.safetensors x.npy -o y.npy --resume", 2, "E_USAGE"),
+        ("run sine.safetensors x.npy x.npy", 2, "E_USAGE"),
+        ("run sine.safetensors x.npy -", 2, "E_USAGE"),
+        ("run sine.safetensors x.npy --input input_layer=x.npy", 2, "E_USAGE"),
+        ("run sine.safetensors --input other=x.npy", 2, "E_USAGE"),
+        ("run sine.safetensors --input x.npy", 2, "E_USAGE"),
+        ("run sine.safetensors z*.npy", 6, "E_IO"),
         ("run sine.safetensors x.npy --rows-are steps", 2, "E_USAGE"),
         ("run sine.safetensors x.csv --rows-are rows", 2, "E_USAGE"),
         ("run sine.safetensors x.csv --rows-are steps", 2, "E_INPUT"),

@@ -11,9 +11,9 @@ from lstmconv.bundles.load import is_keras_file, load_bundle
 from lstmconv.bundles.probe_report import probe_report, probe_report_text
 from lstmconv.bundles.summary import summary
 from lstmconv.commands.inspection import inspect_file, inspection_text
-from lstmconv.commands.prediction import named_outputs
-from lstmconv.commands.trace import traced_arrays
 from lstmconv.errors import FileAccessError, InvalidFileError
+from lstmconv.scoring.prediction import named_outputs
+from lstmconv.scoring.tracing import traced_arrays
 from lstmconv_runtime import BundleError, Gates, load
 from lstmconv_runtime.format.bundle import Bundle, Probe, to_bytes
 from lstmconv_runtime.format.graph import TANH, Activation, Graph

@@ -15,8 +15,8 @@ from typing import Any
 import lstmconv_runtime
 import numpy as np
 import pytest
-from lstmconv.commands.prediction import BATCH_BYTES, MOST_ROWS, rows_at_once
 from lstmconv.commands.progress import Progress, clock_time, progress_line
+from lstmconv.scoring.prediction import BATCH_BYTES, MOST_ROWS, rows_at_once
 from lstmconv_runtime.format.bundle import Bundle, to_bytes
 from lstmconv_runtime.format.graph import LINEAR, SIGMOID, TANH, Array, Graph, Node
 from lstmconv_runtime.format.nodes import LSTM, Dense, Input
@@ -73,7 +73,7 @@ def run(*args: object, patch: str = "", **options: Any) -> Process:
     """
     code = f"""
 import os, signal, sys
-from lstmconv.commands import prediction
+from lstmconv.scoring import prediction
 from lstmconv.__main__ import main
 predict, batches = prediction.named_outputs, []
 def before(number, action):
@@ -90,7 +90,7 @@ print("peak", int(status.partition("VmHWM:")[2].split()[0]) * 1024, "batches", l
 sys.exit(code)
 """
     given = {"capture_output": True, "text": True, "timeout": 120, **options}
-    command = [sys.executable, "-c", code, "run", "m.safetensors", *map(str, args)]
+    command = [sys.executable, "-c", code, given.pop("command", "run"), "m.safetensors", *map(str, args)]
     return subprocess.run(command, check=False, **given)
 
 
@@ -117,6 +117,30 @@ def test_memory_does_not_grow_with_the_input(folder: Path, kind: str) -> None:
     with np.load("y.npz") as made:
         for name, wanted in zip(("lstm", "y"), lstmconv_runtime.load("m.safetensors").predict(x[some]), strict=True):
             np.testing.assert_allclose(made[name][some], wanted, rtol=0, atol=1e-6)
+
+
+def test_the_memory_of_a_trace_does_not_grow_with_the_input(folder: Path) -> None:
+    """60 MB in and 250 MB out."""
+    rows = 60 * 2**20 // (4 * STEPS * FEATURES)
+    x = np.random.default_rng(0).standard_normal((rows, STEPS, FEATURES), dtype="float32")
+    np.save("large.npy", x)
+    options: dict[str, Any] = {"env": {**os.environ, "OPENBLAS_NUM_THREADS": "1"}, "command": "trace"}
+    at_rest = peak(run("x.npy", "-o", "small.npz", **options))
+    rise = peak(run("large.npy", "-o", "t.npz", **options)) - at_rest
+    assert rise < BATCH_BYTES * 5 // 2  # a trace, and the values it is made of
+    size = Path("t.npz").stat().st_size
+    assert size > rows * STEPS * UNITS * 7 * 4
+    assert (
+        peak(run("large.npy", "-o", "some.npz", "--rows", f"{rows - 3}:", **options)) - at_rest < BATCH_BYTES * 5 // 2
+    )
+    wanted = lstmconv_runtime.load("m.safetensors").trace(x[rows - 3 :])
+    with np.load("t.npz") as made, np.load("some.npz") as some:
+        assert list(made) == list(some)
+        for name in made:
+            node, _, gate = name.partition("/")
+            expected = wanted[node][gate] if gate else wanted[node]
+            np.testing.assert_allclose(made[name][-3:], expected, rtol=0, atol=1e-6)
+            np.testing.assert_allclose(some[name], expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("given", ["x.npy", "x.npz"])

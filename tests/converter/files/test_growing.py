@@ -64,6 +64,17 @@ def test_several_arrays(tmp_path: Path, size: int) -> None:
     assert [found.name for found in tmp_path.iterdir()] == [path.name]
 
 
+def test_rows_that_nobody_has_counted(tmp_path: Path) -> None:
+    """The same bytes; and what has no rows, beside others."""
+    arrays = {"long": ARRAYS["long"], "scalar": np.array(2.5), "bool": ARRAYS["bool"]}
+    for path, held in ((tmp_path / "y.npy", {"long": ARRAYS["long"]}), (tmp_path / "y.npz", arrays)):
+        with growing_file(path, tuple(held), None, force=False) as output:
+            for start in (0, 3, 6):
+                parts = {name: a[start : start + 3] if a.ndim else a for name, a in held.items() if a.ndim or not start}
+                output.add(parts, 3)
+        assert path.read_bytes() == at_once(path, held)
+
+
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv", ".NPY"])
 def test_what_is_written_reads_back(tmp_path: Path, suffix: str) -> None:
     path, x = tmp_path / f"y{suffix}", np.arange(6, dtype="float32").reshape(2, 3)
