@@ -80,8 +80,6 @@ def score_on_dask(client: Any, job: Job, sources: Sequence[Given]) -> Iterator[t
         for future in ready:
             try:
                 yield futures[future], future.result()
-            except (CancelledError, OSError):  # the latter where it goes while a result is fetched
-                raise FileAccessError("the Dask scheduler is gone; --resume does what is left", "E_SCHEDULER") from None
             except KilledWorker:
                 yield (
                     futures[future],
@@ -89,6 +87,10 @@ def score_on_dask(client: Any, job: Job, sources: Sequence[Given]) -> Iterator[t
                         "every worker that scored it was ended, most likely for want of memory", "E_LIMIT_MEMORY"
                     ),
                 )
+            except (CancelledError, Exception):
+                if future.status == "error":  # of the task, and a bug
+                    raise
+                raise FileAccessError("the Dask scheduler is gone; --resume does what is left", "E_SCHEDULER") from None
             future.release()
         if not ready:
             time.sleep(POLL)

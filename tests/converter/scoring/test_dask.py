@@ -82,7 +82,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def score(out: str, *args: str, batch: int = 50) -> subprocess.Popen[str]:
-    """`lstmconv run` on in/, of small batches, as they take longer."""
+    """`lstmconv run` on in/, of small batches, because they take longer."""
     command = [sys.executable, "-m", "lstmconv", "run", "m.safetensors", "in/x*.npy", "-o", out, "--to", "npz",
                "--batch-size", str(batch), *args]  # fmt: skip
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
