@@ -480,6 +480,53 @@ def _bool_constant(file: File) -> None:
 
 metadata_case("N08-bool-byte-2", C, _bool_constant)
 
+
+def int8(name: str, **changes: tuple[str, list[int], bytes] | None) -> Callable[[File], Any]:
+    """A tensor as I8 with scales of 1, in 1.1, and then one of the two, `q` or `scale`, left out or another."""
+
+    def changed(file: File) -> None:
+        meta(format="1.1")(file)
+        tensors = file.tensors()
+        shape = tensors[name][1]
+        made = {
+            "q": ("I8", shape, b"\1" * prod(shape)),
+            "scale": ("F32", shape[-1:], ONE * prod(shape[-1:])),
+            **changes,
+        }
+        for key, tensor in ((name, made["q"]), (f"{name}.scale", made["scale"])):
+            tensors |= {} if tensor is None else {key: tensor}
+        file.retensor(tensors)
+
+    return changed
+
+
+ONE = np.float32(1).tobytes()
+metadata_case("N05-int8-in-1.0", V, lambda f: (int8("dense/W")(f), meta(format="1.0")(f)))
+for word, change in {
+    "scale-missing": {"scale": None},
+    "scale-alone": {"q": None},
+    "scale-of-the-other-axis": {"scale": ("F32", [2], ONE * 2)},
+    "scale-of-rank-2": {"scale": ("F32", [1, 1], ONE)},
+    "scale-f16": {"scale": ("F16", [1], np.float16(1).tobytes())},
+    "scale-f64": {"scale": ("F64", [1], np.float64(1).tobytes())},
+    "scale-negative": {"scale": ("F32", [1], np.float32(-1).tobytes())},
+    "scale-nan": {"scale": ("F32", [1], np.float32("nan").tobytes())},
+    "scale-infinite": {"scale": ("F32", [1], np.float32("inf").tobytes())},
+    "u8": {"q": ("U8", [2, 1], b"\1\1")},
+}.items():  # fmt: skip
+    metadata_case(f"N08-int8-{word}", C, int8("dense/W", **change))  # type: ignore[arg-type]
+metadata_case("N08-int8-bias", C, int8("dense/b"))
+metadata_case("N08-int8-constant-of-floats", C, int8("zero/value"))
+
+
+def _scaled_constant(file: File) -> None:
+    file.metadata["graph"]["nodes"].append({"node": "Constant", "name": "table", "shape": [2], "dtype": "int8"})
+    tensors = {"table/value": ("I8", [2], b"\1\1"), "table/value.scale": ("F32", [2], ONE * 2)}
+    retensor(lambda t: t.update(tensors))(file)
+
+
+metadata_case("N08-int8-constant-with-scale", C, lambda f: (meta(format="1.1")(f), _scaled_constant(f)))
+
 # N09: probes
 metadata_case("N09-probe-without-tensors", C, meta(probes=["by hand", "by hand"]))
 metadata_case("N09-tensors-without-probe", C, meta(probes=[]))

@@ -173,6 +173,9 @@ export const NODES = {
   },
 };
 
+/** The axis of a parameter that its scales run along where it is int8; undefined where it may not be. */
+export const scaleAxis = (p, shape) => (p === "E" ? 0 : /^[WU](_|$)/.test(p) ? shape.length - 1 : undefined);
+
 /** A node with its fields as the rest of the reader takes them. */
 export function readNode(v, old) {
   need(v instanceof Map && typeof v.get("node") === "string", "N06", "a node that is no object with a class");
