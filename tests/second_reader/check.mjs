@@ -27,7 +27,7 @@ export function check(container) {
 /** N04, and N05 for the major version; the minor one. */
 function checkVersion(metadata) {
   const version = metadata.get("format");
-  const match = typeof version === "string" && /^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$/.exec(version);
+  const match = typeof version === "string" && /^(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})$/.exec(version);
   need(match, "N04", "no version MAJOR.MINOR");
   need(Number(match[1]) === MAJOR, "N05", `format ${version}`);
   return Number(match[2]);
@@ -73,7 +73,7 @@ function checkMetadata(metadata) {
 /** N06. */
 function readGraph(v, old) {
   const texts = list(text);
-  const kinds = { inputs: texts, outputs: texts, output_keys: nullable(texts), nodes: list(readNode, 0, MOST_NODES) };
+  const kinds = { inputs: texts, outputs: texts, output_keys: nullable(texts), nodes: list(readNode, MOST_NODES) };
   return fieldsOf(v, kinds, { old });
 }
 

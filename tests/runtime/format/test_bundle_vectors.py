@@ -139,7 +139,7 @@ def with_layer(kind: type[Node], compute: Callable[..., Array]) -> Callable[[pyt
 def with_operation(op: str, compute: Callable[..., Array]) -> Callable[[pytest.MonkeyPatch], list[str]]:
     def mutate(patch: pytest.MonkeyPatch) -> list[str]:
         patch.setitem(by_node.ELEMENTWISE, op, compute)
-        return [f"elementwise-{op}"]
+        return [vector for vector, row in ROWS.items() if op in row["operations"]]
 
     return mutate
 
@@ -262,6 +262,19 @@ MISTAKES: dict[str, Callable[[pytest.MonkeyPatch], list[str]]] = {
         "hard_sigmoid", lambda x, slope, offset: activations.hard_sigmoid(x, slope=1 / 6, offset=offset)
     ),
     "ArgReduce: the last": with_layer(n.ArgReduce, late),
+    "ArgReduce: NaN passed over": with_layer(
+        n.ArgReduce,
+        lambda node, p, v: getattr(np, f"nanarg{node.op}")(v[node.x], axis=node.axis).astype("int32"),
+    ),
+    "ConvTranspose: cropped the other way round": with_layer(
+        n.ConvTranspose,
+        lambda node, p, v: by_node.conv_transpose(
+            node.replace(cropping=tuple(crop for before, after in node.crops() for crop in (after, before))), p, v
+        ) if min(node.cropping) >= 0 else by_node.conv_transpose(node, p, v),
+    ),
+    "power: 1 to the power NaN is NaN": with_operation(
+        "power", lambda x, y: np.where(x.dtype.kind == "f" and np.isnan(y), y, np.power(x, y)).astype(x.dtype)
+    ),
     "Round: halves up": with_layer(n.Round, lambda node, p, v: np.floor(v[node.x] + np.float32(0.5))),
     "Repeat: the whole axis": with_layer(
         n.Repeat,
