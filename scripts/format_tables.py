@@ -8,7 +8,7 @@ from typing import Any
 
 from lstmconv_runtime.format import bundle
 from lstmconv_runtime.format.activations import ACTIVATIONS
-from lstmconv_runtime.format.container import MAX_HEADER, MAX_RANK, TENSOR_DTYPES
+from lstmconv_runtime.format.container import MAX_DEPTH, MAX_DIGITS, MAX_HEADER, MAX_RANK, TENSOR_DTYPES
 from lstmconv_runtime.format.elementwise import BOOL, NUMBERS, OPERATIONS
 from lstmconv_runtime.format.fields import FIELDS, READS, field
 from lstmconv_runtime.format.graph import DTYPES, FLOATS, INTS, Node
@@ -236,6 +236,7 @@ def nodes_json() -> dict[str, Any]:
         "limits": {
             "nodes": MAX_NODES, "probes": bundle.MAX_PROBES, "header_bytes": MAX_HEADER, "rank": MAX_RANK,
             "whole_number": MAX_INT, "elements_per_row": bundle.MAX_ELEMENTS,
+            "json_depth": MAX_DEPTH, "whole_number_characters": MAX_DIGITS,
         },
         "dtypes": {"floats": list(FLOATS), "whole": list(INTS), "bool": "bool"},
         "tensor_dtypes": TENSOR_DTYPES,

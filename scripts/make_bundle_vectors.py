@@ -25,7 +25,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
-from bundle_vectors import arrays, edges, functions, layers, operations, recurrent  # noqa: E402
+from bundle_vectors import arrays, edges, functions, int8, layers, operations, recurrent  # noqa: E402
 from bundle_vectors.case import Case, pack  # noqa: E402
 from lstmconv_runtime.format.bundle import from_bytes  # noqa: E402
 from lstmconv_runtime.format.graph import Activation  # noqa: E402
@@ -36,7 +36,7 @@ FOLDER = ROOT / "tests" / "vectors" / "bundles"
 
 def cases() -> dict[str, Case]:
     found: dict[str, Case] = {}
-    for module in (operations, functions, arrays, layers, recurrent, edges):
+    for module in (operations, functions, arrays, layers, recurrent, edges, int8):
         for case in module.cases():
             assert case.name not in found, case.name
             found[case.name] = case

@@ -283,6 +283,25 @@ def _padding(file: File, data: bytes) -> bytes:
     return frame(data[8 : 8 + int.from_bytes(data[:8], "little")] + b" " * 8, file.data)
 
 
+@case("N02-padded-too-little", F)
+def _no_padding(file: File, data: bytes) -> bytes:
+    header = data[8 : 8 + int.from_bytes(data[:8], "little")].rstrip()
+    assert len(header) % 8
+    return len(header).to_bytes(8, "little") + header + file.data
+
+
+def nested(levels: int) -> Callable[[File], Any]:
+    """Lists within each other where a number has to be; around them are the metadata, the graph, its nodes, a node."""
+    value: Any = []
+    for _ in range(levels - 5):
+        value = [value]
+    return node("dense", units=value)
+
+
+metadata_case("N02-65-levels", F, nested(65))
+metadata_case("N06-64-levels", G, nested(64))
+
+
 @case("N02-deep-nesting", F)
 def _deep(file: File, data: bytes) -> bytes:
     return file.pack(text="[" * 20_000 + "]" * 20_000)
@@ -296,6 +315,9 @@ TEXTS: dict[str, Callable[[str], str]] = {
     "N02-metadata-nan": lambda text: text.replace('"units":1', '"units":NaN'),
     "N02-metadata-number-overflow": lambda text: text.replace('"units":1', '"units":1e999'),
     "N02-metadata-number-of-5000-digits": lambda text: text.replace('"units":1', '"units":' + "1" * 5000),
+    "N02-metadata-number-of-101-digits": lambda text: text.replace('"units":1', '"units":' + "1" * 101),
+    "N02-metadata-minus-zero": lambda text: text.replace('"units":1', '"units":-0'),
+    "N02-metadata-delete": lambda text: text.replace("by hand", "by\x7fhand"),
     "N02-metadata-lone-surrogate": lambda text: text.replace('"by hand"', '"\\ud800"'),
     "N02-metadata-not-json": lambda text: text[:-1],
     "N02-metadata-unsorted": lambda text: text.replace('{"digest"', '{"format":"1.0","digest"').replace(
@@ -313,16 +335,19 @@ header_case("N03-no-metadata", F, lambda f: f.header.pop("__metadata__"))
 header_case("N03-two-keys", F, lambda f: f.header["__metadata__"].update(other="x"))
 header_case("N03-another-key", F, lambda f: f.header.update({"__metadata__": {"format": "pt"}}))
 header_case("N03-not-text", F, lambda f: f.header.update({"__metadata__": {"lstmconv": {}}}))
+CASES["N03-empty-header"] = (F, lambda file, data: frame(b"{}", b""))
 CASES["N03-not-object"] = (F, lambda file, data: file.pack(text="[]"))
 
 # N04, N05: versions
 metadata_case("N04-missing", V, lambda f: f.metadata.pop("format"))
-for word, value in {"number": 1.0, "space": "1.0 ", "one-number": "1", "zeros": "01.0", "digits": "1.٠"}.items():
+for word, value in {"number": 1.0, "space": "1.0 ", "one-number": "1", "zeros": "01.0", "digits": "1.٠",
+                    "seven-digits": "1.1000000"}.items():  # fmt: skip
     metadata_case(f"N04-{word}", V, meta(format=value))
 metadata_case("N05-major-999", V, meta(format="999.0"))
 metadata_case("N05-major-0", V, meta(format="0.9"))
 metadata_case("N05-newer-minor-unknown-node", V, lambda f: (meta(format="1.7")(f), node("dense", node="Kan")(f)))
 metadata_case("N05-newer-minor-unknown-field", V, meta(format="1.7", licence="MIT"))
+metadata_case("N05-newer-minor-old-spelling", V, lambda f: (meta(format="1.7")(f), node("dense", weights="")(f)))
 metadata_case("N05-rounding-in-1.0", V, meta(rounding=[[[1.0, 1.0]]]))
 
 # N06: the vocabulary
@@ -342,6 +367,7 @@ metadata_case("N06-float-for-a-number", G, node("dense", units=1.0))
 metadata_case("N06-text-for-a-number", G, node("dense", units="1"))
 metadata_case("N06-number-for-a-bool", G, node("dense", use_bias=1))
 metadata_case("N06-huge-number", G, node("dense", units=2**63))
+metadata_case("N06-number-of-100-digits", G, node("dense", units=int("1" * 100)))
 metadata_case("N06-zero-units", G, node("dense", units=0))
 metadata_case("N06-negative-units", G, node("dense", units=-1))
 metadata_case("N06-negative-size", G, node("x", shape=[None, -1, 1]))
@@ -452,6 +478,90 @@ def _more_units(file: File) -> None:
 metadata_case("N07-more-units", G, _more_units)
 
 
+def with_constants(*nodes: dict[str, Any], tensors: dict[str, list[int]] | None = None, **constants: list[int]):
+    """In format 1.1: float32 Constants of these shapes, other tensors of theirs, and nodes that read them."""
+
+    def changed(file: File) -> None:
+        meta(format="1.1")(file)
+        made = [{"node": "Constant", "name": k, "shape": v, "dtype": "float32"} for k, v in constants.items()]
+        file.metadata["graph"]["nodes"] += [*made, *nodes]
+        shapes = {**{f"{name}/value": shape for name, shape in constants.items()}, **(tensors or {})}
+        file.retensor({**file.tensors(), **{k: ("F32", shape, bytes(4 * prod(shape))) for k, shape in shapes.items()}})
+
+    return changed
+
+
+def conv(kernel_size: list[int], kind: str = "Conv", **fields: Any) -> dict[str, Any]:
+    """A convolution of `of` with the kernel "more/W"."""
+    ones = [1] * len(kernel_size)
+    own = {"padding": "valid", "groups": 1} if kind == "Conv" else {"cropping": [0, 0] * len(kernel_size)}
+    return {
+        "node": kind, "name": "more", "x": "of", "weights": "more", "kernel_size": kernel_size, "channels": 1,
+        "filters": 1, "strides": ones, "dilation": ones, "use_bias": False, "activation": {"name": "linear"}, **own,
+        **fields,
+    }  # fmt: skip
+
+
+def cell(file: File, **fields: Any) -> dict[str, Any]:
+    """The LSTM once more, with the same weights."""
+    return {**file.nodes["lstm"], "name": "more", "mask": None, **fields}
+
+
+def plus(name: str, *args: str) -> dict[str, Any]:
+    return {"node": "Elementwise", "name": name, "op": "add", "args": list(args)}
+
+
+for word, change in {
+    "kernel-over-four-axes": with_constants(conv([1] * 4), of=[1] * 6, tensors={"more/W": [1] * 6}),
+    "kernel-over-no-axes": with_constants(conv([]), of=[1, 1], tensors={"more/W": [1, 1]}),
+    "groups-of-channels": with_constants(
+        conv([1], channels=3, filters=2, groups=2), of=[1, 1, 3], tensors={"more/W": [1, 1, 2]}
+    ),
+    "groups-of-filters": with_constants(
+        conv([1], channels=2, filters=3, groups=2), of=[1, 1, 2], tensors={"more/W": [1, 1, 3]}
+    ),
+    "cropping-before-negative": with_constants(
+        conv([1], "ConvTranspose", cropping=[-1, 0]), of=[1, 1, 1], tensors={"more/W": [1, 1, 1]}
+    ),
+    "conv-transpose-of-no-places": with_constants(
+        conv([3], "ConvTranspose"), of=[1, 0, 1], tensors={"more/W": [3, 1, 1]}
+    ),
+    "size-known-by-broadcasting": with_constants(
+        plus("five", "x", "of"), plus("more", "five", "other"), of=[1, 5, 1], other=[1, 4, 1]
+    ),
+    "size-known-by-concatenating": with_constants(
+        {"node": "Concatenate", "name": "both", "args": ["x", "of"], "axis": 2}, plus("more", "both", "other"),
+        of=[1, 5, 1], other=[1, 4, 1],
+    ),
+    "rows-of-two-states": lambda f: with_constants(cell(f, h0="of", c0="other"), of=[2, 2], other=[3, 2])(f),
+    "unfold-time-of-other-rows": with_constants(
+        {"node": "FoldTime", "name": "rows", "x": "of"},
+        {"node": "UnfoldTime", "name": "more", "x": "rows", "like": "other"}, of=[2, 3, 1], other=[2, 2],
+    ),
+}.items():  # fmt: skip
+    metadata_case(f"N07-{word}", G, change)
+
+
+def _mask_of_other_rows(file: File) -> None:
+    file.metadata["graph"]["nodes"].append({"node": "Constant", "name": "truth", "shape": [2, 1], "dtype": "bool"})
+    with_constants(cell(file, x="of", mask="truth"), of=[3, 1, 1])(file)
+    retensor(lambda t: t.update({"truth/value": ("BOOL", [2, 1], b"\1\1")}))(file)
+
+
+metadata_case("N07-mask-of-other-rows", G, _mask_of_other_rows)
+metadata_case("N07-no-arguments", G, added(node="Concatenate", args=[], axis=1))
+metadata_case("N07-causal-mask-of-rank-2", G, added(node="CausalMask", x="lstm"))
+
+
+def _fold_time_of_rank_1(file: File) -> None:
+    flat = {"node": "Reduce", "name": "flat", "x": "x", "op": "sum", "axes": [1, 2], "keepdims": False}
+    file.metadata["graph"]["nodes"].append(flat)
+    added(node="FoldTime", x="flat")(file)
+
+
+metadata_case("N07-fold-time-of-rank-1", G, _fold_time_of_rank_1)
+
+
 # N08: the contract between graph and tensors
 def retensor(change: Callable[[dict[str, tuple[str, list[int], bytes]]], Any]) -> Callable[[File], Any]:
     def changed(file: File) -> None:
@@ -479,6 +589,53 @@ def _bool_constant(file: File) -> None:
 
 
 metadata_case("N08-bool-byte-2", C, _bool_constant)
+
+
+def int8(name: str, **changes: tuple[str, list[int], bytes] | None) -> Callable[[File], Any]:
+    """A tensor as I8 with scales of 1, in 1.1, and then one of the two, `q` or `scale`, left out or another."""
+
+    def changed(file: File) -> None:
+        meta(format="1.1")(file)
+        tensors = file.tensors()
+        shape = tensors[name][1]
+        made = {
+            "q": ("I8", shape, b"\1" * prod(shape)),
+            "scale": ("F32", shape[-1:], ONE * prod(shape[-1:])),
+            **changes,
+        }
+        for key, tensor in ((name, made["q"]), (f"{name}.scale", made["scale"])):
+            tensors |= {} if tensor is None else {key: tensor}
+        file.retensor(tensors)
+
+    return changed
+
+
+ONE = np.float32(1).tobytes()
+metadata_case("N05-int8-in-1.0", V, lambda f: (int8("dense/W")(f), meta(format="1.0")(f)))
+for word, change in {
+    "scale-missing": {"scale": None},
+    "scale-alone": {"q": None},
+    "scale-of-the-other-axis": {"scale": ("F32", [2], ONE * 2)},
+    "scale-of-rank-2": {"scale": ("F32", [1, 1], ONE)},
+    "scale-f16": {"scale": ("F16", [1], np.float16(1).tobytes())},
+    "scale-f64": {"scale": ("F64", [1], np.float64(1).tobytes())},
+    "scale-negative": {"scale": ("F32", [1], np.float32(-1).tobytes())},
+    "scale-nan": {"scale": ("F32", [1], np.float32("nan").tobytes())},
+    "scale-infinite": {"scale": ("F32", [1], np.float32("inf").tobytes())},
+    "u8": {"q": ("U8", [2, 1], b"\1\1")},
+}.items():  # fmt: skip
+    metadata_case(f"N08-int8-{word}", C, int8("dense/W", **change))  # type: ignore[arg-type]
+metadata_case("N08-int8-bias", C, int8("dense/b"))
+metadata_case("N08-int8-constant-of-floats", C, int8("zero/value"))
+
+
+def _scaled_constant(file: File) -> None:
+    file.metadata["graph"]["nodes"].append({"node": "Constant", "name": "table", "shape": [2], "dtype": "int8"})
+    tensors = {"table/value": ("I8", [2], b"\1\1"), "table/value.scale": ("F32", [2], ONE * 2)}
+    retensor(lambda t: t.update(tensors))(file)
+
+
+metadata_case("N08-int8-constant-with-scale", C, lambda f: (meta(format="1.1")(f), _scaled_constant(f)))
 
 # N09: probes
 metadata_case("N09-probe-without-tensors", C, meta(probes=["by hand", "by hand"]))

@@ -73,6 +73,18 @@ def reductions() -> Iterator[Case]:
         [n.ArgReduce(name=f"{op}{axis}", x="x", op=op, axis=axis) for op in ("max", "min") for axis in (1, 2)],
         lambda x: [f(x, axis=axis) for f in (ops.argmax, ops.argmin) for axis in (1, 2)], ties,
     )  # fmt: skip
+    odd = np.array([[1, NAN, 3, NAN], [NAN, -INF, INF, 1], [0, 1, 2, NAN], [INF, 5, INF, -INF]], np.float32)
+
+    def first(function: Any, x: Any) -> Any:
+        """In words of keras.ops, since TensorFlow passes over NaN, as NumPy, JAX and Torch do not."""
+        nan = ops.isnan(x)
+        return ops.where(ops.any(nan, axis=1), ops.argmax(ops.cast(nan, "int32"), axis=1), function(x, axis=1))
+
+    yield several(
+        "arg-reduce-odd", "the first NaN, where there is one, of the largest and of the smallest; infinities",
+        [n.ArgReduce(name=op, x="x", op=op, axis=1) for op in ("max", "min")],
+        lambda x: [first(ops.argmax, x), first(ops.argmin, x)], odd,
+    )  # fmt: skip
 
 
 def shapes() -> Iterator[Case]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -27,6 +28,7 @@ class Case:
         probes: for each the inputs, by name.
         oracle: computes the outputs with Keras.
         arrays: those that are not drawn at random.
+        int8: patterns of the names of tensors that are stored as int8, of those that may be.
         rewrite: what is done to the finished file.
     """
 
@@ -40,6 +42,7 @@ class Case:
     output_keys: tuple[str, ...] | None = None
     allowed: tuple[tuple[float, float] | None, ...] = ()
     store: str = "float32"
+    int8: Sequence[str] = ()
     rewrite: Callable[[bytes], bytes] | None = None
 
 
@@ -50,7 +53,7 @@ def pack(case: Case, oracle: str) -> bytes:
     probes = []
     for given in case.probes:
         tensors = {name: tf.cast(tf.constant(given[name]), types[name].dtype) for name in graph.inputs}
-        made = case.oracle(tensors, graph.arrays)
+        made = case.oracle(tensors, widened(graph))
         assert len(made) == len(graph.outputs), case.name
         outputs = []
         for name, tensor in zip(graph.outputs, made, strict=True):
@@ -77,8 +80,34 @@ def graph_of(case: Case) -> Graph:
                 random = np.random.default_rng([place, len(arrays)])
                 drawn = random.standard_normal(shape) / np.sqrt(max(1, *shape[:-1], 1))
                 arrays[key] = (np.abs(drawn) + 0.5 if name == "variance" else drawn).astype(case.store)
+    for node in case.nodes:
+        for name, axis in node.scaled().items():
+            key = f"{node.namespace()}/{name}"
+            if arrays[key].dtype != np.int8 and any(fnmatchcase(key, pattern) for pattern in case.int8):
+                arrays[key], scales = as_int8(arrays[key], axis)
+                arrays[f"{key}.scale"] = case.arrays.get(f"{key}.scale", scales)
     inputs = tuple(node.name for node in case.nodes if isinstance(node, Input))
     return Graph(inputs, tuple(case.outputs), case.output_keys, tuple(case.nodes), arrays)
+
+
+def as_int8(array: Array, axis: int) -> tuple[Array, Array]:
+    """Numbers from −128, which a writer should not use and a reader has to take, to 127, and a scale for each place."""
+    largest = np.abs(array).max(axis=tuple(a for a in range(array.ndim) if a != axis % array.ndim), keepdims=True)
+    q = np.rint(array / largest * 127).astype(np.int8)
+    q[q == -127] = -128
+    return q, (largest / 127).astype(np.float32).ravel()
+
+
+def widened(graph: Graph) -> dict[str, Array]:
+    """The arrays of a graph by name, those stored as int8 as the float32 numbers q * scale."""
+    arrays = {key: array for key, array in graph.arrays.items() if not key.endswith(".scale")}
+    for node in graph.nodes:
+        for name, axis in node.scaled().items():
+            key = f"{node.namespace()}/{name}"
+            if f"{key}.scale" in graph.arrays:
+                q, scale = graph.arrays[key].astype(np.float32), graph.arrays[f"{key}.scale"]
+                arrays[key] = q * np.expand_dims(scale, tuple(a for a in range(q.ndim) if a != axis % q.ndim))
+    return arrays
 
 
 def numbers(*shape: int, seed: int = 0, scale: float = 1.0) -> Array:

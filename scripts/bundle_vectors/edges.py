@@ -54,6 +54,10 @@ def names() -> Iterator[Case]:
         output_keys=("b", "a", "größe", ""),
     )  # fmt: skip
     yield Case(
+        "output-key-with-delete", "U+007F is escaped in canonical JSON", [given(3), dense("y", "x", 3, 2)], ["y"],
+        [{"x": numbers(2, 3)}], lambda v, a: [of_dense(v["x"], a, "y")], output_keys=("a\x7f\b\n",),
+    )  # fmt: skip
+    yield Case(
         "inputs-in-order",
         "inputs and outputs in the order of the graph, which is not that of names or nodes",
         [
@@ -90,6 +94,13 @@ def storage() -> Iterator[Case]:
                   ["lstm"], [{"x": X}], lstm, store="float16")  # fmt: skip
     yield stored
     yield renamed(stored, "stored-as-f64", "F64 weights of a float32 graph: rounded to float32 first", store="float64")
+    # 2⁻²⁴ is the smallest that F16 holds, 2⁻¹⁴ the smallest with all its digits.
+    tiny = np.array([[1, -1023], [5, 1024], [-700, 341]], np.float16) * np.float16(2**-24)
+    yield Case(
+        "stored-as-f16-subnormal", "F16 weights below 2⁻¹⁴, which have fewer digits", [given(3), dense("y", "x", 3, 2)],
+        ["y"], [{"x": np.eye(3, dtype=np.float32)}, {"x": numbers(2, 3)}],
+        lambda v, a: [of_dense(v["x"], a, "y")], {"y/W": tiny, "y/b": np.zeros(2, np.float16)},
+    )  # fmt: skip
     mixed = {"lstm/W_i": numbers(2, 3).astype("float16"), "lstm/b_c": numbers(3).astype("float64")}
     yield renamed(
         stored, "stored-as-several", "a dtype for each tensor, in the order of dtypes", store="float32", arrays=mixed

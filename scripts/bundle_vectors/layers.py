@@ -223,6 +223,19 @@ def conv_options() -> Iterator[Case]:
         ),
         numbers(2, 4, 4),
     )
+    size, strides = (5, 4), (2, 1)
+    crops = tuple(crop for k, s in zip(size, strides, strict=True) for crop in same_crop(k, s))
+    assert crops == (1, 2, 1, 2)
+    cropped = n.ConvTranspose(
+        name="y", x="x", weights="y", channels=2, filters=3, kernel_size=size, strides=strides, dilation=(1, 1),
+        cropping=crops, use_bias=True, activation=LINEAR,
+    )  # fmt: skip
+    yield one(
+        "conv-transpose-cropped", "places cropped before and after, not the same number", cropped,
+        lambda x, W, b: of_keras(
+            keras.layers.Conv2DTranspose(3, size, strides=strides, padding="same"), x, np.swapaxes(W, 2, 3), b
+        ), numbers(2, 3, 4, 2),
+    )  # fmt: skip
     for op, function in (("max", tf.reduce_max), ("mean", tf.reduce_mean)):
         pool = n.Pool(name="y", x="x", op=op, size=(3,), strides=(1,), padding="causal")
 

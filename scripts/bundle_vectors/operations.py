@@ -113,6 +113,13 @@ def cases() -> Iterator[Case]:
         nodes, ["add", "multiply", "less", "equal"], [{"x": x, "y": y}],
         lambda v, _: [tf.add(v["x"], v["y"]), tf.multiply(v["x"], v["y"]), v["x"] < v["y"], tf.equal(v["x"], v["y"])],
     )  # fmt: skip
+    bases = np.array([[1, 1, 1, NAN, NAN, -1, -1, 0, -0.0, 0, -0.0, INF, -INF, -INF, -2, -2, 0.5]], np.float32)
+    powers = np.array([[NAN, INF, -INF, 0, -0.0, INF, -INF, -1, -1, 0, 0, -2, 3, 2, 2, 3, INF]], np.float32)
+    yield Case(
+        "elementwise-power-odd", "as pow of C: 1 to any power and anything to the power 0 is 1, of NaN too",
+        [given(None), given(None, name="y"), Elementwise(name="z", op="power", args=("x", "y"))], ["z"],
+        [{"x": bases, "y": powers}], lambda v, _: [tf.pow(v["x"], v["y"])],
+    )  # fmt: skip
     shapes = {"x": (2, 3, 4), "y": (2, 1, 4), "z": (4,)}
     nodes = [given(3, 4), given(1, 4, name="y")]
     constant = np.array([0.5, -1, 2, 3], np.float32)

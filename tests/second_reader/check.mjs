@@ -1,8 +1,8 @@
 // Whether a file is a bundle: every rule of FORMAT.md, in its order. N04 to N10; the container has checked the others.
 
 import { isFloat } from "./arrays.mjs";
-import { checkDigest, need, Refusal } from "./container.mjs";
-import { fieldsOf, KINDS, NODES, readNode } from "./fields.mjs";
+import { checkDigest, decode, need, Refusal } from "./container.mjs";
+import { fieldsOf, KINDS, NODES, readNode, scaleAxis } from "./fields.mjs";
 import { inferTypes, same } from "./types.mjs";
 
 const [MAJOR, MINOR] = [1, 1];
@@ -27,7 +27,7 @@ export function check(container) {
 /** N04, and N05 for the major version; the minor one. */
 function checkVersion(metadata) {
   const version = metadata.get("format");
-  const match = typeof version === "string" && /^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$/.exec(version);
+  const match = typeof version === "string" && /^(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})$/.exec(version);
   need(match, "N04", "no version MAJOR.MINOR");
   need(Number(match[1]) === MAJOR, "N05", `format ${version}`);
   return Number(match[2]);
@@ -46,7 +46,8 @@ function checkContent(container, minor) {
   need(minor === 0 || old.length === 0, "N07", `${old[0]}, a spelling of format 1.0`);
   const probes = checkProbes(graph, types, oracles, tensors);
   const rounding = checkRounding(metadata.get("rounding"), probes);
-  const newer = metadata.has("rounding") || graph.nodes.some((node) => isNew(node, types));
+  const scaled = [...tensors.keys()].some((name) => name.endsWith(".scale") && !name.startsWith("$"));
+  const newer = metadata.has("rounding") || scaled || graph.nodes.some((node) => isNew(node, types));
   need(minor > 0 || !newer, "N05", "what came with format 1.1 in 1.0");
   checkDigest(container);
   return { graph, types, probes, rounding };
@@ -72,7 +73,7 @@ function checkMetadata(metadata) {
 /** N06. */
 function readGraph(v, old) {
   const texts = list(text);
-  const kinds = { inputs: texts, outputs: texts, output_keys: nullable(texts), nodes: list(readNode, 0, MOST_NODES) };
+  const kinds = { inputs: texts, outputs: texts, output_keys: nullable(texts), nodes: list(readNode, MOST_NODES) };
   return fieldsOf(v, kinds, { old });
 }
 
@@ -94,9 +95,14 @@ function checkParameters(graph, tensors) {
     for (const [p, shape] of Object.entries(NODES[node.node].parameters?.(node) ?? {})) {
       const name = `${node.weights || node.name}/${p}`;
       const tensor = tensors.get(name);
+      const axis = scaleAxis(p, shape);
+      const scales = axis === undefined ? undefined : tensors.get(`${name}.scale`);
+      const dtype = scales ? "int8" : node.node === "Constant" ? node.dtype : "float32";
       declared.add(name);
       need(tensor && same(tensor.shape, shape), "N08", `${name} is missing or not of shape ${shape}`);
-      need(isStoredAs(node.node === "Constant" ? node.dtype : "float32", tensor), "N08", `${name} is ${tensor.dtype}`);
+      need(isStoredAs(dtype, tensor), "N08", `${name} is ${tensor.dtype}`);
+      if (scales) declared.add(`${name}.scale`);
+      need(!scales || areScales(scales, shape[axis]), "N08", `${name}.scale is not ${shape[axis]} scales`);
     }
   }
   for (const [name, tensor] of tensors) {
@@ -108,6 +114,8 @@ function checkParameters(graph, tensors) {
 
 /** Whether a tensor may hold a value of this dtype: floats in any of them. */
 const isStoredAs = (dtype, tensor) => (isFloat(dtype) ? isFloat(tensor.dtype) : tensor.dtype === dtype);
+const areScales = (tensor, n) =>
+  tensor.dtype === "float32" && same(tensor.shape, [n]) && decode(tensor).data.every((s) => s >= 0 && s < Infinity);
 const isBool = ({ dtype, bytes }) => dtype !== "bool" || bytes.every((byte) => byte <= 1);
 
 /** N09: probe k has a tensor of the right type for every input and output, and the inputs one number of rows. */

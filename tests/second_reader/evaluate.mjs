@@ -4,6 +4,7 @@ import { activate } from "./activations.mjs";
 import * as nd from "./arrays.mjs";
 import { fail, map, product, range, reshape, take } from "./arrays.mjs";
 import { ELEMENTWISE } from "./elementwise.mjs";
+import { scaleAxis } from "./fields.mjs";
 import { same } from "./types.mjs";
 import { convolve, pool, transposedTaps, windowTaps } from "./windows.mjs";
 
@@ -263,6 +264,13 @@ function given(x, { name, dtype }) {
   return tooLarge ? fail(`a number too large for ${dtype} in input ${name}`) : made;
 }
 
+/** A parameter as float32 where it is stored as int8, else as it is stored. */
+function widened(arrays, p, key) {
+  const [q, scales] = [arrays.get(key), arrays.get(`${key}.scale`)];
+  if (!scales || scaleAxis(p, q.shape) === undefined) return q;
+  return map("float32", (q, s) => Math.fround(Number(q) * s), q, along(scales, scaleAxis(p, q.shape), q));
+}
+
 /** The values of a graph by name. `types` has the dtype of each value, `arrays` the tensors, `inputs` those given. */
 export function evaluate(graph, types, arrays, inputs) {
   const values = new Map();
@@ -277,7 +285,7 @@ export function evaluate(graph, types, arrays, inputs) {
     const { dtype } = types.get(node.name);
     const parameter = (name) => {
       const key = `${node.weights || node.name}/${name}`;
-      if (!cache.has(`${dtype} ${key}`)) cache.set(`${dtype} ${key}`, nd.cast(arrays.get(key), dtype));
+      if (!cache.has(`${dtype} ${key}`)) cache.set(`${dtype} ${key}`, nd.cast(widened(arrays, name, key), dtype));
       return cache.get(`${dtype} ${key}`);
     };
     const made = node.node === "Input" ? given(inputs.get(node.name), node) : NODES[node.node](node, value, parameter);

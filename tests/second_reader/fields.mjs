@@ -31,8 +31,8 @@ const checked = (v, condition, why) => {
 const text = (v) => checked(v, typeof v === "string", "no text");
 const flag = (v) => checked(v, typeof v === "boolean", "neither true nor false");
 const oneOf = (texts) => (v) => checked(v, texts.includes(v), `none of ${texts.join(", ")}`);
-const list = (kind, least = 0, most = Infinity) => (v, old) => {
-  refuse(Array.isArray(v) && v.length >= least && v.length <= most, `no list of ${least} to ${most}`);
+const list = (kind, most = Infinity) => (v, old) => {
+  refuse(Array.isArray(v) && v.length <= most, `no list of at most ${most}`);
   return v.map((item) => kind(item, old));
 };
 const nullable = (kind) => (v, old) => (v === null ? null : kind(v, old));
@@ -90,7 +90,7 @@ const sequence = {
   stateful: flag,
 };
 const recurrent = { ...sequence, input_size: count, units: count };
-const perAxis = list(count, 1, 3);
+const perAxis = list(count);
 const kernel = {
   x: text,
   weights: namespace,
@@ -139,14 +139,14 @@ export const NODES = {
   },
   Conv: {
     fields: { ...kernel, padding, groups: count },
-    parameters: (n) => ({ W: [...n.kernel_size, n.channels / n.groups, n.filters], ...biased(n, "b", n.filters) }),
+    parameters: (n) => ({ W: [...n.kernel_size, Math.floor(n.channels / n.groups), n.filters], ...biased(n, "b", n.filters) }),
   },
   Pool: { fields: { x: text, op: oneOf(["max", "mean"]), size: perAxis, strides: perAxis, padding } },
-  Elementwise: { fields: { op: oneOf(Object.keys(ELEMENTWISE)), args: list(text, 1) } },
+  Elementwise: { fields: { op: oneOf(Object.keys(ELEMENTWISE)), args: list(text) } },
   Reduce: {
     fields: { x: text, op: oneOf(["mean", "sum", "max", "min", "any", "all"]), axes: list(whole()), keepdims: flag },
   },
-  Concatenate: { fields: { args: list(text, 1), axis: whole() } },
+  Concatenate: { fields: { args: list(text), axis: whole() } },
   MatMul: { fields: { a: text, b: text, transpose_b: flag } },
   Reshape: { fields: { x: text, shape: list(whole(-1n)) } },
   ExpandDims: { fields: { x: text, axis: whole() } },
@@ -165,7 +165,7 @@ export const NODES = {
   CumSum: { fields: { x: text, axis: whole() }, new: true },
   ArgReduce: { fields: { x: text, op: oneOf(["max", "min"]), axis: whole() }, new: true },
   Take: { fields: { x: text, axis: whole(), indices: list(whole()) }, new: true },
-  Einsum: { fields: { args: list(text, 1), equation: text }, new: true },
+  Einsum: { fields: { args: list(text), equation: text }, new: true },
   ConvTranspose: {
     fields: { ...kernel, cropping: list(whole()) },
     parameters: (n) => ({ W: [...n.kernel_size, n.channels, n.filters], ...biased(n, "b", n.filters) }),
@@ -173,13 +173,14 @@ export const NODES = {
   },
 };
 
+/** The axis of a parameter that its scales run along where it is int8; undefined where it may not be. */
+export const scaleAxis = (p, shape) => (p === "E" ? 0 : /^[WU](_|$)/.test(p) ? shape.length - 1 : undefined);
+
 /** A node with its fields as the rest of the reader takes them. */
 export function readNode(v, old) {
   need(v instanceof Map && typeof v.get("node") === "string", "N06", "a node that is no object with a class");
   need(Object.hasOwn(NODES, v.get("node")), "N06", `unknown node ${v.get("node")}`);
-  const node = fieldsOf(v, { node: text, name, ...NODES[v.get("node")].fields }, { old });
-  refuse(node.node !== "Conv" || node.channels % node.groups === 0, "groups that do not divide the channels");
-  return node;
+  return fieldsOf(v, { node: text, name, ...NODES[v.get("node")].fields }, { old });
 }
 
 export const KINDS = { text, list, nullable };

@@ -1,8 +1,8 @@
 // Strict JSON in the one spelling that FORMAT.md allows: what is spelled otherwise is a SyntaxError.
 
-const DEEPEST = 64; // levels; a bundle has 6
+const DEEPEST = 64; // objects and lists within each other; a bundle has 6
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
-const LONGEST_NUMBER = 1000; // characters; none that is canonical and fits a field has more than 25
+const LONGEST_NUMBER = 100; // characters; none that is canonical and fits a field has more than 25
 
 /** Compare texts by code points; `<` would compare UTF-16 units, which sort U+1F600 before U+FFFD. */
 export function byCodePoints(a, b) {
@@ -90,7 +90,7 @@ export function parse(text, { canonical }) {
   }
 
   function value(depth) {
-    if (depth > DEEPEST) fail("too deep nesting");
+    if (depth >= DEEPEST && "[{".includes(text[at])) fail("too deep nesting");
     if (text[at] === "{") return object(depth);
     if (text[at] === "[") return list(depth);
     if (text[at] === '"') return string();

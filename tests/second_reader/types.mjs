@@ -46,22 +46,22 @@ function activated(activation, type, { inside = true } = {}) {
 /** x (B, T, …) and what else a recurrent node reads; → y and its states, of `size` a row. */
 function recurrent(node, get, size) {
   const x = get(node.x);
-  const [rows, length] = x.shape;
+  const [ownRows, length] = x.shape;
   float(x);
+  const states = [node.h0, node.c0 ?? null].filter((name) => name !== null).map(get);
+  const stateRows = states.map((state) => state.shape[0]).filter((n) => n !== 1); // one row stands for all
+  const rows = [ownRows, ...stateRows].find((n) => n !== null) ?? null;
   const step = { dtype: x.dtype, shape: [rows, ...size] };
   activated(node.activation, step);
   if (node.recurrent_activation) activated(node.recurrent_activation, step);
   if (node.mask !== null) {
     const mask = get(node.mask);
     must(mask.dtype === "bool" && mask.shape.length === 2, "a mask that is not bool (B, T)");
-    must(fits(mask.shape[1], length) && (mask.shape[0] === 1 || fits(mask.shape[0], rows)), "a mask of other sizes");
+    must(fits(mask.shape[1], length) && (mask.shape[0] === 1 || fits(mask.shape[0], ownRows)), "a mask of other sizes");
   }
-  for (const name of [node.h0, node.c0 ?? null].filter((name) => name !== null)) {
-    const state = get(name);
-    const [stateRows, ...rest] = state.shape;
-    must(state.dtype === x.dtype && same(rest, size), "a state of another dtype or shape");
-    must(stateRows === 1 || (state.shape.length > 0 && fits(stateRows, rows)), "a state of another number of rows");
-  }
+  const isState = ({ dtype, shape }) => dtype === x.dtype && shape.length > 0 && same(shape.slice(1), size);
+  must(states.every(isState), "a state of another dtype or shape");
+  must(stateRows.every((n) => fits(n, rows)), "a state of another number of rows");
   const y = node.return_sequences ? [rows, length, ...size] : step.shape;
   return [{ dtype: x.dtype, shape: y }, ...("c0" in node ? [step, step] : [step])];
 }
@@ -73,6 +73,7 @@ function cell(node, get) {
 }
 
 function sameRank(space, ...lists) {
+  must(space.length >= 1 && space.length <= 3, "windows over none or more than three axes");
   must(lists.every((list) => list.length === space.length), "a window of another rank");
 }
 
@@ -102,7 +103,7 @@ function convLstm(node, get) {
 function conv(node, get) {
   const x = get(node.x);
   channelsLast(node, x, 2);
-  must(node.filters % node.groups === 0, "groups that do not divide the filters");
+  must([node.channels, node.filters].every((n) => n % node.groups === 0), "groups that do not divide the channels");
   const made = windows(x.shape.slice(1, -1), node.kernel_size, node);
   return activated(node.activation, { dtype: x.dtype, shape: [x.shape[0], ...made, node.filters] });
 }
@@ -187,6 +188,7 @@ function reduce(node, get) {
 
 function concatenate(node, get) {
   const types = node.args.map(get);
+  must(types.length > 0, "nothing to concatenate");
   const [{ dtype, shape }] = types;
   axisIn(node.axis, types[0]);
   const others = (type) => replaced(type.shape, node.axis, 1);
@@ -242,8 +244,9 @@ function einsum(node, get) {
   const types = node.args.map(get);
   must(/^[a-zA-Z]*(,[a-zA-Z]*)*->[a-zA-Z]*$/.test(node.equation), `equation ${node.equation}`);
   const [args, result] = [node.equation.split("->")[0].split(","), node.equation.split("->")[1]];
+  must(args.length === types.length, `${types.length} arguments of ${node.equation}`);
   float(types[0]);
-  must(args.length === types.length && types.every((type) => type.dtype === types[0].dtype), "arguments of Einsum");
+  must(types.every((type) => type.dtype === types[0].dtype), "arguments of Einsum");
   const known = {};
   args.forEach((letters, k) => {
     must(letters.length === types[k].shape.length && distinct([...letters]), `letters ${letters}`);
@@ -342,7 +345,7 @@ const TYPES = {
   },
   CausalMask(node, get) {
     const { shape } = get(node.x);
-    must(shape.length >= 2, "no rows and columns");
+    must(shape.length >= 3, "no batch of rows and columns");
     return { dtype: "bool", shape: [...shape.slice(0, -2).map(() => 1), ...shape.slice(-2)] };
   },
   Round(node, get) {

@@ -16,6 +16,8 @@ MAX_HEADER = 16 * 1024 * 1024
 
 
 MAX_RANK = 16
+MAX_DEPTH = 64  # of objects and lists within each other; a bundle has 6
+MAX_DIGITS = 100  # of a whole number, its sign included
 ENTRY = ("dtype", "shape", "data_offsets")  # the fields of an entry, in their order
 
 
@@ -53,14 +55,30 @@ def _strict_json(text: bytes | str, what: str) -> Any:
     def constant(name: str) -> NoReturn:
         raise ValueError(f"{name} is not a number")
 
+    def whole(number: str) -> int:
+        if len(number) > MAX_DIGITS:
+            raise ValueError(f"a number of {len(number)} characters")
+        return int(number)
+
     try:
         text = text.decode("utf-8") if isinstance(text, bytes) else text
-        made = json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
+        made = json.loads(text, object_pairs_hook=pairs, parse_constant=constant, parse_int=whole)
+        if _is_deeper(made, MAX_DEPTH):
+            raise ValueError(f"more than {MAX_DEPTH} objects and lists within each other")
         # Refuses lone surrogates and numbers that overflow, which the parser lets through.
         json.dumps(made, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         refuse(f"{what} is not strict JSON: {error}", "E_BUNDLE_FORMAT")
     return made
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    """Whether there are more than so many objects and lists within each other."""
+    level = [value]
+    for _ in range(most):
+        held = [item for item in level if isinstance(item, dict | list)]
+        level = [child for item in held for child in (item.values() if isinstance(item, dict) else item)]
+    return any(isinstance(item, dict | list) for item in level)
 
 
 def checked_header(data: bytes) -> dict[str, Any]:

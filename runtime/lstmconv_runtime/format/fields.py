@@ -20,7 +20,7 @@ class Field(NamedTuple):
     Attributes:
         least: the least whole number, of a list that of each item.
         texts: the texts it may be, if not any.
-        axes: the axes it may name, r being the rank of x; "" where it names none. None of them is negative or 0.
+        axes: the axes it may name, r being the rank of x; "" where it names none.
     """
 
     rule: str = ""
@@ -84,7 +84,7 @@ FIELDS: dict[str, Field] = {
     "ExpandDims.axis": Field("an axis of the result", axes="1 … r"),
     "LayerNorm.axes": Field("rising; none at all is legal, and every number then is its own mean", axes="1 … r − 1"),
     "Reduce.axes": Field("rising; with none at all, x itself", axes="1 … r − 1"),
-    "Transpose.axes": Field("every axis of x once, 0 first", least=0),
+    "Transpose.axes": Field("every axis of x once, 0 first", axes="0 … r − 1"),
     "Elementwise.op": Field(texts=tuple(OPERATIONS)),
     "Pool.op": Field(texts=("max", "mean")),
     "Reduce.op": Field(texts=("mean", "sum", "max", "min", "any", "all")),

@@ -32,7 +32,9 @@ def _mask(types: Mapping[Value, Type], mask: Value | None, shape: Shape) -> None
     if mask is not None:
         need(types[mask].dtype == "bool", f"mask '{mask}' must be bool, got {types[mask].dtype}")
         need(types[mask].rank == 2, f"mask '{mask}' must have rank 2")
-        need(same_size(types[mask].shape[1], shape[1]), f"mask '{mask}' has another number of time steps")
+        rows, steps = types[mask].shape
+        need(same_size(steps, shape[1]), f"mask '{mask}' has another number of time steps")
+        need(rows == 1 or same_size(rows, shape[0]), f"mask '{mask}' has {rows} rows, x has {shape[0]}")
 
 
 def _activation(activation: Activation, rank: int) -> None:
@@ -460,7 +462,7 @@ class GroupNorm(Node):
 class Conv(Node):
     """act(cross-correlation of x (B, *space, channels) with W + b), channels last, space of 1 to 3 axes.
 
-    W is (*kernel_size, channels / groups, filters); filters are split evenly over the groups of channels.
+    W is (*kernel_size, channels / groups, filters); channels and filters are split evenly over the groups.
     """
 
     x: Value
@@ -733,8 +735,6 @@ class Slice(Node):
         need(0 < self.axis < x.rank, f"no axis {self.axis}")
         size = x.shape[self.axis]
         made = None if size is None else len(range(*slice(self.start, self.stop, self.step).indices(size)))
-        if size is None and self.start < 0 and self.stop is None:
-            made = None if self.start != -1 else 1
         return (Type((*x.shape[: self.axis], made, *x.shape[self.axis + 1 :]), x.dtype),)
 
 
@@ -811,31 +811,38 @@ class Cast(Node):
         return (Type(types[self.x].shape, self.dtype),)
 
 
+def _rows_of_steps(x: Type) -> int | None:
+    """B·T of x (B, T, …), where both are known."""
+    rows, steps = x.shape[:2]
+    return None if rows is None or steps is None else rows * steps
+
+
 class FoldTime(Node):
-    """(B, T, …) → (B·T, …): each time step becomes a row of the batch."""
+    """(B, T, …) → (B·T, …): each time step becomes a row of the batch. x has rank 2 at least."""
 
     x: Value
 
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x = types[self.x]
         need(x.rank >= 2, "needs a time axis")
-        return (Type((None, *x.shape[2:]), x.dtype),)
+        return (Type((_rows_of_steps(x), *x.shape[2:]), x.dtype),)
 
 
 class UnfoldTime(Node):
-    """(B·T, …) → (B, T, …), B and T those of `like`, a value of any dtype."""
+    """(B·T, …) → (B, T, …), B and T those of `like`, a value of any dtype. x has rank 1 at least, `like` 2."""
 
     x: Value
     like: Value
 
     def infer(self, types: Mapping[Value, Type]) -> tuple[Type, ...]:
         x, like = types[self.x], types[self.like]
-        need(like.rank >= 2, "needs a time axis")
+        need(x.rank >= 1 and like.rank >= 2, "needs a time axis")
+        need(same_size(x.shape[0], _rows_of_steps(like)), f"{x.shape[0]} rows are not the steps of {like.shape}")
         return (Type((*like.shape[:2], *x.shape[1:]), x.dtype),)
 
 
 class CausalMask(Node):
-    """bool (1, …, rows, columns) of the rank of x (…, rows, columns): true where column ≤ row."""
+    """bool (1, …, rows, columns) of the rank of x (B, …, rows, columns), at least 3: true where column ≤ row."""
 
     x: Value
 

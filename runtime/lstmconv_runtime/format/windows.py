@@ -34,4 +34,6 @@ def output_size(n: int | None, size: int, stride: int, dilation: int, padding: s
 
 def transposed_size(n: int | None, size: int, stride: int, dilation: int, crop: tuple[int, int]) -> int | None:
     """Number of places a transposed convolution makes of n, without those cropped before and after."""
-    return None if n is None else (n - 1) * stride + dilated(size, dilation) - sum(crop)
+    if not n:  # unknown, or no places, which make none
+        return n
+    return (n - 1) * stride + dilated(size, dilation) - sum(crop)

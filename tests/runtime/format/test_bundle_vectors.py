@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmconv_runtime import Error, load, programs
+from lstmconv_runtime import Error, engines, load, programs
 from lstmconv_runtime.difference import difference
 from lstmconv_runtime.format import nodes as n
 from lstmconv_runtime.format.activations import ACTIVATIONS
 from lstmconv_runtime.format.bundle import Bundle, Probe, from_bytes, to_bytes
 from lstmconv_runtime.format.elementwise import OPERATIONS
 from lstmconv_runtime.format.fields import check_fields, field
-from lstmconv_runtime.format.graph import DTYPES, Activation, Array, GraphError, Node
+from lstmconv_runtime.format.graph import DTYPES, Activation, Array, GraphError, Int8Array, Node
 from lstmconv_runtime.inputs import InputCheck
 from lstmconv_runtime.layers import activations, by_node
 from lstmconv_runtime.layers.by_node import LAYERS
+from lstmconv_runtime.recurrent import compiled
 from lstmconv_runtime.recurrent.states import State
 from paths import VECTORS
 
@@ -48,7 +49,7 @@ def test_the_manifest_says_what_is_there() -> None:
         assert (row["digest"], row["format"]) == (bundle.digest, bundle.format_version)
         assert row["nodes"] == sorted({type(node).__name__ for node in bundle.graph.nodes})
         assert row["shows"]
-    assert sum(map(len, DATA.values())) < 600_000
+    assert sum(map(len, DATA.values())) < 800_000
 
 
 def test_they_are_written_as_they_were_read() -> None:
@@ -64,6 +65,19 @@ def test_old_spellings_mean_what_the_new_ones_mean() -> None:
         for one, other in zip(made, new.predict(x), strict=True):
             assert np.array_equal(one, other)
         assert to_bytes(BUNDLES[name]) == DATA["spelling"]
+
+
+@pytest.mark.skipif(engines.kernel is None, reason="the compiled kernel is not built")
+def test_int8_as_the_kernel_multiplies_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a large node without being asked, and of small ones where nothing is too small for it."""
+    by_four, laid_out = compiled._by_four, []
+    monkeypatch.setenv(engines.VARIABLE, engines.KERNEL)
+    monkeypatch.setattr(compiled, "_by_four", lambda q: laid_out.append(q.shape) or by_four(q))
+    assert load(DATA["int8-large"]).verify().ok
+    assert len(laid_out) == 8
+    monkeypatch.setattr(compiled, "LARGE", 0)
+    assert failing([name for name in ROWS if name.startswith("int8")]) == []
+    assert set(laid_out) >= {(2, 3), (3, 3)}
 
 
 def every_node() -> Iterator[Node]:
@@ -125,9 +139,28 @@ def with_layer(kind: type[Node], compute: Callable[..., Array]) -> Callable[[pyt
 def with_operation(op: str, compute: Callable[..., Array]) -> Callable[[pytest.MonkeyPatch], list[str]]:
     def mutate(patch: pytest.MonkeyPatch) -> list[str]:
         patch.setitem(by_node.ELEMENTWISE, op, compute)
-        return [f"elementwise-{op}"]
+        return [vector for vector, row in ROWS.items() if op in row["operations"]]
 
     return mutate
+
+
+def with_int8(widened: Callable[[Int8Array], Array]) -> Callable[[pytest.MonkeyPatch], list[str]]:
+    """Int8 taken for other numbers; gives the vectors that have it."""
+
+    def mutate(patch: pytest.MonkeyPatch) -> list[str]:
+        patch.setattr(Int8Array, "widened", widened)
+        return [name for name in ROWS if name.startswith("int8")]
+
+    return mutate
+
+
+def along_the_other_axis(stored: Int8Array) -> Array:
+    """The scales of a square matrix for the places of the inner dimension."""
+    q = stored.q.astype(np.float32)
+    return q * stored.scale[:, None] if q.ndim == 2 and q.shape[0] == q.shape[1] else right(stored)
+
+
+right = Int8Array.widened
 
 
 def output_is_state(patch: pytest.MonkeyPatch) -> list[str]:
@@ -188,6 +221,12 @@ def padded_mean(node: n.Pool, p: Any, v: Any) -> Array:
 
 MISTAKES: dict[str, Callable[[pytest.MonkeyPatch], list[str]]] = {
     "output is state h": output_is_state,
+    "int8: without scales": with_int8(lambda stored: stored.q.astype(np.float32)),
+    "int8: scales along the other axis": with_int8(along_the_other_axis),
+    "int8: -128 is -127": with_int8(lambda stored: right(stored._replace(q=np.maximum(stored.q, -127)))),
+    "int8: a scale of 0 is 1": with_int8(
+        lambda stored: right(stored._replace(scale=np.where(stored.scale > 0, stored.scale, np.float32(1))))
+    ),
     "glu: halves the other way round": with_function("glu", glu_turned),
     "glu: every other place": with_function("glu", joined_in_turn),
     "threshold: the threshold itself passes": with_function(
@@ -223,6 +262,19 @@ MISTAKES: dict[str, Callable[[pytest.MonkeyPatch], list[str]]] = {
         "hard_sigmoid", lambda x, slope, offset: activations.hard_sigmoid(x, slope=1 / 6, offset=offset)
     ),
     "ArgReduce: the last": with_layer(n.ArgReduce, late),
+    "ArgReduce: NaN passed over": with_layer(
+        n.ArgReduce,
+        lambda node, p, v: getattr(np, f"nanarg{node.op}")(v[node.x], axis=node.axis).astype("int32"),
+    ),
+    "ConvTranspose: cropped the other way round": with_layer(
+        n.ConvTranspose,
+        lambda node, p, v: by_node.conv_transpose(
+            node.replace(cropping=tuple(crop for before, after in node.crops() for crop in (after, before))), p, v
+        ) if min(node.cropping) >= 0 else by_node.conv_transpose(node, p, v),
+    ),
+    "power: 1 to the power NaN is NaN": with_operation(
+        "power", lambda x, y: np.where(x.dtype.kind == "f" and np.isnan(y), y, np.power(x, y)).astype(x.dtype)
+    ),
     "Round: halves up": with_layer(n.Round, lambda node, p, v: np.floor(v[node.x] + np.float32(0.5))),
     "Repeat: the whole axis": with_layer(
         n.Repeat,
