@@ -21,6 +21,7 @@ from lstmconv_runtime.format.graph import DTYPES, Activation, Array, GraphError,
 from lstmconv_runtime.inputs import InputCheck
 from lstmconv_runtime.layers import activations, by_node
 from lstmconv_runtime.layers.by_node import LAYERS
+from lstmconv_runtime.layers.convolution import convolve
 from lstmconv_runtime.recurrent.states import State
 from paths import VECTORS
 
@@ -148,7 +149,8 @@ def martins(x: Array, *, axis: float) -> Array:
     k, sums = np.arange(1, z.shape[-1] + 1), np.cumsum(z, axis=-1)
     count = np.sum(z - (sums - 1) / k > 0, axis=-1, keepdims=True)
     tau = (np.take_along_axis(sums, count - 1, -1) - 1) / count
-    return np.maximum(x - np.moveaxis(tau, -1, int(axis)), 0).astype(x.dtype)
+    made: Array = np.maximum(x - np.moveaxis(tau, -1, int(axis)), 0).astype(x.dtype)
+    return made
 
 
 def cut_last(x: Array, *, max_value: float | None, negative_slope: float, threshold: float) -> Array:
@@ -170,9 +172,9 @@ def joined_in_turn(x: Array, *, axis: float) -> Array:
 def late(node: n.ArgReduce, p: Any, v: Any) -> Array:
     """The last of equal numbers."""
     x = np.flip(v[node.x], node.axis)
-    return ((x.shape[node.axis] - 1) - (np.argmax if node.op == "max" else np.argmin)(x, axis=node.axis)).astype(
-        "int32"
-    )
+    first: Array = (np.argmax if node.op == "max" else np.argmin)(x, axis=node.axis)
+    last: Array = (x.shape[node.axis] - 1 - first).astype("int32")
+    return last
 
 
 def padded_mean(node: n.Pool, p: Any, v: Any) -> Array:
@@ -181,7 +183,7 @@ def padded_mean(node: n.Pool, p: Any, v: Any) -> Array:
     if node.op == "max":
         return np.maximum(places, 0)
     ones = np.ones_like(v[node.x])
-    padded = by_node.convolve(ones, np.ones((*node.size, 1, ones.shape[-1]), ones.dtype), node.strides, node.padding,
+    padded = convolve(ones, np.ones((*node.size, 1, ones.shape[-1]), ones.dtype), node.strides, node.padding,
                               (1,) * len(node.size), ones.shape[-1])  # fmt: skip
     return places * padded / np.prod(node.size)
 
