@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from lstmconv_runtime.format import bundle
@@ -33,7 +34,7 @@ KINDS = {
 TAKES = {FLOATS: "floats", NUMBERS: "numbers", BOOL: "bool", DTYPES: "any", INTS: "whole numbers"}
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 

@@ -478,7 +478,7 @@ def _more_units(file: File) -> None:
 metadata_case("N07-more-units", G, _more_units)
 
 
-def with_constants(*nodes: dict[str, Any], tensors: dict[str, list[int]] | None = None, **constants: list[int]):
+def with_constants(*nodes: dict[str, Any], tensors: dict[str, list[int]] | None = None, **constants: list[int]) -> Any:
     """In format 1.1: float32 Constants of these shapes, other tensors of theirs, and nodes that read them."""
 
     def changed(file: File) -> None:
@@ -630,12 +630,13 @@ metadata_case("N08-int8-constant-of-floats", C, int8("zero/value"))
 
 
 def _scaled_constant(file: File) -> None:
+    meta(format="1.1")(file)
     file.metadata["graph"]["nodes"].append({"node": "Constant", "name": "table", "shape": [2], "dtype": "int8"})
     tensors = {"table/value": ("I8", [2], b"\1\1"), "table/value.scale": ("F32", [2], ONE * 2)}
     retensor(lambda t: t.update(tensors))(file)
 
 
-metadata_case("N08-int8-constant-with-scale", C, lambda f: (meta(format="1.1")(f), _scaled_constant(f)))
+metadata_case("N08-int8-constant-with-scale", C, _scaled_constant)
 
 # N09: probes
 metadata_case("N09-probe-without-tensors", C, meta(probes=["by hand", "by hand"]))

@@ -16,7 +16,7 @@ import platform
 import re
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import PackageNotFoundError, version
@@ -91,7 +91,7 @@ def with_ours(row: Row) -> Row:
     return row._replace(ours=ours, openvino=in_openvino(vector) or row.openvino)
 
 
-def judged(vector: Vector, made: list[object]) -> str:
+def judged(vector: Vector, made: Iterable[object]) -> str:
     """The largest difference from Keras, of the scale, with a word before it where that is too large."""
     from vector_files import apart
 
@@ -114,7 +114,7 @@ def in_openvino(vector: Vector) -> str:
     return f"{found}: {ITS_MISTAKES[vector.name]}" if vector.name in ITS_MISTAKES else found
 
 
-def why(pairs: list[tuple[object, object]]) -> str:
+def why(pairs: Sequence[tuple[object, object]]) -> str:
     """Which outputs differ, and whether by their shapes, by NaN, or by numbers."""
     import numpy as np
     from vector_files import apart

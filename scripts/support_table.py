@@ -91,8 +91,10 @@ def _streaming() -> dict[str, str]:
                 able |= {cls for node in part.nodes for cls in _owners(node.name, owners)}
                 continue
             found = re.fullmatch(r"node '(.*?)' \(\w+\) cannot stream: (.*)", refusal)
-            for cls in _owners(found[1], owners) if found else ():
-                why = re.sub(r"padding '\w+' with stride \d+", "its padding or stride", found[2])
+            if found is None:
+                continue
+            why = re.sub(r"padding '\w+' with stride \d+", "its padding or stride", found[2])
+            for cls in _owners(found[1], owners):
                 reasons.setdefault(cls, {})[why] = None
     made = {}
     for cls in HANDLERS:

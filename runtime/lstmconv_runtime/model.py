@@ -40,7 +40,10 @@ class Gates(dict[str, Array]):
 
 
 def load(
-    source: str | os.PathLike[str] | bytes | IO[bytes], *, dtype: str | None = None, engine: str | None = None
+    source: str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes],
+    *,
+    dtype: str | None = None,
+    engine: str | None = None,
 ) -> Model:
     """Loads a bundle.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .drawing import Draw, Value
-from .plan import Make
+from .plan import Array, Make
 from .recurrent import activation, relu_options
 
 Options = Callable[["Draw", int], dict[str, Any]]
@@ -147,7 +147,7 @@ def _einsum(d: Draw, rank: int) -> dict[str, Any]:
         {"equation": "abc,cde->abde", "output_shape": (None, 2, 3)},
     )
     letter = "y" if "y" in options["equation"] else "d"
-    return options | _some(d, bias_axes=(letter,), activation=("tanh", "relu"))
+    return {**options, **_some(d, bias_axes=(letter,), activation=("tanh", "relu"))}
 
 
 UNARY: dict[str, tuple[float, tuple[int, ...], Options]] = {
@@ -206,7 +206,7 @@ def _attention(name: str) -> Callable[[Draw], bool]:
     def op(d: Draw) -> bool:
         if (query := d.ranked(3)) is None:
             return False
-        others = [_related(d, query) for _ in range(d.pick(1, 1, 2))]
+        others: list[Value | Array | None] = [_related(d, query) for _ in range(d.pick(1, 1, 2))]
         options = _some(d, use_scale=(True, False)) | (
             _some(d, score_mode=("concat", "dot")) if name == "Attention" else {}
         )

@@ -81,7 +81,8 @@ class Draw:
         return self.rng.choice(choices)
 
     def units(self) -> int:
-        return self.pick(2, 3, 3, 3, 4, 5, 1)
+        units: int = self.pick(2, 3, 3, 3, 4, 5, 1)
+        return units
 
     def array(self, shape: tuple[int | None, ...], *kinds: str) -> Array | None:
         """An array of a shape, which must be known."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from . import companions, operations
 from .drawing import Draw, RefusedError, Value, is_float
-from .plan import Again, Make, Plan, Ref, Spec, refs, source_for
+from .plan import Again, Array, Make, Plan, Ref, Spec, refs, source_for
 from .recurrent import (
     RNNS,
     activation,
@@ -39,7 +39,7 @@ def supported(name: str) -> bool:
 
 def dense_options(d: Draw, rank: int) -> dict[str, Any]:
     options: dict[str, Any] = {"units": d.units()}
-    return options | d.pick({}, {"use_bias": False}, {"activation": activation(d)})
+    return {**options, **d.pick({}, {"use_bias": False}, {"activation": activation(d)})}
 
 
 UNARY: dict[str, tuple[float, tuple[int, ...], Callable[[Draw, int], dict[str, Any]]]] = {
@@ -208,7 +208,7 @@ def merge(name: str) -> Callable[[Draw], bool]:
         others = [d.like(x) for _ in range(1 if name == "Subtract" else d.pick(1, 1, 2))]
         if d.chance(0.1):  # broadcasts
             others[-1] = d.find(lambda v: is_float(v) and v.dtype == x.dtype and v.shape[-1] in (1, x.shape[-1]))
-        items = [x, *(other for other in others if other is not None)]
+        items: list[Value | Array | None] = [x, *(other for other in others if other is not None)]
         d.rng.shuffle(items)
         if d.chance(0.2):  # an array, which Keras does not take as the first
             shape = tuple(1 if axis == 0 or d.chance(0.3) else n for axis, n in enumerate(x.shape))

@@ -56,15 +56,16 @@ def _shaped(d: Draw) -> bool:
     if (x := d.ranked(2, 3)) is None:
         return False
     sizes = x.shape[1:]
-    if None in sizes:
+    known = [size for size in sizes if size is not None]
+    if len(known) < len(sizes):
         d.emit(
             f"ops.reshape({{0}}, (-1, {', '.join('1' for _ in range(1))}, {sizes[-1]}))"
             if len(sizes) == 1
             else f"ops.expand_dims({{0}}, {d.pick(1, 2, 3)})",
             x,
         )
-    elif len(sizes) == 2:
-        d.emit(f"ops.reshape({{0}}, (-1, {d.pick(f'{sizes[0] * sizes[1]}', f'{sizes[1]}, {sizes[0]}')}))", x)
+    elif len(known) == 2:
+        d.emit(f"ops.reshape({{0}}, (-1, {d.pick(f'{known[0] * known[1]}', f'{known[1]}, {known[0]}')}))", x)
     else:
         d.emit(f"ops.reshape({{0}}, (-1, {sizes[0]}, 1))", x)
     return True

@@ -33,8 +33,10 @@ def variants(plan: Plan) -> Iterator[Plan]:
         for ref in plan.outputs:
             yield tidy(replace(plan, outputs=(ref,)))
     yield from _structural(plan)
-    defaults = {"form": "functional", "policy": "float32", "input_form": "list", "output_form": "list", "batch": 1,
-                "fixed_batch": False, "dynamic": False, "scale": 1.0, "gain": 1.0}  # fmt: skip
+    defaults: dict[str, Any] = {
+        "form": "functional", "policy": "float32", "input_form": "list", "output_form": "list", "batch": 1,
+        "fixed_batch": False, "dynamic": False, "scale": 1.0, "gain": 1.0,
+    }  # fmt: skip
     for key, value in defaults.items():
         if getattr(plan, key) != value:
             yield replace(plan, **{key: value})

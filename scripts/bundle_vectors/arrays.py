@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 from lstmconv_runtime.format import nodes as n
-from lstmconv_runtime.format.graph import DTYPES, FLOATS
+from lstmconv_runtime.format.graph import DTYPES, FLOATS, Activation
 
-from .case import Case, given, numbers, one, several
+from .case import Case, Oracle, given, numbers, one, several
 
 INF, NAN = np.inf, np.nan
 X = numbers(2, 5, 3, seed=1)
@@ -127,7 +127,7 @@ def shapes() -> Iterator[Case]:
     fold = [
         given(None, 3), n.FoldTime(name="rows", x="x"),
         n.Dense(name="dense", x="rows", weights="dense", input_size=3, units=2, use_bias=True,
-                activation=n.Activation("linear")),
+                activation=Activation("linear")),
         n.UnfoldTime(name="steps", x="dense", like="x"),
     ]  # fmt: skip
     yield Case(
@@ -250,6 +250,10 @@ def products() -> Iterator[Case]:
     yield pair("mat-mul-transposed", "b's last two axes swapped", numbers(2, 3, 4), numbers(2, 4, 4, seed=1), True)
     yield pair("mat-mul-broadcast", "axes before the last two broadcast", numbers(2, 2, 3, 4),
                numbers(2, 1, 4, 2, seed=1), False)  # fmt: skip
+
+    def einsum(equation: str) -> Oracle:
+        return lambda v, _: [ops.einsum(equation, v["a"], v["b"])]
+
     for name, equation, shows in (
         ("einsum", "bij,bjk->bik", "the matrix product of each example"),
         ("einsum-outer", "bij,bkl->bljki", "nothing summed, and axes in another order"),
@@ -259,7 +263,7 @@ def products() -> Iterator[Case]:
         yield Case(
             name, shows, [given(3, 4, name="a"), given(4, 5, name="b"),
                           n.Einsum(name="y", args=("a", "b"), equation=equation)],
-            ["y"], [{"a": a, "b": b}], lambda v, _, e=equation: [ops.einsum(e, v["a"], v["b"])],
+            ["y"], [{"a": a, "b": b}], einsum(equation),
         )  # fmt: skip
     yield Case(
         "einsum-of-three", "three arguments, and one alone", [

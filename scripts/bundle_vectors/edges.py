@@ -111,7 +111,9 @@ def precision() -> Iterator[Case]:
     for dtype in ("float16", "bfloat16", "float64"):
         nodes = [given(None, 2, dtype=dtype), LSTM.replace(return_sequences=True), dense("y", "lstm", 3, 2)]
 
-        def oracle(v: Mapping[str, Any], a: Mapping[str, Array], nodes=nodes, dtype=dtype) -> list[Any]:
+        def oracle(
+            v: Mapping[str, Any], a: Mapping[str, Array], nodes: list[Any] = nodes, dtype: str = dtype
+        ) -> list[Any]:
             keras.config.set_dtype_policy(dtype)
             try:
                 y = run(nodes[1], "LSTM", v, a)[0]
@@ -130,7 +132,7 @@ def precision() -> Iterator[Case]:
             n.Cast(name="y", x="more", dtype="float32"),
         ]
 
-        def rounded(v: Mapping[str, Any], _: Mapping[str, Array], dtype=dtype) -> list[Any]:
+        def rounded(v: Mapping[str, Any], _: Mapping[str, Array], dtype: str = dtype) -> list[Any]:
             half = tf.cast(v["x"], dtype)
             return [tf.cast(half + half + half, "float32")]
 

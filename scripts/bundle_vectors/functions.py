@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ def relu(max_value: float | None, negative_slope: float, threshold: float) -> Va
 
 
 def along(function: Callable[..., Any]) -> list[Variant]:
-    return [({"axis": float(axis)}, lambda x, axis=axis: function(x, axis=axis)) for axis in (1, 2)]
+    return [({"axis": float(axis)}, partial(function, axis=axis)) for axis in (1, 2)]
 
 
 # By name: constants, and what Keras computes with them.
@@ -43,9 +44,9 @@ VARIANTS: dict[str, list[Variant]] = {
     "log_softmax": along(k.log_softmax),
     "softplus": [({}, k.softplus)],
     "softsign": [({}, k.softsign)],
-    "elu": [({"alpha": alpha}, lambda x, alpha=alpha: k.elu(x, alpha=alpha)) for alpha in (1.0, 0.3)],
+    "elu": [({"alpha": alpha}, partial(k.elu, alpha=alpha)) for alpha in (1.0, 0.3)],
     "selu": [({}, k.selu)],
-    "celu": [({"alpha": alpha}, lambda x, alpha=alpha: k.celu(x, alpha=alpha)) for alpha in (1.0, 0.3)],
+    "celu": [({"alpha": alpha}, partial(k.celu, alpha=alpha)) for alpha in (1.0, 0.3)],
     "exponential": [({}, k.exponential)],
     "gelu": [({}, lambda x: k.gelu(x, approximate=False))],
     "gelu_tanh": [({}, lambda x: k.gelu(x, approximate=True))],
@@ -53,17 +54,17 @@ VARIANTS: dict[str, list[Variant]] = {
     "hard_silu": [({"slope": 1 / 6, "offset": 0.5}, k.hard_silu)],
     "mish": [({}, k.mish)],
     "glu": along(k.glu),
-    "hard_shrink": [({"threshold": t}, lambda x, t=t: k.hard_shrink(x, threshold=t)) for t in (0.5, 1.25)],
-    "soft_shrink": [({"threshold": t}, lambda x, t=t: k.soft_shrink(x, threshold=t)) for t in (0.5, 1.25)],
+    "hard_shrink": [({"threshold": t}, partial(k.hard_shrink, threshold=t)) for t in (0.5, 1.25)],
+    "soft_shrink": [({"threshold": t}, partial(k.soft_shrink, threshold=t)) for t in (0.5, 1.25)],
     "tanh_shrink": [({}, k.tanh_shrink)],
     "hard_tanh": [({}, k.hard_tanh)],
     "log_sigmoid": [({}, k.log_sigmoid)],
     "sparse_plus": [({}, k.sparse_plus)],
     "sparse_sigmoid": [({}, k.sparse_sigmoid)],
     "sparsemax": along(k.sparsemax),
-    "squareplus": [({"b": b}, lambda x, b=b: k.squareplus(x, b=b)) for b in (4.0, 0.5)],
+    "squareplus": [({"b": b}, partial(k.squareplus, b=b)) for b in (4.0, 0.5)],
     "threshold": [
-        ({"threshold": t, "default_value": d}, lambda x, t=t, d=d: k.threshold(x, t, d))
+        ({"threshold": t, "default_value": d}, partial(k.threshold, threshold=t, default_value=d))
         for t, d in ((0.5, -2.0), (-1.0, 3.0))
     ],
 }  # fmt: skip

@@ -35,7 +35,7 @@ def recurrent() -> Iterator[Case]:
     before = case("int8-gru-reset-before", "the reset gate before the product with an int8 U", "GRU", [{"x": X}],
                   return_sequences=True, reset_after=False)  # fmt: skip
     yield renamed(before, before.name, before.shows, int8=EVERY)
-    window = {"kernel_size": (3, 2), "strides": (1, 1), "padding": "same", "dilation": (1, 1)}
+    window: dict[str, Any] = {"kernel_size": (3, 2), "strides": (1, 1), "padding": "same", "dilation": (1, 1)}
     convolutional = case("int8-conv-lstm", "kernels over two axes of space, a scale for each filter", "ConvLSTM",
                          [{"x": numbers(2, 3, 4, 3, 2)}], steps=3, return_sequences=True, **window)  # fmt: skip
     yield renamed(convolutional, convolutional.name, convolutional.shows, int8=EVERY)
@@ -52,7 +52,8 @@ def layers() -> Iterator[Case]:
         n.Embedding(name="y", x="x", weights="y", input_size=5, units=3, dtype="float32"),
         lambda x, E: tf.gather(E, x), np.array([[0, 4, 2], [2, 2, 1], [3, 3, 3]], np.int32), int8=EVERY,
     )  # fmt: skip
-    window = {"kernel_size": (3,), "strides": (2,), "dilation": (1,), "use_bias": True, "activation": LINEAR}
+    window: dict[str, Any] = {"kernel_size": (3,), "strides": (2,), "dilation": (1,)}
+    window |= {"use_bias": True, "activation": LINEAR}
     yield one(
         "int8-conv", "two groups of channels, a scale for each of all filters",
         n.Conv(name="y", x="x", weights="y", channels=4, filters=6, groups=2, padding="valid", **window),

@@ -43,7 +43,7 @@ def dense() -> Iterator[Case]:
     ):
         node = n.Dense(name="y", x="x", weights="y", input_size=4, units=3, use_bias=use_bias, activation=activation)
 
-        def computed(x: Any, W: Array, b: Array | None = None, use=use_bias, f=function) -> Any:
+        def computed(x: Any, W: Array, b: Array | None = None, use: bool = use_bias, f: Any = function) -> Any:
             return of_keras(keras.layers.Dense(3, activation=f, use_bias=use), x, *([W, b] if use else [W]))
 
         yield one(name, f"x @ W on the last axis, {activation.name} of it", node, computed, x)
@@ -78,7 +78,7 @@ def normalisations() -> Iterator[Case]:
             name="y", x="x", weights="y", axis=axis, size=x.shape[axis], epsilon=1e-3, scale=scale, center=center
         )
 
-        def batch(x: Any, axis=axis, scale=scale, center=center, **p: Array) -> Any:
+        def batch(x: Any, axis: int = axis, scale: bool = scale, center: bool = center, **p: Array) -> Any:
             layer = keras.layers.BatchNormalization(axis=axis, epsilon=1e-3, scale=scale, center=center)
             return of_keras(layer, x, *(p[key] for key in ("gamma", "beta", "mean", "variance") if key in p))
 
@@ -93,7 +93,9 @@ def normalisations() -> Iterator[Case]:
             center=center, rms=False,
         )  # fmt: skip
 
-        def layer_norm(x: Any, axes=axes, scale=scale, center=center, **p: Array) -> Any:
+        def layer_norm(
+            x: Any, axes: tuple[int, ...] = axes, scale: bool = scale, center: bool = center, **p: Array
+        ) -> Any:
             layer = keras.layers.LayerNormalization(axis=list(axes), epsilon=1e-2, scale=scale, center=center)
             return of_keras(layer, x, *(p[key] for key in ("gamma", "beta") if key in p))
 
@@ -120,7 +122,7 @@ def normalisations() -> Iterator[Case]:
             center=True,
         )
 
-        def group_norm(x: Any, gamma: Array, beta: Array, axis=axis, groups=groups) -> Any:
+        def group_norm(x: Any, gamma: Array, beta: Array, axis: int = axis, groups: int = groups) -> Any:
             return of_keras(keras.layers.GroupNormalization(groups, axis=axis, epsilon=1e-2), x, gamma, beta)
 
         yield one(name, f"{groups} groups of neighbouring channels along axis {axis}", group, group_norm, x)
@@ -139,7 +141,7 @@ def windows(axes: int) -> Iterator[Case]:
             dilation=ones, groups=1, use_bias=True, activation=RELU,
         )  # fmt: skip
 
-        def convolved(x: Any, W: Array, b: Array, padding=padding) -> Any:
+        def convolved(x: Any, W: Array, b: Array, padding: str = padding) -> Any:
             return of_keras(keras_conv(3, size, strides=strides, padding=padding, activation="relu"), x, W, b)
 
         yield one(f"conv-{name}-{padding}", f"padding {padding}, strides {strides}", conv, convolved, x)
@@ -147,7 +149,7 @@ def windows(axes: int) -> Iterator[Case]:
             pool = n.Pool(name="y", x="x", op=op, size=size, strides=strides, padding=padding)
             make = getattr(keras.layers, layer)
 
-            def pooled(x: Any, make=make, padding=padding) -> Any:
+            def pooled(x: Any, make: Any = make, padding: str = padding) -> Any:
                 return make(size, strides=strides, padding=padding)(x)
 
             shows = f"{op}, padding {padding}: padded places do not count, even where all numbers are below 0"
@@ -239,7 +241,7 @@ def conv_options() -> Iterator[Case]:
     for op, function in (("max", tf.reduce_max), ("mean", tf.reduce_mean)):
         pool = n.Pool(name="y", x="x", op=op, size=(3,), strides=(1,), padding="causal")
 
-        def causal(x: Any, function=function) -> Any:
+        def causal(x: Any, function: Any = function) -> Any:
             return tf.stack([function(x[:, max(0, t - 2) : t + 1], axis=1) for t in range(x.shape[1])], axis=1)
 
         yield one(f"pool-causal-{op}", "each step and the two before it, as far as there are any", pool, causal, x)
@@ -253,7 +255,7 @@ def conv_options() -> Iterator[Case]:
             lambda x, function=function: function(tf.reshape(x, (2, 3, 2, 2)), axis=2),
             nan,
         )
-    values = {
+    values: dict[str, Array] = {
         "half": np.array([0.1, 70000, 1e-9], np.float32), "brain": np.array([0.1, 3.0e38, 257], np.float64),
         "double": np.array([0.1, 1e300, 3], np.float64), "whole": np.array([2**62, -1, 7], np.int64),
         "byte": np.array([255, 0, 7], np.uint8), "truth": np.array([True, False, True]),

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 from lstmconv_runtime.format.elementwise import OPERATIONS
-from lstmconv_runtime.format.graph import Array
+from lstmconv_runtime.format.graph import Array, Node
 from lstmconv_runtime.format.nodes import Constant, Elementwise
 
 from .case import Case, given
@@ -82,7 +82,8 @@ def case_of(op: str) -> Case:
     dtypes = [dtype for dtype in ("float32", "int32", "int8", "uint8", "bool") if dtype in operation.takes]
     if op == "power":
         dtypes.remove("uint8")  # TensorFlow raises none of them
-    nodes, probe = [], {}
+    nodes: list[Node] = []
+    probe: dict[str, Any] = {}
     for dtype in dtypes:
         names = [f"{letter}_{dtype}" for letter in "xy"[: operation.arity]]
         arrays = of_dtype(op, dtype)[: operation.arity]
@@ -106,7 +107,7 @@ def cases() -> Iterator[Case]:
     yield from map(case_of, OPERATIONS)
     x = np.array([[2**63 - 1, -(2**63), 2**62, 3_037_000_500, 2**53 + 1, -5]], np.int64)
     y = np.array([[1, -1, 2**62, 3_037_000_500, 2**53, 2**63 - 1]], np.int64)
-    nodes = [given(None, name="x", dtype="int64"), given(None, name="y", dtype="int64")]
+    nodes: list[Node] = [given(None, name="x", dtype="int64"), given(None, name="y", dtype="int64")]
     nodes += [Elementwise(name=op, op=op, args=("x", "y")) for op in ("add", "multiply", "less", "equal")]
     yield Case(
         "elementwise-of-int64", "whole numbers beyond 2^53, where doubles are not exact, and modulo 2^64",

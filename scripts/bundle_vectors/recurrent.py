@@ -190,8 +190,9 @@ def cases() -> Iterator[Case]:
             [{"x": odd, "mask": MASK}],
             return_sequences=True,
         )
+        cell: dict[str, Any] = {} if kind == "SimpleRNN" else {"recurrent_activation": HARD}
         yield case(f"{low}-relu", "other activations than the usual ones", kind, plain, activation=RELU,
-                   **({} if kind == "SimpleRNN" else {"recurrent_activation": HARD}))  # fmt: skip
+                   **cell)  # fmt: skip
         yield case(f"{low}-softmax", "an activation along the units of a single step", kind, plain, activation=SOFTMAX)
     yield case("lstm-states-h-alone", "h0 given, c0 zeros", "LSTM", [{"x": X, "h0": numbers(3, 3)}])
     for use_bias in (True, False):
@@ -212,7 +213,12 @@ def cases() -> Iterator[Case]:
 def convolutional() -> Iterator[Case]:
     space = {1: (5,), 2: (4, 3), 3: (3, 2, 3)}
     for axes, sizes in space.items():
-        window = {"kernel_size": (3, 2, 2)[:axes], "strides": (1,) * axes, "padding": "same", "dilation": (1,) * axes}
+        window: dict[str, Any] = {
+            "kernel_size": (3, 2, 2)[:axes],
+            "strides": (1,) * axes,
+            "padding": "same",
+            "dilation": (1,) * axes,
+        }
         x = numbers(2, 3, *sizes, 2, seed=axes)
         yield case(
             f"conv-lstm-{axes}d",
@@ -228,7 +234,7 @@ def convolutional() -> Iterator[Case]:
     yield case("conv-lstm-strided", "strides and padding are of x alone, the state is convolved with stride 1 and same",
                "ConvLSTM", [{"x": x}], return_sequences=True, **window)  # fmt: skip
     mask = np.array([[0, 1, 1, 0], [1, 1, 0, 0], [0, 0, 0, 0]], bool)
-    plain = {"kernel_size": (3,), "strides": (1,), "padding": "same", "dilation": (1,)}
+    plain: dict[str, Any] = {"kernel_size": (3,), "strides": (1,), "padding": "same", "dilation": (1,)}
     yield case("conv-lstm-masked", "masked steps", "ConvLSTM", [{"x": x, "mask": mask}], return_sequences=True, **plain)
     states = {"h0": numbers(3, 5, 2, seed=6), "c0": numbers(3, 5, 2, seed=7)}
     yield case("conv-lstm-states-masked", "initial states, and output 0 before the first valid step", "ConvLSTM",

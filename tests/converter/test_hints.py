@@ -53,8 +53,9 @@ def test_every_hint_is_an_argument_of_both_sides() -> None:
     for path in sources():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Hint":
-                assert isinstance(node.args[1], ast.Constant)
-                named.add(node.args[1].value)
+                argument = ast.literal_eval(node.args[1])
+                assert isinstance(argument, str)
+                named.add(argument)
     assert {"force", "config", "weights", "deterministic", "allow_nonfinite"} <= named <= arguments
     assert all(f'"--{name.replace("_", "-")}"' in options for name in named)
 

@@ -176,14 +176,15 @@ def test_inputs_are_read_as_by_run(model_path: Path, tmp_path: Path, capfd: pyte
     np.savez(tmp_path / "two.npz", x=rows, y=rows)
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     (tmp_path / "text.npy").write_text("1, 2, 3")
-    for name, error, code in (
+    failures: tuple[tuple[str, Any, str], ...] = (
         ("x.csv", UsageError, "E_ROWS"),
         ("two.npz", InputError, "E_INPUT"),
         ("objects.npy", InvalidFileError, "E_ARRAY_DTYPE"),
         ("text.npy", InvalidFileError, "E_ARRAY_FILE"),
         ("absent.npy", FileAccessError, "E_IO"),
         ("x.txt", UsageError, "E_SUFFIX"),
-    ):
+    )
+    for name, error, code in failures:
         with pytest.raises(error) as failure:
             parity.run(model_path, tmp_path / name, as_json=False)
         assert failure.value.code == code

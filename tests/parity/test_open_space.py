@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from lstmconv_runtime.format.bundle import Bundle, to_bytes
 from lstmconv_runtime.format.graph import Graph, infer_types
 from lstmconv_runtime.format.nodes import Input
 from lstmconv_runtime.stream_kinds import STREAM, classify
+from outputs import as_list
 from vector_files import Vector, apart, of_outputs, read_vector, stream_refusals
 
 CASES = (
@@ -40,10 +40,6 @@ def model_of(graph: Graph) -> Model:
     return Model(to_bytes(Bundle(opened(graph), {}, {}, ())))
 
 
-def as_list(outputs: Any) -> list[Any]:
-    return outputs if isinstance(outputs, list) else [outputs]
-
-
 @pytest.fixture(params=CASES)
 def vector(request: pytest.FixtureRequest) -> Vector:
     return read_vector(request.param)
@@ -56,7 +52,7 @@ def test_predict(vector: Vector) -> None:
         assert apart(made, expected) <= LIMIT
     for name, shown in model.trace(vector.inputs).items():
         if name in vector.graph.outputs:
-            output = shown.output if isinstance(shown, dict) else shown
+            output = shown["output"] if isinstance(shown, dict) else shown
             assert apart(output, vector.outputs[vector.graph.outputs.index(name)]) <= LIMIT
 
 

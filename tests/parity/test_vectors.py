@@ -23,6 +23,7 @@ from lstmconv.parity.engines import EngineMissing, Subject, import_quietly, kera
 from lstmconv_runtime import Model, programs
 from lstmconv_runtime.format.bundle import Bundle, to_bytes
 from lstmconv_runtime.stream_kinds import STREAM, classify, stream_inputs
+from outputs import as_list
 from vector_files import FOLDER, NAMES, Vector, apart, classes, of_outputs, read_vector, stream_refusals
 
 PROMISE, TYPICAL = 1e-5, 2e-6
@@ -69,12 +70,6 @@ class Subjects:
 @lru_cache(maxsize=4)
 def subject_of(name: str) -> Subjects:
     return Subjects(read_vector(name))
-
-
-def as_list(outputs: Any) -> list[Any]:
-    if isinstance(outputs, dict):
-        return list(outputs.values())
-    return outputs if isinstance(outputs, list) else [outputs]
 
 
 def predict(subject: Subjects) -> list[Any]:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+from typing import Any
 
 import pytest
 from paths import ROOT
@@ -19,7 +20,7 @@ from paths import ROOT
 FOREIGN = ("tensorflow", "keras", "onnx", "onnxruntime", "typer", "pyfive", "h5py", "lstmconv", "matplotlib")
 
 
-ONLY = {"numpy": {"LSTMCONV_RUNTIME_PURE": "1"}, "kernel": {}}  # the wheels that are made
+ONLY: dict[str, dict[str, Any]] = {"numpy": {"LSTMCONV_RUNTIME_PURE": "1"}, "kernel": {}}  # the wheels that are made
 OURS = ("PYTHON", "VIRTUAL_ENV", "PYTEST", "LSTMCONV")
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lstmconv_runtime import InputError, StreamError
 from lstmconv_runtime.format import nodes as n
 from lstmconv_runtime.format.graph import TANH, Activation
+from outputs import as_list
 
 
 def graphs(build: Any) -> dict[str, tuple[list[Any], list[str]]]:
@@ -123,10 +124,6 @@ NAMES = (
 )  # fmt: skip
 
 
-def as_list(outputs: Any) -> list[Any]:
-    return outputs if isinstance(outputs, list) else [outputs]
-
-
 @pytest.mark.parametrize("name", NAMES)
 @given(cuts=st.lists(st.integers(1, 4), min_size=1, max_size=7), seed=st.integers(0, 99))
 def test_any_split_equals_predict(build: Any, name: str, cuts: list[int], seed: int) -> None:
@@ -223,9 +220,9 @@ def test_a_refused_step_leaves_the_stream_as_it_was(build: Any) -> None:
     for bad in (np.ones((1, 3)), np.ones((2, 2)), np.ones(2), np.full((1, 2), "a"), {"y": np.ones((1, 2))}):
         with pytest.raises(InputError):
             stream.step(bad)
-    for bad in (np.ones((1, 0, 2)), np.ones((2, 3, 2)), np.ones(2)):
+    for chunk in (np.ones((1, 0, 2)), np.ones((2, 3, 2)), np.ones(2)):
         with pytest.raises(InputError):
-            stream.chunk(bad)
+            stream.chunk(chunk)
     assert all(np.array_equal(stream.state["a"][key], before[key]) for key in before)
 
 

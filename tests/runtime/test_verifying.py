@@ -12,19 +12,20 @@ from lstmconv_runtime import BundleError, VersionError
 from lstmconv_runtime.format import nodes as n
 from lstmconv_runtime.format.bundle import Bundle, Probe, from_bytes, to_bytes
 from lstmconv_runtime.format.graph import Activation, Graph
+from outputs import single
 
 SOFTMAX = Activation("softmax", (("axis", -1.0),))
 
 
 def probed(build: Any, graph: Graph, x: Any, change: Any = None, **fields: Any) -> lr.Model:
     """The graph with one probe of what it computes, and what `change` makes of that."""
-    y = lr.Model(build.bytes(graph)).predict(x)
-    expected = y.copy() if change is None else change(y.copy())  # type: ignore[union-attr]
+    y = single(lr.Model(build.bytes(graph)).predict(x))
+    expected = y.copy() if change is None else change(y.copy())
     return lr.Model(build.bytes(graph, [Probe("by hand", {"x": x}, (expected,), **fields)]))
 
 
 def dense(build: Any, units: int = 4, dtype: str = "float32", scale: float = 1.0) -> Graph:
-    graph = build.graph([build.input(3, dtype=dtype), build.dense("y", "x", 3, units)])
+    graph: Graph = build.graph([build.input(3, dtype=dtype), build.dense("y", "x", 3, units)])
     return replace(graph, arrays={k: (v * scale).astype(np.float32) for k, v in graph.arrays.items()})
 
 

@@ -166,15 +166,19 @@ def test_output_and_exit_codes(tmp_path: Path) -> None:
 NAN = float("nan")
 # What has no numbers, by node, with an input that leads there and how it is said.
 ERRORS: dict[str, tuple[list[Any], Any, str]] = {
-    "id": ([n.Embedding(name="y", x="x", weights="e", input_size=2, units=1, dtype="float32")], np.int32([[2]]), "id"),
-    "cast": ([n.Cast(name="y", x="x", dtype="int8")], np.float32([[128]]), "beyond int8"),
-    "cast-nan": ([n.Cast(name="y", x="x", dtype="int8")], np.float32([[NAN]]), "NaN is no int8"),
-    "power": ([n.Elementwise(name="y", op="power", args=("x", "x"))], np.int32([[-1]]), "power -1"),
-    "take": ([n.Take(name="y", x="x", axis=1, indices=(-2,))], np.int32([[1]]), "beyond the axis"),
+    "id": (
+        [n.Embedding(name="y", x="x", weights="e", input_size=2, units=1, dtype="float32")],
+        np.array([[2]], np.int32),
+        "id",
+    ),
+    "cast": ([n.Cast(name="y", x="x", dtype="int8")], np.array([[128]], np.float32), "beyond int8"),
+    "cast-nan": ([n.Cast(name="y", x="x", dtype="int8")], np.array([[NAN]], np.float32), "NaN is no int8"),
+    "power": ([n.Elementwise(name="y", op="power", args=("x", "x"))], np.array([[-1]], np.int32), "power -1"),
+    "take": ([n.Take(name="y", x="x", axis=1, indices=(-2,))], np.array([[1]], np.int32), "beyond the axis"),
     "max": ([n.Reduce(name="y", x="x", op="max", axes=(1,), keepdims=True)], np.zeros((1, 0), np.int32), "empty"),
     "arg": ([n.ArgReduce(name="y", x="x", op="max", axis=1)], np.zeros((1, 0), np.int32), "max of nothing"),
-    "squeeze": ([n.Squeeze(name="y", x="x", axis=1)], np.int32([[1, 2]]), "do not fit"),
-    "reshape": ([n.Reshape(name="y", x="x", shape=(0, 3))], np.int32([[1, 2]]), "do not fit"),
+    "squeeze": ([n.Squeeze(name="y", x="x", axis=1)], np.array([[1, 2]], np.int32), "do not fit"),
+    "reshape": ([n.Reshape(name="y", x="x", shape=(0, 3))], np.array([[1, 2]], np.int32), "do not fit"),
 }
 
 
@@ -196,7 +200,7 @@ def test_errors_when_it_runs(case: str, tmp_path: Path) -> None:
 
 def test_an_input_too_large_for_its_dtype_is_an_error(tmp_path: Path) -> None:
     graph = Graph(("x",), ("x",), None, (n.Input(name="x", shape=(None, 1), dtype="float16"),), {})
-    x = np.float32([[1e6]])
+    x = np.array([[1e6]], np.float32)
     path = tmp_path / "large.safetensors"
     path.write_bytes(to_bytes(Bundle(graph, {}, {}, (Probe("by hand", {"x": x}, (x,)),))))
     assert "too large for float16" in judged([path])[path.name]["differences"][0]["why"]

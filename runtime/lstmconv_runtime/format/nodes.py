@@ -12,7 +12,11 @@ from typing import ClassVar
 
 from .elementwise import OPERATIONS
 from .graph import FLOATS, INTS, Activation, Node, Shape, Type, Value, broadcast, need, need_dtype, same_size
-from .operation_nodes import ArgReduce, CumSum, Einsum, Round, Take
+from .operation_nodes import ArgReduce as ArgReduce
+from .operation_nodes import CumSum as CumSum
+from .operation_nodes import Einsum as Einsum
+from .operation_nodes import Round as Round
+from .operation_nodes import Take as Take
 from .windows import output_size, transposed_size
 
 

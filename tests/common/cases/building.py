@@ -64,7 +64,7 @@ def branches(
     def case() -> Any:
         x = sequence(shape)
         given = before()(x) if before else x
-        outputs = []
+        outputs: list[Any] = []
         for branch in table.values():
             made = branch(given)
             outputs += made if isinstance(made, list | tuple) else [made]

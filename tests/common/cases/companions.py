@@ -5,6 +5,7 @@ They stand on a recurrent layer without bounds, so that those which can stream d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -102,7 +103,7 @@ ON_IMAGES: dict[str, Options] = {
     "ZeroPadding2D": {"plain": {"padding": 2}, "pair": {"padding": (1, 2)}, "pairs": {"padding": ((0, 1), (3, 2))}},
     "SpatialDropout2D": {"plain": {"rate": 0.4}},
 }  # fmt: skip
-MIXED: dict[str, dict[str, Branch]] = {
+MIXED: dict[str, dict[str, Callable[[], Any]]] = {
     "layers-of-rank-4": {
         "batch": kl.BatchNormalization, "layer": lambda: kl.LayerNormalization(axis=[1, 3]),
         "group": lambda: kl.GroupNormalization(groups=2), "prelu": lambda: kl.PReLU(shared_axes=[1, 2]),
@@ -143,8 +144,12 @@ def dashed(name: str) -> str:
                    else c.lower() for i, c in enumerate(name))  # fmt: skip
 
 
+def applied(make: Callable[[], Any]) -> Branch:
+    return lambda x: make()(x)
+
+
 def mixed(table: dict[str, Any], shape: tuple[int, ...], before: Any) -> Case:
-    return branches({name: (lambda x, make=make: make()(x)) for name, make in table.items()}, shape, before)
+    return branches({name: applied(make) for name, make in table.items()}, shape, before)
 
 
 def masked_companions() -> Any:

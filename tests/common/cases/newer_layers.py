@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers as kl
 from keras.quantizers import AbsMaxQuantizer, Int8QuantizationConfig
 
-from .building import Case, branches, masked, of_class, sequence, shown
+from .building import Branch, Case, branches, masked, of_class, sequence, shown
 from .dtypes import under
 
 SHAPE = (5, 4)
@@ -20,7 +20,7 @@ def before() -> Any:
     return kl.LSTM(4, return_sequences=True)
 
 
-RMS = {"plain": {}, "axes": {"axis": [1, 2]}, "epsilon": {"axis": -1, "epsilon": 0.1}}
+RMS: dict[str, dict[str, Any]] = {"plain": {}, "axes": {"axis": [1, 2]}, "epsilon": {"axis": -1, "epsilon": 0.1}}
 
 
 def rms_square() -> Any:
@@ -48,7 +48,7 @@ def spectral_embedding() -> Any:
     return model, lambda inputs: [inputs[0], 2 * abs(inputs[1])]
 
 
-EINSUM = {
+EINSUM: dict[str, dict[str, Any]] = {
     "plain": {"equation": "abc,cd->abd", "output_shape": (None, 3)},
     "bias": {"equation": "abc,cd->abd", "output_shape": (None, 3), "bias_axes": "d", "activation": "tanh"},
     "no_bias": {"equation": "abc,cd->abd", "output_shape": (5, 3), "activation": "relu"},
@@ -87,8 +87,8 @@ def grouped_masked() -> Any:
     y = kl.Masking()(x)
     z = kl.LSTM(4, return_sequences=True)(y)
     causal = kl.LSTM(2, return_sequences=True)
-    outputs = []
-    for name, options, call in (
+    outputs: list[Any] = []
+    calls: tuple[tuple[str, dict[str, float], Branch], ...] = (
         ("own", {}, lambda layer: layer(z, z)),
         ("causal", {}, lambda layer: layer(z, z, use_causal_mask=True)),
         ("key", {"dropout": 0.2}, lambda layer: layer(x, y, z)),
@@ -96,7 +96,8 @@ def grouped_masked() -> Any:
         ("value_mask", {}, lambda layer: layer(x, x, value_mask=x[:, :, 0] > 0)),
         ("attention_mask", {}, lambda layer: layer(z, z, attention_mask=x @ keras.ops.transpose(x, (0, 2, 1)) > 0)),
         ("scores", {}, lambda layer: layer(z, z, return_attention_scores=True)),
-    ):
+    )
+    for name, options, call in calls:
         made = call(kl.GroupQueryAttention(**{**ATTENTION, **options}, name=name))
         outputs += made if isinstance(made, list | tuple) else [made]
         outputs.append(causal(outputs[-len(made) if isinstance(made, list | tuple) else -1]))

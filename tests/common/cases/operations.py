@@ -14,6 +14,12 @@ from .building import Case
 
 Expressions = dict[str, Callable[[Any, Any], Any]]  # of x (B, 4, 3) and y (B, 4, 3)
 
+
+def of_x(name: str) -> Callable[[Any, Any], Any]:
+    """A function of keras.ops, of x alone."""
+    return lambda x, y: getattr(ops, name)(x)
+
+
 TABLE: dict[str, Expressions] = {
     "arithmetic": {
         "add": lambda x, y: x + y, "add_number": lambda x, y: x + 0.5, "subtract": lambda x, y: x - y,
@@ -58,7 +64,7 @@ TABLE: dict[str, Expressions] = {
         "reversed": lambda x, y: x[..., ::-1],
     },
     "activations": {
-        name: (lambda x, y, name=name: getattr(ops, name)(x))
+        name: of_x(name)
         for name in (
             "relu", "relu6", "sigmoid", "softmax", "log_softmax", "softplus", "softsign", "leaky_relu", "elu", "selu",
             "celu", "gelu", "silu", "hard_silu", "hard_sigmoid", "hard_shrink", "soft_shrink", "tanh_shrink",

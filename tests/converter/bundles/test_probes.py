@@ -75,7 +75,7 @@ def test_a_tenth_in_any_weight_is_noticed_or_moves_no_output(name: str) -> None:
     blind = {}
     for key, array in weights(graph).items():
         changed = replace(graph, arrays={**graph.arrays, key: by_a_tenth(array)})
-        if verify(Changed(model, changed)).ok:  # type: ignore[arg-type]
+        if verify(Changed(model, changed)).ok:
             evaluate = float64_evaluation(changed)
             pairs = [
                 pair for probe, was in zip(model.bundle.probes, exact, strict=True)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from legacy_vectors import release
@@ -57,7 +58,7 @@ def test_verdicts_are_coloured(folder: Path) -> None:
 @pytest.mark.parametrize(
     "environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}]
 )
-def test_no_colours_where_they_are_not_wanted(folder: Path, environment: dict[str, str]) -> None:
+def test_no_colours_where_they_are_not_wanted(folder: Path, environment: dict[str, Any]) -> None:
     shown = at_terminal("doctor", "old.h5", **environment)
     assert shown.exit_code == 0
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]", shown.raw)  # no colour

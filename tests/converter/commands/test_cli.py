@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import typer
 from lstmconv.commands.cli import COMMANDS
+from outputs import single
 from paths import VECTORS
 
 FOLDER = VECTORS / "cli"
@@ -179,7 +180,7 @@ def test_a_table_of_time_steps(folder: Path) -> None:
     process = cli("run", "m.safetensors", "s.csv", "--rows-are", "steps")
     assert (process.returncode, process.stderr) == (0, "")
     y = np.array([[float(cell) for cell in line.split(",")] for line in process.stdout.split()])
-    wanted = lstmconv_runtime.load("m.safetensors").predict(x[None])
+    wanted = single(lstmconv_runtime.load("m.safetensors").predict(x[None]))
     np.testing.assert_allclose(y[None], wanted, rtol=0, atol=1e-6)
     assert cli("run", "m.safetensors", "s.csv", "--rows-are", "steps", "-o", "y.csv").returncode == 0
     assert Path("y.csv").read_text() == process.stdout
@@ -629,6 +630,7 @@ import os, sys, time
 from lstmconv import exporting
 from lstmconv.commands import progress
 from lstmconv.__main__ import main
+from outputs import single
 progress.PATIENCE = float(sys.argv.pop(1))
 export = exporting.export
 def slow(*args, **options):

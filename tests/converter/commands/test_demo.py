@@ -14,6 +14,7 @@ from lstmconv.bundles.compare import Deviation, OutputComparison, Pair
 from lstmconv.commands import demo
 from lstmconv.errors import FileAccessError
 from lstmconv.parity.report import Report
+from lstmconv_runtime import load
 
 FILES = {"sine.keras", "sine.safetensors", "sine.onnx", "predict1.png", "predict2.png"}
 
@@ -27,6 +28,7 @@ sys.meta_path.insert(0, Blocker())
 from pathlib import Path
 from lstmconv.commands import demo
 from lstmconv.errors import LstmconvError
+from lstmconv_runtime import load
 try:
     demo.run(Path(sys.argv[1]))
 except LstmconvError as error:
@@ -98,7 +100,7 @@ def test_the_last_step_is_the_prediction(tmp_path: Path) -> None:
     x = demo.noisy_sine().x_test
     steps = demo.predictions_by_step(tmp_path / "sine.safetensors", x)
     assert len(steps) == 5
-    y = demo.load(tmp_path / "sine.safetensors").predict(x)
+    y = load(tmp_path / "sine.safetensors").predict(x)
     assert isinstance(y, np.ndarray)
     np.testing.assert_allclose(steps[-1], y[:, 0], rtol=0, atol=1e-6)
 

@@ -46,7 +46,7 @@ def test_each_exception_has_its_exit_code(error: Exception, exit_code: int, line
 
 def test_the_unexpected_says_where() -> None:
     try:
-        {}["key"]
+        {"other": 1}["key"]
     except KeyError as error:
         failure = failure_of(error)
     assert failure.exit_code == 70

@@ -88,7 +88,7 @@ def run(*args: object, **options: Any) -> Process:
     patched = patch.object(sys, "argv", ["lstmconv", *command[3:]]), patch.object(sys, "stdin", stdin)
     with patched[0], patched[1], redirect_stdout(out), redirect_stderr(error):
         code = main()
-    return subprocess.CompletedProcess(command, code, *(each.buffer.getvalue() for each in (out, error)))  # type: ignore[attr-defined]
+    return subprocess.CompletedProcess(command, code, *(each.buffer.getvalue() for each in (out, error)))
 
 
 def succeeds(*args: object, **options: Any) -> bytes:
@@ -155,7 +155,7 @@ def test_an_input_from_a_file_each(folder: Path) -> None:
     """Of whatever kinds, and in shards; the order in which they are named does not matter."""
     random = np.random.default_rng(3)
     a, b = random.standard_normal((6, 2, 3)).astype("float32"), random.standard_normal((6, 2)).astype("float32")
-    y = lstmconv_runtime.load("two.safetensors").predict({"a": a, "b": b})
+    y = np.asarray(lstmconv_runtime.load("two.safetensors").predict({"a": a, "b": b}))
     np.save("a.npy", a)
     np.savetxt("b.csv", b, delimiter=",")
     np.savetxt("a.csv", a.reshape(6, 6), delimiter=",")
@@ -321,7 +321,7 @@ def test_manifests_that_are_damaged(folder: Path, text: str) -> None:
 def test_processes_give_the_bytes_of_one(folder: Path, kind: str) -> None:
     """One thread for matrix products in both: the order of its sums may hang on their number."""
     options = {"env": {**os.environ, "OPENBLAS_NUM_THREADS": "1"}}
-    for engine in ("numpy", "kernel") if lstmconv_runtime.engine() != "numpy" else ("numpy",):
+    for engine in ("numpy", "kernel") if lstmconv_runtime.engine().name != "numpy" else ("numpy",):
         options["env"]["LSTMCONV_ENGINE"] = engine
         succeeds("one.safetensors", "x*.npy", "-o", f"1.{kind}", "--batch-size", 3, "--force", **options)
         succeeds("one.safetensors", "x*.npy", "-o", f"3.{kind}", "--batch-size", 3, "--jobs", 3, "--force", **options)

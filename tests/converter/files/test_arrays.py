@@ -142,7 +142,7 @@ def test_mutated_files_are_refused_or_read() -> None:
         for _ in range(1000):
             data = bytearray(seed)
             for _ in range(int(rng.integers(1, 4))):
-                data[int(rng.integers(len(data)))] = int(rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.integers(256)]))
+                data[int(rng.integers(len(data)))] = int(rng.choice([0, 1, 0x7F, 0x80, 0xFF, int(rng.integers(256))]))
             with suppress(InvalidFileError, LimitError), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 parse(bytes(data[: int(rng.integers(len(data))) if rng.random() < 0.1 else None]), "x")

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from legacy_vectors import release
@@ -75,7 +76,8 @@ def test_what_another_run_is_writing_is_not_removed(tmp_path: Path) -> None:
 
 def test_a_file_taken_for_a_leftover_before_it_was_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever comes between the creation of the file and its lock takes it away; another is made."""
-    target, lock, taken = tmp_path / "m", system.lock, []
+    target, lock = tmp_path / "m", system.lock
+    taken: list[str] = []
 
     def late(descriptor: int, wait: bool = False) -> bool:
         if not taken:
@@ -98,7 +100,7 @@ def _publish_often(target: Path, mark: bytes) -> None:
 
 def test_many_writers_of_one_file(tmp_path: Path) -> None:
     target = tmp_path / "m"
-    spawned = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    spawned: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     runs = [spawned.Process(target=_publish_often, args=(target, bytes([65 + n]))) for n in range(4)]
     for run in runs:
         run.start()

@@ -30,9 +30,11 @@ def at_once(path: Path, arrays: dict[str, Array]) -> bytes:
     if path.suffix == ".npz":
         write_npz(arrays, file)
     elif path.suffix == ".npy":
-        np.save(file, *arrays.values())
+        (array,) = arrays.values()
+        np.save(file, array)
     else:
-        file.write(csv_text(*arrays.values()).encode())
+        (array,) = arrays.values()
+        file.write(csv_text(array).encode())
     made: bytes = file.getvalue()
     return made
 

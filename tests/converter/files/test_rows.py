@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from lstmconv.errors import FileAccessError, InvalidFileError, LimitError, LstmconvError, UsageError
 from lstmconv.files.arrays import read_inputs
-from lstmconv.files.rows import FileRows, HeldRows, open_inputs
+from lstmconv.files.held_rows import HeldRows
+from lstmconv.files.rows import FileRows, open_inputs
 from lstmconv_runtime import InputError
 from lstmconv_runtime.format.graph import Array
 from lstmconv_runtime.format.nodes import Input
@@ -145,14 +146,14 @@ def test_mutated_files_read_as_they_do_whole(tmp_path: Path) -> None:
         ("x.npz", np.savez_compressed, np.ones((4, 3))),
     ):
         file = io.BytesIO()
-        save(file, array)  # type: ignore[operator]
+        save(file, array)
         seeds.append((name, file.getvalue()))
     for name, seed in seeds:
         path = tmp_path / name
         for _ in range(150):
             data = bytearray(seed)
             for _ in range(int(rng.integers(1, 4))):
-                data[int(rng.integers(len(data)))] = int(rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.integers(256)]))
+                data[int(rng.integers(len(data)))] = int(rng.choice([0, 1, 0x7F, 0x80, 0xFF, int(rng.integers(256))]))
             path.write_bytes(data[: int(rng.integers(len(data))) if rng.random() < 0.1 else None])
             whole, refused = None, ""
             with warnings.catch_warnings():

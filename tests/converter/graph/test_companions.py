@@ -18,6 +18,7 @@ from lstmconv.errors import UnsupportedError
 from lstmconv.exporting import convert
 from lstmconv.reading import read_keras_file
 from lstmconv_runtime.difference import difference
+from outputs import as_list
 
 pytest.importorskip("tensorflow")
 keras = pytest.importorskip("keras")
@@ -542,10 +543,8 @@ def differences(model: Any, x: np.ndarray[Any, Any], folder: Path, compiled: boo
     lstmconv.export(folder / "model.keras", folder / "model.safetensors")
     bundle = lr.load(folder / "model.safetensors")
     assert bundle.verify().ok
-    ours = bundle.predict(x)
-    theirs = model.predict(x, verbose=0)
-    if not isinstance(theirs, list):
-        ours, theirs = [ours], [theirs]
+    ours = as_list(bundle.predict(x))
+    theirs = as_list(model.predict(x, verbose=0))
     found = []
     for y, reference in zip(ours, theirs, strict=True):
         assert y.shape == reference.shape
@@ -640,7 +639,7 @@ def test_other_dtypes(policy: str, tolerance: float, tmp_path: Path) -> None:
         assert worst <= tolerance, layer.name
 
 
-REFUSED: dict[str, tuple[tuple[int, ...], Case, str]] = {
+REFUSED: dict[str, tuple[tuple[int | None, ...], Case, str]] = {
     "conv": (SEQUENCE, L.Conv1D(3, 2, **FIRST), "data_format channels_first with 3 filters and a bias"),
     "conv, open": ((7, None), L.Conv1D(3, 2, **FIRST), "the size of the last axis is not known"),
     "depthwise": ((2, 5, 4), L.DepthwiseConv2D(3, depth_multiplier=2, padding="same", **FIRST), "4 filters"),
@@ -683,7 +682,7 @@ def test_an_unknown_option_is_refused(family: str, tmp_path: Path) -> None:
     model, _ = build(family)
     model.save(tmp_path / "model.keras")
     file = read_keras_file(tmp_path / "model.keras")
-    assert file.config is not None
+    assert isinstance(file.config, dict)
     layers = {item["class_name"]: item for item in file.config["config"]["layers"] if "dtype" in item["config"]}
     for class_name, item in layers.items():
         if class_name == "InputLayer":

@@ -236,7 +236,7 @@ def test_a_lambda_is_refused(keras: Any, tmp_path: Path) -> None:
 
 
 def test_a_custom_layer_is_refused(keras: Any, tmp_path: Path) -> None:
-    class Doubled(keras.layers.Dense):  # type: ignore[misc, name-defined]
+    class Doubled(keras.layers.Dense):  # type: ignore[misc]
         def call(self, inputs: Any, training: Any = None) -> Any:
             return 2 * super().call(inputs)
 
@@ -251,7 +251,7 @@ def test_a_custom_layer_is_refused(keras: Any, tmp_path: Path) -> None:
 
 def test_a_registered_layer_is_refused(keras: Any, tmp_path: Path) -> None:
     @keras.saving.register_keras_serializable("lstmconv_tests")
-    class Dense(keras.layers.Dense):  # type: ignore[misc, name-defined]
+    class Dense(keras.layers.Dense):  # type: ignore[misc]
         pass
 
     model = keras.Sequential([keras.Input((4,)), Dense(2, name="mine")])
@@ -261,7 +261,7 @@ def test_a_registered_layer_is_refused(keras: Any, tmp_path: Path) -> None:
 
 
 def test_a_subclassed_model_is_refused(keras: Any, tmp_path: Path) -> None:
-    class Mine(keras.Model):  # type: ignore[misc, name-defined]
+    class Mine(keras.Model):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.lstm = keras.layers.LSTM(2)

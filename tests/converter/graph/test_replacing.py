@@ -78,7 +78,7 @@ def custom(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Path]:
     """A model with two custom classes that hold weights, one inside a nested model; and its file."""
     keras = pytest.importorskip("keras")
 
-    class Projection(keras.layers.Layer):  # type: ignore[misc]
+    class Projection(keras.layers.Layer):  # type: ignore[misc, name-defined]
         def build(self, shape: Any) -> None:
             self.inner = keras.layers.Dense(4)
             self.inner.build(shape)
@@ -88,7 +88,7 @@ def custom(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Path]:
             y = self.inner(x)
             return keras.ops.where(y > 0, y, self.slope * y)
 
-    class Cell(keras.layers.Layer):  # type: ignore[misc]
+    class Cell(keras.layers.Layer):  # type: ignore[misc, name-defined]
         def build(self, shape: Any) -> None:
             self.b = self.add_weight(shape=(5,), name="b")
             self.w = self.add_weight(shape=(shape[-1], 5), name="w")

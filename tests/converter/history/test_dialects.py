@@ -54,7 +54,7 @@ def test_layers(
 
 def functional(item: dict[str, Any], version: str) -> list[dict[str, Any]]:
     """What an entry of a functional model becomes, after its inputs x and y."""
-    inputs = [
+    inputs: list[dict[str, Any]] = [
         {"class_name": "InputLayer", "name": name, "config": {"name": name, "batch_input_shape": [None, 6, 3]},
          "inbound_nodes": []} for name in ("x", "y")
     ]  # fmt: skip

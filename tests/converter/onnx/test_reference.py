@@ -25,7 +25,7 @@ ITS_FUNCTIONS = {"LSTM": [b"Sigmoid", b"Tanh", b"Tanh"], "GRU": [b"Sigmoid", b"T
 
 def implemented(node: Any) -> bool:
     if node.op_type not in ITS_FUNCTIONS:
-        return node.op_type != "Scan"
+        return bool(node.op_type != "Scan")
     said = {attribute.name: attribute for attribute in node.attribute}
     lengths = len(node.input) > 4 and node.input[4] != ""
     return (

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from lstmconv.errors import UnsupportedError
 from lstmconv_runtime import Model
 from lstmconv_runtime.format.bundle import Bundle, to_bytes
 from lstmconv_runtime.stream_kinds import STREAM, classify, stream_inputs
+from outputs import as_list
 from vector_files import NAMES, apart, of_outputs, read_vector, stream_refusals
 
 onnx = pytest.importorskip("onnx")
@@ -20,10 +19,6 @@ from lstmconv.onnx.model import write_model  # noqa: E402
 from lstmconv.onnx.running import onnxruntime_of  # noqa: E402
 
 PROMISE, HALF = 1e-5, {"float16": 4e-3, "bfloat16": 2e-2}
-
-
-def as_list(outputs: Any) -> list[Any]:
-    return list(outputs.values()) if isinstance(outputs, dict) else outputs if isinstance(outputs, list) else [outputs]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -275,11 +275,11 @@ def test_wide_local_headers_and_pipes(archive: bytes, refusal: Refusal) -> None:
 
     for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         for target in (io.BytesIO(), Pipe()):
-            with zipfile.ZipFile(target, "w", method) as written:  # type: ignore[arg-type]
+            with zipfile.ZipFile(target, "w", method) as written:
                 for name, content in _members(archive).items():
                     with written.open(name, "w", force_zip64=True) as member:
                         member.write(content)
-            data = bytes(target.content) if isinstance(target, Pipe) else target.getvalue()  # type: ignore[attr-defined]
+            data = bytes(target.content) if isinstance(target, Pipe) else target.getvalue()
             assert refusal(data) == (0, "")
 
 

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,7 +19,10 @@ from lstmconv.errors import LimitError
 from lstmconv.reading import ArchiveWeights, parse_keras_file
 from lstmconv.reading.hdf5.metered_bytes import MeteredBytes
 
-h5py = pytest.importorskip("h5py")
+if TYPE_CHECKING:
+    import h5py
+else:
+    h5py = pytest.importorskip("h5py")
 
 Refusal = Callable[[bytes], tuple[int, str]]
 Write = Callable[["h5py.Group"], object]
@@ -125,7 +129,8 @@ def test_h07_unknown_filter(refusal: Refusal) -> None:
 
 def test_h09_h10_h11_h12_what_is_not_stored(refusal: Refusal) -> None:
     for shape in ((2**40,), (3, 4)):
-        assert refusal(_file(lambda group, s=shape: group.create_dataset("0", s, "f4"))) == (4, "E_H5_SIZE")
+        data = _file(lambda group: group.create_dataset("0", shape, "f4"))  # noqa: B023 (called at once)
+        assert refusal(data) == (4, "E_H5_SIZE")
     chunked = _file(lambda group: group.create_dataset("0", (2**40,), "f4", chunks=(2**20,), compression="gzip"))
     assert refusal(chunked) == (4, "E_H5_SIZE")
 
@@ -174,7 +179,7 @@ def test_h14_two_arrays_of_the_same_bytes(refusal: Refusal) -> None:
 
 def test_h15_cycle(refusal: Refusal) -> None:
     for target in ("/", "/layers", "/layers/dense/vars"):
-        data = _file(lambda group, t=target: group.__setitem__("again", group[t]))
+        data = _file(lambda group: group.__setitem__("again", group[target]))  # noqa: B023 (called at once)
         assert refusal(data) == (4, "E_H5_ALIAS")
 
 

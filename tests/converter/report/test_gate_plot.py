@@ -27,7 +27,8 @@ def maps(figure: Any) -> list[Any]:
 
 
 def test_every_gate_of_every_recurrent_node_has_a_labelled_map() -> None:
-    trace = {"x": np.zeros((2, 5, 1)), "lstm": gates(LSTM, 5, 4), "gru": gates(("z", "r", "h_tilde", "h"), 5, 3)}
+    lstm = gates(LSTM, 5, 4)
+    trace = {"x": np.zeros((2, 5, 1)), "lstm": lstm, "gru": gates(("z", "r", "h_tilde", "h"), 5, 3)}
     figure = gate_figure(trace, row=1)
     drawn = maps(figure)
     assert [axes.get_title() for axes in drawn[:3]] == [
@@ -40,7 +41,7 @@ def test_every_gate_of_every_recurrent_node_has_a_labelled_map() -> None:
         assert (axes.get_xlabel(), axes.get_ylabel()) == ("time step", "unit")
         (image,) = axes.get_images()
         assert image.colorbar is not None
-    np.testing.assert_array_equal(drawn[0].get_images()[0].get_array(), trace["lstm"]["i"][1].T)
+    np.testing.assert_array_equal(drawn[0].get_images()[0].get_array(), lstm["i"][1].T)
     assert drawn[0].get_images()[0].get_clim() == (0, 1)
     assert drawn[3].get_images()[0].get_clim() == (-1, 1)
     empty = [axes for axes in figure.axes if not axes.axison]

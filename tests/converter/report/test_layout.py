@@ -29,9 +29,9 @@ def check(made: Layout, sizes: list[tuple[float, float]], edges: list[tuple[int,
         assert height / 2 <= place.y and place.y + height / 2 <= made.height
     assert sorted((route.start, route.end) for route in made.routes) == sorted(edges)
     for route in made.routes:
-        start, end = made.places[route.start], made.places[route.end]
-        assert route.points[0] == (start.x, start.y + start.height / 2)
-        assert route.points[-1] == (end.x, end.y - end.height / 2)
+        above, below = made.places[route.start], made.places[route.end]
+        assert route.points[0] == (above.x, above.y + above.height / 2)
+        assert route.points[-1] == (below.x, below.y - below.height / 2)
         heights = [y for _, y in route.points]
         assert heights == sorted(heights)
 

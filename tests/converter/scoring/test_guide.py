@@ -25,7 +25,7 @@ BLOCKS = [text for _, text in re.findall(r"^```(python)\n(.*?)^```$", GUIDE, re.
 def block(word: str) -> str:
     """The Python of the guide that has a word in it."""
     (found,) = (text for text in BLOCKS if word in text)
-    return found
+    return str(found)
 
 
 @pytest.fixture

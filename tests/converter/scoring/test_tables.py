@@ -70,7 +70,7 @@ def run(*args: object, given: bytes | None = None) -> tuple[int, bytes, str]:
     patched = patch.object(sys, "argv", argv), patch.object(sys, "stdin", stdin)
     with patched[0], patched[1], redirect_stdout(out), redirect_stderr(error):
         code = main()
-    return code, out.buffer.getvalue(), error.getvalue()  # type: ignore[attr-defined]
+    return code, out.buffer.getvalue(), error.getvalue()
 
 
 def succeeds(*args: object, given: bytes | None = None) -> bytes:
@@ -317,7 +317,8 @@ def test_ragged_groups_are_padded_where_the_model_masks(name: str) -> None:
     frame = ragged(np.random.default_rng(0), [3, 1, 7, 4, 7, 2])
     y = np.stack(one_by_one(model, frame))
     output = model.output_names[0]
-    for options in ({}, {"window": 7}, {"batch_size": 2}):
+    ways: list[dict[str, Any]] = [{}, {"window": 7}, {"batch_size": 2}]
+    for options in ways:
         made = score_frame(model, frame, ["a", "b"], group_by="id", **options)
         made = made.sort_values("id")
         assert made["id"].tolist() == list(range(6))

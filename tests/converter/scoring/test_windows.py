@@ -66,7 +66,7 @@ def test_whole_groups(seed: int) -> None:
     random = np.random.default_rng(seed)
     sizes = random.integers(1, 20, random.integers(0, 12))
     groups = Groups()
-    codes = groups.codes(np.repeat(np.arange(len(sizes)), sizes).tolist())
+    codes = groups.codes([*np.repeat(np.arange(len(sizes)), sizes).tolist()])
     rows = len(codes)
     x = random.standard_normal(rows)
     cuts = np.sort(random.integers(0, rows + 1, random.integers(0, 20)))

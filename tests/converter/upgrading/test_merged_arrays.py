@@ -35,7 +35,7 @@ def merged(class_name: str) -> dict[str, Any]:
     """The config of a model that merges two arrays of one row, of two ranks, with its input."""
     inputs = [stored(WHOLE), tensor("x", [None, 6, 2]), *([stored(ROW)] if class_name != "Subtract" else [])]
     operations, calls = with_rows("y", class_name, [{"args": [inputs], "kwargs": {}}], {"x", "y", "y_array"})
-    input_layer = {
+    input_layer: dict[str, Any] = {
         "module": "keras.layers", "class_name": "InputLayer", "registered_name": None, "name": "x",
         "config": {"batch_shape": [None, 6, 2], "dtype": "float32", "name": "x"}, "inbound_nodes": [],
     }  # fmt: skip

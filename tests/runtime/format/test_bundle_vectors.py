@@ -21,6 +21,7 @@ from lstmconv_runtime.format.graph import DTYPES, Activation, Array, GraphError,
 from lstmconv_runtime.inputs import InputCheck
 from lstmconv_runtime.layers import activations, by_node
 from lstmconv_runtime.layers.by_node import LAYERS
+from lstmconv_runtime.layers.convolution import convolve
 from lstmconv_runtime.recurrent import compiled
 from lstmconv_runtime.recurrent.states import State
 from paths import VECTORS
@@ -70,9 +71,15 @@ def test_old_spellings_mean_what_the_new_ones_mean() -> None:
 @pytest.mark.skipif(engines.kernel is None, reason="the compiled kernel is not built")
 def test_int8_as_the_kernel_multiplies_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a large node without being asked, and of small ones where nothing is too small for it."""
-    by_four, laid_out = compiled._by_four, []
+    by_four = compiled._by_four
+    laid_out: list[tuple[int, ...]] = []
+
+    def seen(q: Array) -> Array:
+        laid_out.append(q.shape)
+        return by_four(q)
+
     monkeypatch.setenv(engines.VARIABLE, engines.KERNEL)
-    monkeypatch.setattr(compiled, "_by_four", lambda q: laid_out.append(q.shape) or by_four(q))
+    monkeypatch.setattr(compiled, "_by_four", seen)
     assert load(DATA["int8-large"]).verify().ok
     assert len(laid_out) == 8
     monkeypatch.setattr(compiled, "LARGE", 0)
@@ -181,7 +188,8 @@ def martins(x: Array, *, axis: float) -> Array:
     k, sums = np.arange(1, z.shape[-1] + 1), np.cumsum(z, axis=-1)
     count = np.sum(z - (sums - 1) / k > 0, axis=-1, keepdims=True)
     tau = (np.take_along_axis(sums, count - 1, -1) - 1) / count
-    return np.maximum(x - np.moveaxis(tau, -1, int(axis)), 0).astype(x.dtype)
+    made: Array = np.maximum(x - np.moveaxis(tau, -1, int(axis)), 0).astype(x.dtype)
+    return made
 
 
 def cut_last(x: Array, *, max_value: float | None, negative_slope: float, threshold: float) -> Array:
@@ -203,9 +211,9 @@ def joined_in_turn(x: Array, *, axis: float) -> Array:
 def late(node: n.ArgReduce, p: Any, v: Any) -> Array:
     """The last of equal numbers."""
     x = np.flip(v[node.x], node.axis)
-    return ((x.shape[node.axis] - 1) - (np.argmax if node.op == "max" else np.argmin)(x, axis=node.axis)).astype(
-        "int32"
-    )
+    first: Array = (np.argmax if node.op == "max" else np.argmin)(x, axis=node.axis)
+    last: Array = (x.shape[node.axis] - 1 - first).astype("int32")
+    return last
 
 
 def padded_mean(node: n.Pool, p: Any, v: Any) -> Array:
@@ -214,7 +222,7 @@ def padded_mean(node: n.Pool, p: Any, v: Any) -> Array:
     if node.op == "max":
         return np.maximum(places, 0)
     ones = np.ones_like(v[node.x])
-    padded = by_node.convolve(ones, np.ones((*node.size, 1, ones.shape[-1]), ones.dtype), node.strides, node.padding,
+    padded = convolve(ones, np.ones((*node.size, 1, ones.shape[-1]), ones.dtype), node.strides, node.padding,
                               (1,) * len(node.size), ones.shape[-1])  # fmt: skip
     return places * padded / np.prod(node.size)
 
@@ -264,7 +272,7 @@ MISTAKES: dict[str, Callable[[pytest.MonkeyPatch], list[str]]] = {
     "ArgReduce: the last": with_layer(n.ArgReduce, late),
     "ArgReduce: NaN passed over": with_layer(
         n.ArgReduce,
-        lambda node, p, v: getattr(np, f"nanarg{node.op}")(v[node.x], axis=node.axis).astype("int32"),
+        lambda node, p, v: np.asarray(getattr(np, f"nanarg{node.op}")(v[node.x], axis=node.axis), "int32"),
     ),
     "ConvTranspose: cropped the other way round": with_layer(
         n.ConvTranspose,
@@ -273,7 +281,7 @@ MISTAKES: dict[str, Callable[[pytest.MonkeyPatch], list[str]]] = {
         ) if min(node.cropping) >= 0 else by_node.conv_transpose(node, p, v),
     ),
     "power: 1 to the power NaN is NaN": with_operation(
-        "power", lambda x, y: np.where(x.dtype.kind == "f" and np.isnan(y), y, np.power(x, y)).astype(x.dtype)
+        "power", lambda x, y: np.asarray(np.where((x.dtype.kind == "f") & np.isnan(y), y, np.power(x, y)), x.dtype)
     ),
     "Round: halves up": with_layer(n.Round, lambda node, p, v: np.floor(v[node.x] + np.float32(0.5))),
     "Repeat: the whole axis": with_layer(

@@ -103,7 +103,7 @@ def test_float32_rounds_and_does_not_overflow(build: Any) -> None:
 def test_a_state_is_as_strict(build: Any) -> None:
     stream = build.model([build.input(None, 2), build.recurrent("GRU", "gru", "x", 2, 3)]).stream()
     state = stream.state
-    state["gru"]["h"] = np.full((1, 3), 1e300)  # type: ignore[assignment]
+    state["gru"]["h"] = np.full((1, 3), 1e300)
     with pytest.raises(lr.InputError, match=r"state 'gru'\.h: float32 cannot hold 1e\+300"):
         stream.state = state
 

@@ -156,8 +156,8 @@ def test_int8_with_states_of_any_size(build: Any, kind: str, instruction_set: st
     made = compiled(node, arrays, instruction_set, int8).run(x, None, State((odd, *state.states[1:]), odd), True)
     single = {key: array.astype(np.float32) for key, array in arrays.items()}
     with np.errstate(all="ignore"):
-        right = Plain(node, fuse(node, single)).run(x, None, State((odd, *state.states[1:]), odd), True)
-    for ours, expected in zip(parts(made), parts(right), strict=True):
+        plain = Plain(node, fuse(node, single)).run(x, None, State((odd, *state.states[1:]), odd), True)
+    for ours, expected in zip(parts(made), parts(plain), strict=True):
         np.testing.assert_array_equal(np.isfinite(ours), np.isfinite(expected))
         np.testing.assert_allclose(ours, expected, atol=2e-6)
 
@@ -349,7 +349,8 @@ def test_sizes_that_do_not_fit_are_refused(build: Any) -> None:
 def test_many_threads_share_a_model(build: Any) -> None:
     model = build.model([build.input(None, 8), build.recurrent("LSTM", "a", "x", 8, 130)])
     x = np.random.default_rng(0).standard_normal((40, 30, 8)).astype(np.float32)
-    expected, found = model.predict(x), []
+    expected = model.predict(x)
+    found: list[Any] = []
 
     def predict() -> None:
         found.extend(np.array_equal(model.predict(x), expected) for _ in range(5))
