@@ -6,6 +6,7 @@ B is the batch, T the time steps, n the input size, u the units, V the floats of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from types import ModuleType
 from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
@@ -196,23 +197,34 @@ def _pack(node: Cell, arrays: Mapping[str, Array], int8: Mapping[str, Int8Array]
 
 def _by_tile(columns: Sequence[Array], lanes: int) -> Array:
     """Matrices (k, u) of as many gates as (tile, k, gate, V), with zeros beyond u."""
-    return _aligned(np.stack([_tiles(column, lanes) for column in columns], axis=2))
+    k, u = columns[0].shape
+    packed = _aligned(columns[0].dtype, -(-u // lanes), k, len(columns), lanes)
+    for gate, column in enumerate(columns):
+        _fill(packed[:, :, gate].swapaxes(0, 1), column)
+    return packed.reshape(-1)
 
 
 def _by_tiles(columns: Sequence[Array], lanes: int) -> Array:
     """One matrix (k, u) as (group of `TILES` tiles, k, tile, V): the last group may have fewer."""
-    tiles = _tiles(columns[0], lanes)  # (tile, k, V)
-    groups = [tiles[start : start + TILES].swapaxes(0, 1).ravel() for start in range(0, len(tiles), TILES)]
-    return _aligned(np.concatenate(groups))
-
-
-def _tiles(matrix: Array, lanes: int) -> Array:
-    """(k, u) as (tile, k, V)."""
+    (matrix,) = columns
     k, u = matrix.shape
     count = -(-u // lanes)
-    padded = np.zeros((k, count * lanes), matrix.dtype)
-    padded[:, :u] = matrix
-    return padded.reshape(k, count, lanes).swapaxes(0, 1)
+    packed = _aligned(matrix.dtype, count * k * lanes)
+    for start in range(0, count, TILES):
+        tiles = min(TILES, count - start)
+        group = packed[start * k * lanes : (start + tiles) * k * lanes].reshape(k, tiles, lanes)
+        _fill(group, matrix[:, start * lanes : (start + tiles) * lanes])
+    return packed
+
+
+def _fill(tiles: Array, matrix: Array) -> None:
+    """Puts (k, u) into (k, tile, V), the last of which may be longer than what is left of it."""
+    k, u = matrix.shape
+    lanes = tiles.shape[2]
+    whole = u // lanes
+    tiles[:, :whole] = matrix[:, : whole * lanes].reshape(k, whole, lanes)
+    if whole < tiles.shape[1]:
+        tiles[:, whole, : u - whole * lanes] = matrix[:, whole * lanes :]
 
 
 def _by_four(q: Array) -> Array:
@@ -224,9 +236,9 @@ def _by_four(q: Array) -> Array:
     return np.ascontiguousarray(fours).view(np.int32)[:, :, 0]
 
 
-def _aligned(array: Array) -> Array:
-    """Its numbers in C order, as one axis that begins a line of the cache."""
-    memory = np.empty(array.size + ALIGNED // array.itemsize, array.dtype)
-    start = -memory.ctypes.data % ALIGNED // array.itemsize
-    memory[start : start + array.size] = array.ravel()
-    return memory[start : start + array.size]
+def _aligned(dtype: np.dtype[Any], *shape: int) -> Array:
+    """Zeros that begin a line of the cache."""
+    count, itemsize = prod(shape), dtype.itemsize
+    memory = np.zeros(count + ALIGNED // itemsize, dtype)
+    start = -memory.ctypes.data % ALIGNED // itemsize
+    return memory[start : start + count].reshape(shape)

@@ -48,24 +48,29 @@ def lay_out(node: Recurrent, arrays: Mapping[str, Array]) -> Layout | None:
             return None
         scale = steps.gate_scale(node.recurrent_activation)
     zero = np.zeros_like(arrays[f"U_{node.GATES[0]}"][0])
+    u, dtype = node.units, zero.dtype
 
-    def rows(gate: str) -> Array:
-        b = arrays.get(f"b_{gate}", zero) + arrays.get(f"bU_{gate}", zero)
-        return np.concatenate([arrays[f"U_{gate}"].T, b[:, None], arrays[f"W_{gate}"].T], axis=1)
+    def rows(gates: str, scaled: str = "") -> Array:
+        M = np.empty((len(gates) * u, u + 1 + node.input_size), dtype)
+        for place, gate in enumerate(gates):
+            part = M[place * u : (place + 1) * u]
+            part[:, :u], part[:, u + 1 :] = arrays[f"U_{gate}"].T, arrays[f"W_{gate}"].T
+            part[:, u] = arrays.get(f"b_{gate}", zero) + arrays.get(f"bU_{gate}", zero)
+            if gate in scaled and scale != 1.0:
+                part *= dtype.type(scale)
+        return M
 
-    scaled = zero.dtype.type(scale)
     M_h = W_h = None
     if isinstance(node, LSTM):
-        M = np.concatenate([rows("i") * scaled, rows("f") * scaled, rows("o") * scaled, rows("c")])
+        M = rows("ifoc", scaled="ifo")
     elif isinstance(node, GRU):
-        M = np.concatenate([rows("z") * scaled, rows("r") * scaled])
+        M = rows("zr", scaled="zr")
         U_h = arrays["U_h"].T
         bU_h = arrays.get("bU_h", zero)[:, None]
         M_h = np.ascontiguousarray(np.concatenate([U_h, bU_h], axis=1) if node.reset_after else U_h)
         W_h = np.ascontiguousarray(np.concatenate([arrays.get("b_h", zero)[:, None], arrays["W_h"].T], axis=1))
     else:
         M = rows("h")
-    M = np.ascontiguousarray(M)  # what is put together of transposed arrays is in Fortran order
     finite = bool(np.isfinite(M[:, : node.units]).all() and (M_h is None or np.isfinite(M_h).all()))
     return Layout(M, _for_one_row(M), M_h, W_h, finite)
 
