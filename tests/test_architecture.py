@@ -174,3 +174,12 @@ def test_the_version_stands_in_one_place() -> None:
         assert len({path for path in sources if f'"{package.__version__}"' in path.read_text(encoding="utf-8")}) == 1
     converter = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert f"lstmconv-runtime=={lstmconv_runtime.__version__}" in converter["dependencies"]
+
+
+def test_types_of_every_script_are_checked() -> None:
+    """mypy finds modules in folders by their suffix; scripts that have none are named."""
+    files = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]["files"]
+    scripts = {path for path in (ROOT / "scripts").iterdir() if path.is_file() and not path.suffix}
+    python = {path for path in scripts if "python" in path.read_text(encoding="utf-8").partition("\n")[0]}
+    assert python
+    assert {str(path.relative_to(ROOT).as_posix()) for path in python} == {f for f in files if f.startswith("scripts/")}

@@ -6,6 +6,7 @@ falls is a gain. Either way, a change here is a decision: make it on purpose and
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable
@@ -66,6 +67,11 @@ STEPS: dict[tuple[str, int, int], dict[str, int]] = {
 }
 
 
+measures_memory = pytest.mark.skipif(
+    sys.gettrace() is not None, reason="what traces the lines keeps books in the memory that is measured"
+)
+
+
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Counts the operations of NumPy's loops that are made from here on."""
@@ -100,6 +106,7 @@ def test_operations_of_a_step_of_a_stream(build: Any, counted: Counter[str], nam
     assert counted == STEPS[name, 4, FEATURES]
 
 
+@measures_memory
 @pytest.mark.parametrize("outputs", [["a"], ["d"], ["a", "a:h", "a:c"]])
 def test_a_step_of_a_stream_makes_each_array_once(build: Any, outputs: list[str]) -> None:
     """Beside what its operations need: the new h and c, which are kept, and what is given out."""
@@ -136,6 +143,7 @@ def test_operations_per_step(build: Any, counted: Counter[str], name: str, batch
     assert {key: (many[key] - few[key]) / 20 for key in many} == STEPS[name, batch, features]
 
 
+@measures_memory
 @pytest.mark.parametrize("batch", [1, 4])
 @pytest.mark.parametrize("name", KINDS)
 def test_a_step_allocates_no_array(build: Any, name: str, batch: int) -> None:
@@ -164,6 +172,7 @@ def test_a_step_allocates_no_array(build: Any, name: str, batch: int) -> None:
     assert sorted(rise)[-3] < min(LOOSE, GATE * batch)  # in two of them a thread of the test runner may have a part
 
 
+@measures_memory
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("sequence", [False, True])
 @pytest.mark.parametrize("batch", [1, 4])
@@ -196,6 +205,7 @@ def test_more_steps_need_no_more_than_their_own_arrays(
     assert many - few <= row * numbers + masks + BUFFER + 2000
 
 
+@measures_memory
 def test_a_long_sequence_needs_the_memory_of_a_portion(build: Any) -> None:
     """200,000 steps, whose operands at once would be 8.8 MB: a portion of them, and little else."""
     units, steps = 8, 200_000
@@ -215,6 +225,7 @@ def test_a_long_sequence_needs_the_memory_of_a_portion(build: Any) -> None:
     assert peak <= 4 * PORTION + BUFFER + 100_000
 
 
+@measures_memory
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(("batch", "steps"), [(4, 20_000), (500, 160)])
 def test_a_sequence_is_held_once(build: Any, batch: int, steps: int, masked: bool) -> None:
@@ -239,6 +250,7 @@ def test_a_sequence_is_held_once(build: Any, batch: int, steps: int, masked: boo
     assert peak <= result.sequence.nbytes + 4 * PORTION + masks + BUFFER + 40 * 4 * batch * units
 
 
+@measures_memory
 def test_parts_of_a_batch_are_written_into_one_array(build: Any) -> None:
     lstm = build.recurrent("LSTM", "lstm", "x", FEATURES, 32)
     model = build.model([build.input(None, FEATURES), lstm])

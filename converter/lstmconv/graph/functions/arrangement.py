@@ -12,7 +12,7 @@ from lstmconv_runtime.format.operation_nodes import Take
 
 from ..building import Layer, StoredArray, Tensor
 from ..call import Call, Handler
-from ..layers.compose import elementwise, where
+from ..composition.compose import elementwise, where
 from .arguments import argument, inner_axis, operand, rank_of, result, tensor_argument
 
 MOST_COPIES = 1024  # of what tile puts one after the other

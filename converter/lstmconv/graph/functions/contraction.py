@@ -15,9 +15,9 @@ from ...errors import printable
 from ...reading.layer_weights import Spec
 from ..building import Layer, Tensor
 from ..call import Call, Handler
+from ..composition.compose import as_added, elementwise, expanded, weight
+from ..composition.quantised import is_int8, kernel_value, product_dtype, quantised, read_quantiser, rescaled
 from ..layers.activations import read_activation
-from ..layers.compose import as_added, elementwise, expanded, weight
-from ..layers.quantised import is_int8, kernel_value, product_dtype, quantised, read_quantiser, rescaled
 from .arguments import common_dtype, operand, result
 
 

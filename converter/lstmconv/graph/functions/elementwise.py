@@ -10,8 +10,8 @@ from lstmconv_runtime.format.nodes import Activate, Cast, Elementwise, Where
 
 from ..building import Layer, Tensor
 from ..call import Call, Handler
+from ..composition.compose import as_added, quotient_dtype
 from ..layers.activations import PLAIN, activation_of, with_axis_in
-from ..layers.compose import as_added, quotient_dtype
 from .arguments import argument, common_dtype, operand, rank_of, result, tensor_argument
 
 

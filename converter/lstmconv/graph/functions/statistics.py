@@ -11,7 +11,7 @@ from lstmconv_runtime.format.operation_nodes import ArgReduce, CumSum, Round
 
 from ..building import Layer, Tensor
 from ..call import Call, Handler
-from ..layers.compose import elementwise, of_unit_length, reduced, scalar, where
+from ..composition.compose import elementwise, of_unit_length, reduced, scalar, where
 from ..layers.normalization import KERAS_EPSILON, root_mean_square_normalized
 from .arguments import argument, inner_axis, operand, rank_of, result, tensor_argument
 from .elementwise import unary

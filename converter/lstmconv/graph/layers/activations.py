@@ -11,10 +11,10 @@ from ...errors import UnsupportedError, printable
 from ...reading.layer_weights import Spec
 from ..building import Builder, Layer, Tensor
 from ..call import Call
+from ..composition.compose import elementwise, reduced, scalar, where
+from ..composition.shapes import known_size, places
 from ..dtype_policy import compute_dtype
 from ..layer_config import Config
-from .compose import elementwise, reduced, scalar, where
-from .shapes import known_size, places
 
 # Keras's name → ours, with the constants of the plain function.
 PLAIN: dict[str, Activation] = {

@@ -12,8 +12,8 @@ from ...errors import InvalidFileError, printable
 from ...reading.layer_weights import LayerWeights, Spec
 from ..building import Layer, Tensor
 from ..call import Call, Outputs
-from .compose import conjunction, elementwise, expanded, product, reduced, scalar, where
-from .shapes import known_size, shape_of
+from ..composition.compose import conjunction, elementwise, expanded, product, reduced, scalar, where
+from ..composition.shapes import known_size, shape_of
 
 SOFTMAX = Activation("softmax", (("axis", -1.0),))
 

@@ -14,9 +14,9 @@ from ...history.gates import KERAS_LSTM, keras_to_named
 from ...reading.layer_weights import Spec
 from ..building import Layer, Tensor
 from ..call import Call, Outputs
+from ..composition.shapes import Space, known_size, read_space
 from .activations import read_activation
 from .recurrent import initial_states, passed_mask, read_options, zeroed
-from .shapes import Space, known_size, read_space
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from ...errors import InvalidFileError
 from ...reading.layer_weights import Spec
 from ..building import Layer, Tensor
 from ..call import Call
+from ..composition.compose import elementwise, product, weight
+from ..composition.quantised import is_int8, kernel_value, product_dtype, quantised, read_quantiser, rescaled
+from ..composition.shapes import known_size
 from .activations import read_activation
-from .compose import elementwise, product, weight
-from .quantised import is_int8, kernel_value, product_dtype, quantised, read_quantiser, rescaled
-from .shapes import known_size
 
 
 def dense(layer: Layer, call: Call) -> Tensor:

@@ -8,9 +8,9 @@ from lstmconv_runtime.format.nodes import Repeat
 from ...reading.layer_weights import Spec
 from ..building import Layer, Tensor
 from ..call import Call, Outputs
+from ..composition.compose import elementwise
+from ..composition.shapes import known_size
 from .attention import argument, attended, check_bias, dense, flag, head_masks, split_heads
-from .compose import elementwise
-from .shapes import known_size
 
 
 def group_query_attention(layer: Layer, call: Call) -> Outputs:

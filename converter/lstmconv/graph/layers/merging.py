@@ -20,7 +20,7 @@ from lstmconv_runtime.format.nodes import (
 from ...errors import InvalidFileError
 from ..building import Layer, Tensor
 from ..call import Call
-from .compose import as_added, of_unit_length, quotient_dtype
+from ..composition.compose import as_added, of_unit_length, quotient_dtype
 
 OPS = {
     "Add": "add",

@@ -12,8 +12,8 @@ from ...errors import InvalidFileError
 from ...reading.layer_weights import Spec
 from ..building import Layer, Tensor
 from ..call import Call
-from .compose import elementwise, of_unit_length, reduced, scalar
-from .shapes import known_size, place, places
+from ..composition.compose import elementwise, of_unit_length, reduced, scalar
+from ..composition.shapes import known_size, place, places
 
 KERAS_EPSILON = 1e-7  # keras.config.epsilon(), the least standard deviation of Normalization
 

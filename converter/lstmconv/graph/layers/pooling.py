@@ -7,8 +7,8 @@ from lstmconv_runtime.format.nodes import Pool
 
 from ..building import Layer, Tensor
 from ..call import Call
-from .compose import elementwise, expanded, reduced, scalar, where
-from .shapes import Space, read_space
+from ..composition.compose import elementwise, expanded, reduced, scalar, where
+from ..composition.shapes import Space, read_space
 
 
 def pooling(layer: Layer, call: Call) -> Tensor:

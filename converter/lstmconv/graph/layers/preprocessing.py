@@ -12,7 +12,7 @@ from lstmconv_runtime.format.nodes import Reduce, Squeeze
 from ...errors import printable
 from ..building import Layer, Tensor
 from ..call import Call
-from .compose import elementwise, expanded, reduced, where
+from ..composition.compose import elementwise, expanded, reduced, where
 
 MOST_CLASSES = 4096  # each number is compared with every one of them
 ENCODINGS = ("one_hot", "multi_hot", "count")

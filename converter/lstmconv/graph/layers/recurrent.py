@@ -16,9 +16,9 @@ from ...reading.form import Serialised
 from ...reading.layer_weights import LayerWeights, Spec
 from ..building import Layer, Tensor
 from ..call import Call, Outputs
+from ..composition.compose import elementwise, expanded, scalar, where
 from ..layer_config import Config
 from .activations import read_activation, relu_with
-from .compose import elementwise, expanded, scalar, where
 from .core import last_size
 
 GATES = {"LSTM": KERAS_LSTM, "GRU": KERAS_GRU, "SimpleRNN": KERAS_SIMPLE_RNN}

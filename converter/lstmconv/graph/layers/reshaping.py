@@ -9,9 +9,9 @@ from lstmconv_runtime.format.nodes import ExpandDims, Pad, Repeat, Reshape, Slic
 
 from ..building import Layer, Tensor
 from ..call import Call
-from .compose import expanded
-from .interpolation import bilinear
-from .shapes import Space, read_space, shape_of
+from ..composition.compose import expanded
+from ..composition.interpolation import bilinear
+from ..composition.shapes import Space, read_space, shape_of
 
 Setting = TypeVar("Setting")
 

@@ -12,7 +12,7 @@ from ...reading.form import MODELS, Serialised
 from ...reading.layer_weights import Noted, Spec
 from ..building import Layer, Tensor
 from ..call import Call, map_tensors
-from .quantised import is_int8
+from ..composition.quantised import is_int8
 
 MERGES = {"sum": "add", "ave": "add", "mul": "multiply"}
 
