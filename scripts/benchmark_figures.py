@@ -36,11 +36,12 @@ def speed() -> str:
         )
 
     more = float(start["runtime"][1]) - float(start["numpy alone"][1])
+    keras, other = start["keras"], start["onnxruntime"]
     return (
-        f"By the time of onnxruntime on Keras's own export ({machine}; below 1 is faster): on the compiled kernel {times('runtime')}; "
-        f"on NumPy alone {times('runtime-numpy')}.\n"
-        f"A process that predicts starts {1000 * more:.0f} ms later than one that imports NumPy (Keras: {float(start['keras'][1]):.1f} s), and "
-        f"takes {start['runtime'][3]} MB on disk with everything (onnxruntime: {start['onnxruntime'][3]}, Keras: {start['keras'][3]}).\n"
+        f"By the time of onnxruntime on Keras's own export ({machine}; below 1 is faster): on the compiled kernel "
+        f"{times('runtime')}; on NumPy alone {times('runtime-numpy')}.\n"
+        f"A process that predicts starts {1000 * more:.0f} ms later than one that imports NumPy (Keras: {keras[1]} s), "
+        f"and takes {start['runtime'][3]} MB on disk with everything (onnxruntime: {other[3]}, Keras: {keras[3]}).\n"
     )
 
 
