@@ -13,7 +13,7 @@ from pathlib import Path
 
 import index_readme
 import pytest
-from paths import ROOT, SINE
+from paths import ROOT, SINE, VECTORS
 
 URL = "https://example.org/lstmconv/blob/v0.1.0"
 RELATIVE = re.compile(r"\]\((?!https?://|#)[^)]*\)")
@@ -100,3 +100,20 @@ def test_they_install_where_nothing_is(dist: Path, python: str, tmp_path: Path) 
     run(command, "export", tmp_path / "sine.keras")
     run(command, "verify", tmp_path / "sine.safetensors")
     assert "kernel" in run(command, "--version")
+
+
+@pytest.mark.long
+def test_the_runtime_needs_numpy_alone(dist: Path, tmp_path: Path) -> None:
+    """Without safetensors, as where its compiled core has no wheel: the same file, written and read."""
+    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    own = tmp_path / "venv" / "bin" / "python"
+    (runtime,) = dist.glob("lstmconv_runtime-*-none-any.whl")
+    run(own, "-m", "pip", "install", "--quiet", "--no-deps", runtime)
+    run(own, "-m", "pip", "install", "--quiet", "numpy")
+    bundle = VECTORS / "invalid" / "valid.safetensors"
+    probe = (
+        "import lstmconv_runtime as lr, sys; from lstmconv_runtime.format.bundle import to_bytes;"
+        "data = open(sys.argv[1], 'rb').read(); model = lr.load(data); assert model.verify().ok;"
+        "assert to_bytes(model.bundle) == data; print('safetensors' in sys.modules)"
+    )
+    assert run(own, "-c", probe, bundle) == "False\n"

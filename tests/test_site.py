@@ -100,8 +100,7 @@ def test_links_lead_somewhere(site: Path) -> None:
 def test_answers_are_within_two_clicks(site: Path, question: str) -> None:
     rows = [links for text, links in Page(site / "index.html").rows if question in text]
     assert len(rows) == 1
-    (link,) = rows[0]
-    assert QUESTIONS[question] in Page(site / link).text
+    assert any(QUESTIONS[question] in Page(site / link).text for link in rows[0])
 
 
 def test_every_part_of_the_face_is_in_the_reference(site: Path) -> None:
