@@ -82,7 +82,7 @@ def test_help_shows_the_face_alone() -> None:
         "predict_by_name", "splits", "stream", "summary", "trace", "verify",
     }  # fmt: skip
     assert {name for name in dir(lr.Stream) if not name.startswith("_")} == {"chunk", "reset", "state", "step"}
-    shown = pydoc.render_doc(lr.Model, renderer=pydoc.plaintext)
+    shown = pydoc.render_doc(lr.Model, renderer=pydoc.plaintext)  # type: ignore[attr-defined]
     assert "predict_by_name" in shown
     for name in public:
         assert getattr(lr.Model, name).__doc__, name

@@ -17,10 +17,12 @@ from .graph import Array
 from .graph_json import refuse
 
 try:
-    import safetensors.numpy as library
     from safetensors import SafetensorError
+    from safetensors import numpy as _safetensors
+
+    library: Any = _safetensors
 except ImportError:
-    library = None  # type: ignore[assignment]
+    library = None
 
 
 def read_tensors(data: bytes, header: Mapping[str, Any]) -> dict[str, Array]:
@@ -36,7 +38,7 @@ def read_tensors(data: bytes, header: Mapping[str, Any]) -> dict[str, Array]:
     if library is None:
         return read_with_numpy(data, header)
     try:
-        found = library.load(data)
+        found: dict[str, Array] = library.load(data)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         refuse(f"not a safetensors file: {error}", "E_BUNDLE_FORMAT")
     # Which the library gives in any order; in that of the file, the same file always has the same error.
@@ -47,7 +49,8 @@ def write_tensors(tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> 
     """A file of these arrays (C-contiguous, of this machine's byte order) and this text by name."""
     if library is None:
         return write_with_numpy(tensors, metadata)
-    return library.save(dict(tensors), dict(metadata))
+    data: bytes = library.save(dict(tensors), dict(metadata))
+    return data
 
 
 def read_with_numpy(data: bytes, header: Mapping[str, Any]) -> dict[str, Array]:

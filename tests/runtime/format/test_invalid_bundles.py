@@ -19,7 +19,7 @@ MANIFEST = json.loads((FOLDER / "manifest.json").read_text())
 def test_the_valid_control_loads() -> None:
     model = load(FOLDER / "valid.safetensors")
     assert model.verify().ok
-    assert np.isfinite(model.predict(np.ones((2, 3, 1)))).all()  # type: ignore[arg-type]
+    assert np.isfinite(model.predict(np.ones((2, 3, 1)))).all()
 
 
 @pytest.mark.parametrize("row", MANIFEST, ids=lambda row: row["file"].removesuffix(".safetensors"))
