@@ -17,8 +17,8 @@ ROOMS = {
         "upgrading", "doctor", "parity", "report", "commands", "__main__", "__init__",
     ),
     "lstmconv_runtime": (
-        "errors", "format", "layers", "threads", "engines", "recurrent", "programs", "difference", "inputs",
-        "stream_kinds", "streaming", "splitting", "side_by_side", "verifying", "model", "__init__",
+        "errors", "format", "layers", "threads", "engines", "recurrent", "programs", "describing", "difference",
+        "inputs", "stream_kinds", "streaming", "splitting", "side_by_side", "verifying", "model", "__init__",
     ),
 }  # fmt: skip
 

@@ -52,7 +52,7 @@ def valid() -> bytes:
     graph = Graph(("x",), ("dense",), None, nodes, arrays)
     plain = Bundle(graph, {"framework": "by hand", "version": "0"}, {}, ())
     x = np.array([[[1], [0], [-1]]], "<f4")
-    probe = Probe("by hand", {"x": x}, (Model(to_bytes(plain)).predict(x),))  # type: ignore[arg-type]
+    probe = Probe("by hand", {"x": x}, (Model(to_bytes(plain)).predict(x),))
     return to_bytes(Bundle(graph, plain.source, {}, (probe,)))
 
 

@@ -17,6 +17,8 @@ from legacy_vectors import release
 from paths import ROOT, VECTORS
 
 DOCUMENTS = [
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs" / "guides").glob("*.md")),
+    "docs/exactness.md", "docs/comparison.md",
     "README.md", "CHANGELOG.md", "SECURITY.md", "docs/decisions.md", "docs/support.md",
     "docs/onnx-cross-check.md", "docs/architecture.md", "docs/scoring.md", "CONTRIBUTING.md", "runtime/README.md",
     "runtime/FORMAT.md", "tests/second_reader/README.md", "tests/vectors/bundles/README.md",
@@ -84,7 +86,7 @@ def test_readme_names_scripts_that_are_there() -> None:
         run(ROOT, "bash", "-n", line)
 
 
-PIP = re.findall(r"`(pip install [^`]+)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+PIP = re.findall(r"`(pip install \./[^`]+)`", (ROOT / "README.md").read_text(encoding="utf-8"))
 
 
 @pytest.mark.long

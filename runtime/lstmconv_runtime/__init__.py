@@ -4,12 +4,14 @@ import lstmconv_runtime as lr
 
 model = lr.load("sine.safetensors")
 y = model.predict(x)          # x (batch, time, features)
-trace = model.trace(x)        # trace["lstm"].i .f .o .c_tilde .c .h: (batch, time, units)
+gates = model.gates(x)        # gates["lstm"].i .f .o .c_tilde .c .h: (batch, time, units); trace(x): every value
 stream = model.stream()       # stream.step(x_t), stream.state, stream.reset()
+print(model.summary())        # model.inputs, model.outputs: name, shape, dtype
 model.verify().ok             # the bundle's own probes
 lr.engine()                   # what runs the recurrent layers: "kernel" and its instruction set, or "numpy"
 """
 
+from .describing import TensorInfo
 from .engines import Engine, engine
 from .errors import BundleError, EngineError, Error, FileError, InputError, NoFileError, StreamError, VersionError
 from .model import Gates, Model, load
@@ -29,6 +31,7 @@ __all__ = [
     "ProbeResult",
     "Stream",
     "StreamError",
+    "TensorInfo",
     "Verification",
     "VersionError",
     "engine",

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import cached_property
 from math import prod
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import engines, programs
+from .describing import TensorInfo, summary, tensor_infos
 from .errors import BundleError, InputError
 from .format.bundle import Bundle, from_bytes, to_bytes
 from .format.graph import Array, Graph, Node
@@ -30,13 +31,42 @@ from .verifying import Verification, verify
 
 
 class Gates(dict[str, Array]):
-    """Arrays of one recurrent node by name, also as attributes: ``gates.i`` is ``gates["i"]``."""
+    """Arrays of one recurrent node by name, also as attributes: ``gates.i`` is ``gates["i"]``.
 
-    def __getattr__(self, name: str) -> Array:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"no {name!r} here; there are {', '.join(self)}") from None
+    All are (batch, time, units), of a ConvLSTM (batch, time, …space, filters); index t belongs to time step t of the
+    input. At masked steps the gates are what the cell computed, while c and h are what it kept.
+
+    Attributes:
+        h: the hidden state. All nodes have it.
+        output: what the node returns: (batch, units) where it returns the last step alone.
+        i: the input gate. i, f, o, c_tilde and c are those of LSTM and ConvLSTM.
+        f: the forget gate.
+        o: the output gate.
+        c_tilde: the candidate for the cell state.
+        c: the cell state.
+        z: the update gate. z, r and h_tilde are those of GRU.
+        r: the reset gate.
+        h_tilde: the candidate for the hidden state.
+    """
+
+    i: Array
+    f: Array
+    o: Array
+    c_tilde: Array
+    c: Array
+    z: Array
+    r: Array
+    h_tilde: Array
+    h: Array
+    output: Array
+
+    if not TYPE_CHECKING:  # a checker knows the attributes above, and tells a slip
+
+        def __getattr__(self, name: str) -> Array:
+            try:
+                return self[name]
+            except KeyError:
+                raise AttributeError(f"no {name!r} here; there are {', '.join(self)}") from None
 
 
 def load(
@@ -110,7 +140,21 @@ class Model:
         """The nodes of the graph, in the order they run."""
         return self.bundle.graph.nodes
 
-    def predict(self, x: Inputs, *, batch_size: int | None = None, threads: int | None = None) -> Outputs:
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        """Name, shape and dtype of each input, in the model's order."""
+        return tensor_infos(self.program, self.input_names, self.bundle.graph.inputs)
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        """Name, shape and dtype of each output, in the model's order."""
+        return tensor_infos(self.program, self.output_names, self.bundle.graph.outputs)
+
+    def summary(self) -> str:
+        """A table of the nodes with their shapes and parameters, the inputs and the outputs, as text to print."""
+        return summary(self.program, self.engine.name, self.inputs, self.outputs)
+
+    def predict(self, x: Inputs, *, batch_size: int | None = None, threads: int | None = None) -> Array | Any:
         """The model's outputs for a batch of whole sequences, from zero states.
 
         The outputs are the caller's alone: none shares memory with another one, with x or with the model.
@@ -127,15 +171,26 @@ class Model:
                 has fewer processors.
 
         Returns:
-            One array, or a list in the model's order, or a dict where the model was built with a dict of outputs.
+            One array, or a list in the model's order, or a dict where the model was built with a dict of outputs. Which
+            it is depends on the file, so type checkers are told of an array or anything; `predict_by_name` has one type
+            for every model.
 
         Raises:
             InputError: an array does not fit.
         """
+        return self._pack(self._outputs(x, batch_size, threads))
+
+    def predict_by_name(
+        self, x: Inputs, *, batch_size: int | None = None, threads: int | None = None
+    ) -> dict[str, Array]:
+        """What `predict` gives, always as a dict by output name, in the model's order."""
+        return dict(zip(self.output_names, self._outputs(x, batch_size, threads), strict=True))
+
+    def _outputs(self, x: Inputs, batch_size: int | None, threads: int | None) -> list[Array]:
         with np.errstate(all="ignore"):
             inputs = self.check_inputs(x)
             if batch_size is None and threads is None:
-                return self.pack(self._run(inputs))
+                return self._run(inputs)
             rows = len(next(iter(inputs.values())))
             at_once = rows if batch_size is None else min(at_least_one("batch_size", batch_size), rows)
             wanted = 1 if threads is None else at_least_one("threads", threads)
@@ -144,8 +199,8 @@ class Model:
                 at_once = -(-at_once // count)
             with nullcontext() if threads is None else at_most(wanted if count == 1 else 1):
                 if rows <= at_once or not self.splits:
-                    return self.pack(self._run(inputs))
-                return self.pack(self._run_in_parts(inputs, rows, at_once, count))
+                    return self._run(inputs)
+                return self._run_in_parts(inputs, rows, at_once, count)
 
     @cached_property
     def splits(self) -> bool:
@@ -189,7 +244,7 @@ class Model:
 
     def _run(self, inputs: dict[str, Array]) -> list[Array]:
         """The outputs, in the model's order."""
-        return self.owned(programs.run_quiet(self._joined, inputs, keep=False))
+        return self._owned(programs.run_quiet(self._joined, inputs, keep=False))
 
     def trace(self, x: Inputs) -> dict[str, Any]:
         """Every value of the graph by node name; for recurrent nodes their gates.
@@ -207,6 +262,14 @@ class Model:
         names = [node.name for node in self.nodes]
         shown = zip(names, programs.own(values, names), strict=True)
         return {name: Gates(gates[name], output=y) if name in gates else y for name, y in shown}
+
+    def gates(self, x: Inputs) -> dict[str, Gates]:
+        """The gates and states of the recurrent nodes alone, by node name: see `Gates`.
+
+        Raises:
+            InputError: an array does not fit.
+        """
+        return {name: found for name, found in self.trace(x).items() if isinstance(found, Gates)}
 
     def __copy__(self) -> Model:
         return self
@@ -249,7 +312,7 @@ class Model:
                 raise InputError(f"the inputs have different numbers of rows: {sorted(rows)}")
         return arrays
 
-    def owned(self, values: Mapping[str, Array]) -> list[Array]:
+    def _owned(self, values: Mapping[str, Array]) -> list[Array]:
         """The outputs as the caller gets them, in the model's order: in their own dtypes (bfloat16 as float32), and the
         caller's alone."""
         outputs = programs.own(values, self.bundle.graph.outputs)
@@ -257,12 +320,16 @@ class Model:
             return [y.astype(np.float16) if half else y for y, half in zip(outputs, self._halves, strict=True)]
         return outputs
 
-    def pack(self, arrays: list[Array]) -> Outputs:
+    def _pack(self, arrays: list[Array]) -> Outputs:
         """Outputs in the structure Keras returns them in."""
-        keys = self.bundle.graph.output_keys
-        if keys is not None:
-            return dict(zip(keys, arrays, strict=True))
-        return arrays[0] if len(arrays) == 1 else arrays
+        return packed(self.bundle.graph, arrays)
+
+
+def packed(graph: Graph, arrays: list[Array]) -> Outputs:
+    """The outputs of a graph, in their order, in the structure Keras returns them in."""
+    if graph.output_keys is not None:
+        return dict(zip(graph.output_keys, arrays, strict=True))
+    return arrays[0] if len(arrays) == 1 else arrays
 
 
 # What a thread must have to do, or it costs more than it saves: so many rows, which one matrix product takes with the

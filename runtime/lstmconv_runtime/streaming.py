@@ -32,16 +32,17 @@ class Streamed(Protocol):
     def input_names(self) -> tuple[str, ...]: ...
     @property
     def checks(self) -> Mapping[str, InputCheck]: ...
-    def owned(self, values: Mapping[Value, Array]) -> list[Array]: ...
-    def pack(self, outputs: list[Array]) -> Outputs: ...
+    def _owned(self, values: Mapping[Value, Array]) -> list[Array]: ...
+    def _pack(self, outputs: list[Array]) -> Outputs: ...
 
 
 class Stream:
     """Runs a model step by step, carrying its state. Not to be shared between threads.
 
     ``step(x_t)`` takes one time step (batch, features) and gives the outputs for it; ``chunk(x)`` takes several
-    (batch, time, features). ``state`` can be read, kept, and set again; ``reset()`` goes back to the start. A copy, and
-    what comes out of a pickle, goes on from the same state by itself.
+    (batch, time, features). ``state`` can be read, kept, and set again; ``reset()`` goes back to the start,
+    ``reset(rows)`` with some sequences alone. A copy, and what comes out of a pickle, goes on from the same state by
+    itself.
     """
 
     def __init__(self, model: Streamed, batch: int, fixed: Mapping[str, Any]) -> None:
@@ -103,23 +104,46 @@ class Stream:
         last = (self._batch, *self._program.types[f"{node.name}:h"].shape[1:])
         return dict.fromkeys((*node.OUTPUTS[1:], "output"), last)
 
-    def reset(self) -> None:
-        """Back to the state before the first step."""
-        # By node: the State of a recurrent node, or None until the first step decides its space; the past inputs of a
-        # convolution.
-        self._carried: dict[str, Any] = {}
-        for node in self._carriers:
-            if isinstance(node, programs.RECURRENT):
-                space = programs.state_space(node, self._program.types[node.x].shape[2:-1])
-                known = tuple(size for size in space if size is not None)
-                self._carried[node.name] = (
-                    programs.initial_state(self._program, node, self._fixed, self._batch, known)
-                    if len(known) == len(space)
-                    else None
-                )
-            elif isinstance(node, Conv):
-                past = self._carried_shapes(node)["past"]
-                self._carried[node.name] = np.zeros([size or 0 for size in past], self._program.dtype(node.x))
+    def reset(self, rows: Any = None) -> None:
+        """Back to the state before the first step.
+
+        Args:
+            rows: which sequences of the batch start again, as whole numbers from 0 or as bool (batch,); None is all.
+
+        Raises:
+            InputError: a row is not of this batch.
+        """
+        with np.errstate(all="ignore"):
+            if rows is None:
+                self._carried = {node.name: self._start(node, None) for node in self._carriers}
+            else:
+                chosen = chosen_rows(rows, self._batch)
+                self._carried = {
+                    node.name: self._started(node, self._carried[node.name], chosen) for node in self._carriers
+                }
+
+    def _start(self, node: Node, space: tuple[int, ...] | None) -> Any:
+        """What a node carries before the first step: of a recurrent node its State, or None where its space is open
+        and the first step decides it; of a convolution the past inputs."""
+        if isinstance(node, Conv):
+            past = self._carried_shapes(node)["past"]
+            return np.zeros([size or 0 for size in past], self._program.dtype(node.x))
+        assert isinstance(node, programs.RECURRENT)
+        sizes = programs.state_space(node, self._program.types[node.x].shape[2:-1]) if space is None else space
+        known = tuple(size for size in sizes if size is not None)
+        if len(known) < len(sizes):
+            return None
+        return programs.initial_state(self._program, node, self._fixed, self._batch, known)
+
+    def _started(self, node: Node, kept: Any, rows: Array) -> Any:
+        """What a node carries, with some rows as they are before the first step; arrays of its own."""
+        if kept is None:
+            return None
+        if not isinstance(kept, State):
+            return _with_rows(kept, self._start(node, None), rows)
+        start = self._start(node, kept.output.shape[1:-1])
+        states = zip(kept.states, start.states, strict=True)
+        return State(tuple(_with_rows(k, s, rows) for k, s in states), _with_rows(kept.output, start.output, rows))
 
     @property
     def state(self) -> dict[str, dict[str, Array]]:
@@ -166,7 +190,7 @@ class Stream:
             raise InputError(f"state {node.name!r}: its arrays have different shapes")
         return arrays[0] if isinstance(node, Conv) else State(tuple(arrays[:-1]), arrays[-1])
 
-    def step(self, x: Inputs) -> Outputs:
+    def step(self, x: Inputs) -> Array | Any:
         """The outputs for one time step, which are the caller's alone.
 
         Args:
@@ -178,7 +202,7 @@ class Stream:
         with np.errstate(all="ignore"):
             return self._advance(self._check(x, time=False), squeeze=True)
 
-    def chunk(self, x: Inputs) -> Outputs:
+    def chunk(self, x: Inputs) -> Array | Any:
         """The outputs for several time steps: (batch, time, features) in; time on axis 1 of stream outputs.
 
         Raises:
@@ -215,11 +239,11 @@ class Stream:
             else:
                 values.update(zip(makes, made, strict=True))
         self._carried = carried  # only now: a failed step leaves the stream as it was
-        outputs = self._model.owned(values)
+        outputs = self._model._owned(values)
         if squeeze:
             for position in self._moving_outputs:
                 outputs[position] = outputs[position][:, 0]
-        return self._model.pack(outputs)
+        return self._model._pack(outputs)
 
     def _move(self, step: programs.Step) -> tuple[tuple[Value, ...], Move]:
         """The values that are wanted of a node for the steps at hand, and the function that makes them and keeps what
@@ -264,6 +288,29 @@ class Stream:
             return made if rounded is None else rounded(made)
 
         return step.makes if shown else step.makes[:1], recur
+
+
+def chosen_rows(rows: Any, batch: int) -> Array:
+    """Rows of a batch as whole numbers from 0.
+
+    Raises:
+        InputError: they are none, or not of this batch.
+    """
+    array = as_array("rows", rows)
+    if array.dtype.kind == "b" and array.shape == (batch,):
+        return np.flatnonzero(array)
+    whole = array.size == 0 or array.dtype.kind in "iu"
+    if array.ndim > 1 or not whole or not all(0 <= int(row) < batch for row in array.flat):
+        raise InputError(
+            f"rows are whole numbers from 0 to {batch - 1}, or {batch} of bool; got {rows!r:.100}", "E_ARGUMENT"
+        )
+    return array.astype(np.intp)
+
+
+def _with_rows(kept: Array, start: Array, rows: Array) -> Array:
+    made = kept.copy()
+    made[rows] = start[rows]
+    return made
 
 
 def _resumed(

@@ -85,7 +85,7 @@ def reference(subject: Subjects) -> list[Any]:
     """The cells gate by gate, as `trace` shows them."""
     model = subject.model()
     values = programs.run(model.program, model.check_inputs(subject.vector.inputs), gates={})
-    return model.owned(values)
+    return model._owned(values)
 
 
 def float64(subject: Subjects) -> list[Any]:

@@ -44,7 +44,9 @@ def alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("alone")
     if request.param == "kernel" and not shutil.which("cc"):
         pytest.skip("the kernel needs a C compiler")
-    wheels = run(ROOT / "scripts" / "wheels", folder / "wheels", PYTHON=sys.executable, **ONLY[request.param])
+    wheels = run(
+        ROOT / "scripts" / "wheels", "--runtime", folder / "wheels", PYTHON=sys.executable, **ONLY[request.param]
+    )
     assert wheels.count("/lstmconv_runtime-") == (2 if request.param == "kernel" else 1)
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"

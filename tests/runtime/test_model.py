@@ -7,6 +7,7 @@ import copy
 import io
 import os
 import pickle
+import sys
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -110,6 +111,14 @@ def test_layout_of_the_input_does_not_matter(sine: Any) -> None:
     ]  # fmt: skip
     for form in forms:
         assert np.array_equal(sine.predict(form), expected), type(form)
+
+
+def test_a_dtype_may_spell_its_byte_order_out(sine: Any) -> None:
+    x = batch(3, 4, 2)
+    spelled = x.view(x.dtype.newbyteorder("<" if sys.byteorder == "little" else ">"))
+    assert memoryview(spelled).format != memoryview(x).format
+    assert np.array_equal(sine.predict(spelled), sine.predict(x))
+    assert np.array_equal(sine.stream(batch=3).step(spelled[:, 0]), sine.stream(batch=3).step(x[:, 0]))
 
 
 def test_the_input_is_not_changed(sine: Any) -> None:

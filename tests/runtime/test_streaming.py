@@ -124,6 +124,42 @@ NAMES = (
 )  # fmt: skip
 
 
+def as_list(outputs: Any) -> list[Any]:
+    return outputs if isinstance(outputs, list) else [outputs]
+
+
+@pytest.mark.parametrize("rows", [[1], np.array([0, 2]), [False, True, True], (), 2])
+def test_some_rows_start_again(build: Any, rows: Any) -> None:
+    """They go on as a new stream does, the others as if nothing had been."""
+    for name, (nodes, outputs) in graphs(build).items():
+        model = build.model(nodes, outputs)
+        x = np.random.default_rng(0).standard_normal((3, 8, 2)).astype(np.float32)
+        stream, untouched, fresh = (model.stream(batch=3) for _ in range(3))
+        for one in (stream, untouched):
+            one.chunk(x[:, :5])
+        before = stream.state
+        stream.reset(rows)
+        again = np.zeros(3, bool)
+        again[np.asarray(rows, bool if isinstance(rows, list) and rows[0] is False else int)] = True
+        for node, kept in untouched.state.items():
+            for key, array in kept.items():
+                assert np.array_equal(before[node][key], array)
+                assert np.array_equal(stream.state[node][key][~again], array[~again])
+        made = as_list(stream.chunk(x[:, 5:]))
+        for y, new, old in zip(made, as_list(fresh.chunk(x[:, 5:])), as_list(untouched.chunk(x[:, 5:])), strict=True):
+            assert np.array_equal(y, np.where(again.reshape(-1, *[1] * (y.ndim - 1)), new, old)), name
+
+
+@pytest.mark.parametrize("rows", [[3], [-1], [0.0], [True, False], "1", [[0]]])
+def test_rows_that_are_none(build: Any, rows: Any) -> None:
+    stream = build.sine().stream(batch=3)
+    stream.step(np.ones((3, 2)))
+    before = stream.state
+    with pytest.raises(InputError):
+        stream.reset(rows)
+    assert np.array_equal(stream.state["lstm"]["h"], before["lstm"]["h"])
+
+
 @pytest.mark.parametrize("name", NAMES)
 @given(cuts=st.lists(st.integers(1, 4), min_size=1, max_size=7), seed=st.integers(0, 99))
 def test_any_split_equals_predict(build: Any, name: str, cuts: list[int], seed: int) -> None:

@@ -21,9 +21,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_tensors
-from safetensors.numpy import save as save_tensors
 
 from ..errors import BundleError, InputError, VersionError
 from .container import checked_header, digest, metadata_of
@@ -32,6 +29,7 @@ from .graph import FLOATS, SCALE, Array, Graph, GraphError, Type, Value, infer_t
 from .graph_json import canonical, graph_from_json, graph_to_json, object_with, refuse, strings
 from .nodes import GRU, LSTM, Constant, ConvLSTM, Input, SimpleRNN
 from .spelling import check_spelling, in_one_spelling
+from .tensors import read_tensors, write_tensors
 
 __all__ = ["FORMAT_VERSION", "Bundle", "Probe", "canonical", "digest", "from_bytes", "graph_to_json", "to_bytes"]
 
@@ -91,7 +89,7 @@ def to_bytes(bundle: Bundle) -> bytes:
         graph = in_one_spelling(bundle.graph, types)
     except GraphError as error:
         refuse(str(error))
-    # safetensors writes the buffer of an array whatever its strides and byte order are.
+    # The library writes the buffer of an array whatever its strides and byte order are.
     tensors = {name: _plain(array) for name, array in bundle.graph.arrays.items()}
     for index, probe in enumerate(bundle.probes):
         for name, array in probe.inputs.items():
@@ -108,7 +106,7 @@ def to_bytes(bundle: Bundle) -> bytes:
     if any(map(_has_allowance, bundle.probes)):
         metadata["rounding"] = [list(probe.allowed) or [None] * len(probe.outputs) for probe in bundle.probes]
     metadata["digest"] = digest(metadata, tensors)
-    return save_tensors(tensors, {"lstmconv": canonical(metadata)})
+    return write_tensors(tensors, {"lstmconv": canonical(metadata)})
 
 
 def needed_version(graph: Graph, types: Mapping[Value, Type], probes: tuple[Probe, ...] = ()) -> tuple[int, int]:
@@ -152,7 +150,7 @@ def from_bytes(data: bytes) -> Bundle:
     metadata = metadata_of(header)
     newer = _check_version(metadata)
     try:
-        return _read(data, metadata)
+        return _read(data, header, metadata)
     except BundleError as error:
         if newer and error.code in ("E_BUNDLE_FORMAT", "E_BUNDLE_GRAPH", "E_BUNDLE_CONTRACT"):
             raise VersionError(
@@ -162,12 +160,9 @@ def from_bytes(data: bytes) -> Bundle:
         raise
 
 
-def _read(data: bytes, metadata: dict[str, Any]) -> Bundle:
+def _read(data: bytes, header: dict[str, Any], metadata: dict[str, Any]) -> Bundle:
     _check_fields(metadata)
-    try:
-        tensors = load_tensors(data)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        refuse(f"not a safetensors file: {error}", "E_BUNDLE_FORMAT")
+    tensors = read_tensors(data, header)
     # The contract comes before the digest: it says what is wrong, the digest only that something is.
     model_tensors = {name: array for name, array in tensors.items() if not name.startswith("$")}
     graph = graph_from_json(metadata["graph"], model_tensors)

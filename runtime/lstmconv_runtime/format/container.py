@@ -97,8 +97,7 @@ def checked_header(data: bytes) -> dict[str, Any]:
     if type(header) is not dict:
         refuse("the header is not an object", format_)
     # Every bit of the header thereby stands for something that the digest or the checks below cover.
-    compact = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    if text != compact + b" " * (-len(compact) % 8):
+    if text != header_bytes(header):
         refuse("the header is not compact JSON padded with spaces to a multiple of 8 bytes", format_)
     position = 0
     for name, entry in header.items():
@@ -109,15 +108,21 @@ def checked_header(data: bytes) -> dict[str, Any]:
             position = stop
     if 8 + length + position != len(data):
         refuse("bytes are missing or left over at the end", format_)
-    if list(header) != sorted(header, key=lambda name: _place(name, header[name])):
+    if list(header) != sorted(header, key=lambda name: place(name, header[name])):
         refuse("the tensors are not in the order of their dtypes and names", format_)
     return header
+
+
+def header_bytes(header: Mapping[str, Any]) -> bytes:
+    """A header as text: compact JSON, padded with spaces to a multiple of 8 bytes."""
+    compact = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    return compact + b" " * (-len(compact) % 8)
 
 
 DTYPE_ORDER = {dtype: place for place, dtype in enumerate(TENSOR_DTYPES)}
 
 
-def _place(name: str, entry: dict[str, Any]) -> tuple[int, str]:
+def place(name: str, entry: dict[str, Any]) -> tuple[int, str]:
     """What the entries of a header are sorted by, so that equal models are equal files; the metadata come first."""
     return (-1, "") if name == "__metadata__" else (DTYPE_ORDER[entry["dtype"]], name)
 
@@ -135,7 +140,10 @@ def _check_entry(where: str, entry: Any, limit: int) -> tuple[int, int]:
             refuse(f"{where}: bad shape or offsets", format_)
         if not all(type(k) is int and 0 <= k <= limit for k in numbers):
             refuse(f"{where}: bad shape or offsets", format_)
-    if len(offsets) != 2 or offsets[1] - offsets[0] != np.dtype(TENSOR_DTYPES[dtype]).itemsize * prod(shape):
+    itemsize = np.dtype(TENSOR_DTYPES[dtype]).itemsize
+    if itemsize * prod(max(1, k) for k in shape) >= 2**63:  # a product with a 0 in it, which NumPy cannot hold either
+        refuse(f"{where}: the shape {shape} is too large", format_)
+    if len(offsets) != 2 or offsets[1] - offsets[0] != itemsize * prod(shape):
         refuse(f"{where}: {dtype} {shape} does not take the bytes {offsets}", format_)
     return offsets[0], offsets[1]
 

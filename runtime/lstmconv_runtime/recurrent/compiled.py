@@ -69,9 +69,8 @@ Arguments: TypeAlias = tuple[Any, ...]  # of Cell.run
 def _copied(arguments: Arguments) -> Arguments:
     """With what is read in memory as the kernel reads it."""
     dtypes = FLOAT, np.dtype(bool), FLOAT, FLOAT, FLOAT
-    read = (
-        None if a is None else np.array(a, dtype, order="C") for a, dtype in zip(arguments[:5], dtypes, strict=True)
-    )
+    # np.array would keep a dtype that spells this machine's byte order out, which the buffer protocol then does too.
+    read = (None if a is None else a.astype(dtype, order="C") for a, dtype in zip(arguments[:5], dtypes, strict=True))
     return *read, *arguments[5:]
 
 

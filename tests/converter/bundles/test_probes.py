@@ -45,7 +45,7 @@ class Changed:
 
     def predict(self, x: Any) -> list[Any]:
         values = programs.run(self.program, self.model.check_inputs(x))
-        return self.model.owned(values)
+        return self.model._owned(values)
 
 
 def weights(graph: Graph) -> dict[str, Any]:

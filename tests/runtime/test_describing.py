@@ -1,0 +1,133 @@
+"""What a model says of itself, what its face is, and what type checkers make of it."""
+
+from __future__ import annotations
+
+import pydoc
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import lstmconv_runtime as lr
+import numpy as np
+import pytest
+from lstmconv_runtime.format import nodes as n
+from paths import ROOT
+
+
+@pytest.fixture(scope="module")
+def two(build: Any) -> Any:
+    """Two inputs, two outputs by key."""
+    nodes = [
+        build.input(None, 2), build.input(3, name="start", dtype="float16"),
+        n.Cast(name="cast", x="start", dtype="float32"),
+        build.recurrent("LSTM", "lstm", "x", 2, 3, h0="cast", c0="cast"),
+    ]  # fmt: skip
+    return build.model(nodes, ["lstm", "lstm:c"], output_keys=("y", "cell"))
+
+
+def test_inputs_and_outputs(two: Any) -> None:
+    assert two.inputs == (("x", (None, None, 2), "float32"), ("start", (None, 3), "float16"))
+    assert two.outputs == (("y", (None, None, 3), "float32"), ("cell", (None, 3), "float32"))
+    assert two.inputs[1].dtype == "float16"
+    made = two.predict({info.name: np.zeros([size or 4 for size in info.shape], info.dtype) for info in two.inputs})
+    for info in two.outputs:
+        assert made[info.name].dtype.name == info.dtype
+        assert len(made[info.name].shape) == len(info.shape)
+
+
+def test_dtypes_are_those_of_the_numbers_given_back(build: Any) -> None:
+    graph = build.sine().bundle.graph
+    model = lr.load(build.bytes(graph), dtype="float64")
+    assert model.outputs[0].dtype == model.predict(np.zeros((1, 2, 2))).dtype.name == "float64"
+
+
+def test_summary(build: Any) -> None:
+    model = build.sine()
+    lines = model.summary().splitlines()
+    assert lines[0].split() == ["node", "class", "shape", "dtype", "parameters", "reads"]
+    assert [line.split()[:2] for line in lines[2:5]] == [["x", "Input"], ["lstm", "LSTM"], ["dense", "Dense"]]
+    assert re.search(r"\b72\b", lines[3])  # 4 gates × 3 units × (2 + 3 + 1)
+    assert lines[-3:] == [
+        "input   x (any, any, 2) float32", "output  dense (any, 1) float32",
+        f"76 parameters, engine {model.engine.name}",
+    ]  # fmt: skip
+
+
+def test_outputs_by_name(two: Any, build: Any) -> None:
+    given = {"x": np.ones((2, 5, 2)), "start": np.zeros((2, 3))}
+    made = two.predict_by_name(given, batch_size=1)
+    assert list(made) == ["y", "cell"]
+    assert all(np.array_equal(made[name], array) for name, array in two.predict(given, batch_size=1).items())
+    sine, x = build.sine(), np.ones((2, 5, 2))
+    assert np.array_equal(sine.predict_by_name(x)["dense"], sine.predict(x))
+
+
+def test_gates_are_those_of_the_trace(two: Any) -> None:
+    given = {"x": np.ones((2, 5, 2)), "start": np.zeros((2, 3))}
+    gates = two.gates(given)
+    assert list(gates) == ["lstm"]
+    assert list(gates["lstm"]) == ["i", "f", "o", "c_tilde", "c", "h", "output"]
+    assert np.array_equal(gates["lstm"].f, two.trace(given)["lstm"]["f"])
+    with pytest.raises(AttributeError, match="no 'z' here; there are i, f"):
+        _ = gates["lstm"].z
+
+
+def test_help_shows_the_face_alone() -> None:
+    public = {name for name in dir(lr.Model) if not name.startswith("_")}
+    assert public == {
+        "check_inputs", "gates", "input_names", "inputs", "nodes", "output_names", "outputs", "predict",
+        "predict_by_name", "splits", "stream", "summary", "trace", "verify",
+    }  # fmt: skip
+    assert {name for name in dir(lr.Stream) if not name.startswith("_")} == {"chunk", "reset", "state", "step"}
+    shown = pydoc.render_doc(lr.Model, renderer=pydoc.plaintext)  # type: ignore[attr-defined]
+    assert "predict_by_name" in shown
+    for name in public:
+        assert getattr(lr.Model, name).__doc__, name
+    assert not re.search(r"\b(_owned|_pack|_run)\b", shown)
+
+
+TYPED = """
+import lstmconv_runtime as lr
+import numpy as np
+import numpy.typing as npt
+
+model = lr.load("m.safetensors")
+x = np.zeros((1, 5, 2))
+y = model.predict(x)
+y.tolist()
+print(y[0], y.shape)
+gate: npt.NDArray[np.float32] = model.gates(x)["lstm"].f
+for name, array in model.predict_by_name(x).items():
+    print(name.upper(), array.tolist())
+stream = model.stream(batch=2)
+stream.step(x[:, 0]).tolist()
+stream.reset([1])
+size: int | None = model.inputs[0].shape[1]
+dtype: str = model.outputs[0].dtype
+ok: bool = model.verify().ok
+"""
+SLIPS = TYPED + 'model.gates(x)["lstm"].forget\nmodel.predct(x)\nlr.load(5)\n'
+
+
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+def test_types(checker: str, tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name(checker)
+    if not program.exists() or (checker == "pyright" and not shutil.which("node")):
+        pytest.skip(f"{checker} is not installed")
+    (tmp_path / "right.py").write_text(TYPED)
+    (tmp_path / "wrong.py").write_text(SLIPS)
+    config = {
+        "mypy": f"[mypy]\nstrict = true\nmypy_path = {ROOT / 'runtime'}\n",
+        "pyright": f'{{"typeCheckingMode": "standard", "extraPaths": ["{ROOT / "runtime"}"], "include": ["."]}}',
+    }[checker]
+    (tmp_path / {"mypy": "mypy.ini", "pyright": "pyrightconfig.json"}[checker]).write_text(config)
+    arguments = {"mypy": ["--no-error-summary", "."], "pyright": ["--pythonpath", sys.executable]}[checker]
+    done = subprocess.run([str(program), *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+    errors = [line.strip() for line in done.stdout.splitlines() if "error" in line and ".py:" in line]
+    assert [line for line in errors if "wrong.py" not in line] == [], done.stdout + done.stderr
+    assert {re.search(r"wrong\.py:(\d+)", line)[1] for line in errors} == {  # type: ignore[index]
+        str(SLIPS.count("\n") - k) for k in range(3)
+    }, done.stdout + done.stderr
