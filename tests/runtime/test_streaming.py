@@ -124,10 +124,6 @@ NAMES = (
 )  # fmt: skip
 
 
-def as_list(outputs: Any) -> list[Any]:
-    return outputs if isinstance(outputs, list) else [outputs]
-
-
 @pytest.mark.parametrize("rows", [[1], np.array([0, 2]), [False, True, True], (), 2])
 def test_some_rows_start_again(build: Any, rows: Any) -> None:
     """They go on as a new stream does, the others as if nothing had been."""

@@ -87,7 +87,8 @@ def map_blocks(model: Model, x: Any) -> Any:
         shapes = [(int(count * each), *array.shape[1:]) for count in rows]
         parts = [da.from_delayed(m[name], shape, array.dtype) for m, shape in zip(made, shapes, strict=True)]
         outputs.append(da.concatenate(parts))
-    return model.pack(outputs)
+    keys = model.bundle.graph.output_keys
+    return dict(zip(keys, outputs, strict=True)) if keys else outputs[0] if len(outputs) == 1 else outputs
 
 
 def predict_block(shared: Shared, x: Mapping[str, Array]) -> dict[str, Array]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmconv_runtime import Error, engines, load, programs
+from lstmconv_runtime import Error, load, programs
 from lstmconv_runtime.difference import difference
 from lstmconv_runtime.format import nodes as n
 from lstmconv_runtime.format.activations import ACTIVATIONS
@@ -22,7 +22,6 @@ from lstmconv_runtime.inputs import InputCheck
 from lstmconv_runtime.layers import activations, by_node
 from lstmconv_runtime.layers.by_node import LAYERS
 from lstmconv_runtime.layers.convolution import convolve
-from lstmconv_runtime.recurrent import compiled
 from lstmconv_runtime.recurrent.states import State
 from paths import VECTORS
 
@@ -66,25 +65,6 @@ def test_old_spellings_mean_what_the_new_ones_mean() -> None:
         for one, other in zip(made, new.predict(x), strict=True):
             assert np.array_equal(one, other)
         assert to_bytes(BUNDLES[name]) == DATA["spelling"]
-
-
-@pytest.mark.skipif(engines.kernel is None, reason="the compiled kernel is not built")
-def test_int8_as_the_kernel_multiplies_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a large node without being asked, and of small ones where nothing is too small for it."""
-    by_four = compiled._by_four
-    laid_out: list[tuple[int, ...]] = []
-
-    def seen(q: Array) -> Array:
-        laid_out.append(q.shape)
-        return by_four(q)
-
-    monkeypatch.setenv(engines.VARIABLE, engines.KERNEL)
-    monkeypatch.setattr(compiled, "_by_four", seen)
-    assert load(DATA["int8-large"]).verify().ok
-    assert len(laid_out) == 8
-    monkeypatch.setattr(compiled, "LARGE", 0)
-    assert failing([name for name in ROWS if name.startswith("int8")]) == []
-    assert set(laid_out) >= {(2, 3), (3, 3)}
 
 
 def every_node() -> Iterator[Node]:

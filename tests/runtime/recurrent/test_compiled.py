@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmconv_runtime import engines
+from lstmconv_runtime import engines, load
 from lstmconv_runtime.format.graph import Array, Int8Array
 from lstmconv_runtime.recurrent import choose
 from lstmconv_runtime.recurrent import compiled as compiled_module
 from lstmconv_runtime.recurrent.plain import Plain, fuse
 from lstmconv_runtime.recurrent.states import Result, State
 from lstmconv_runtime.threads import at_most
+from paths import VECTORS
 
 assert engines.kernel is not None
 SETS = list(engines.kernel.instruction_sets())
@@ -375,3 +376,15 @@ def test_threads_survive_a_fork(build: Any) -> None:
         if not child:
             os._exit(0 if equal(loop.run(x, None, None, True), expected) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_int8_as_it_is_multiplied_gives_what_keras_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large node without being asked, and small ones where none is too small for it."""
+    by_four, laid_out = compiled_module._by_four, []
+    monkeypatch.setattr(compiled_module, "_by_four", lambda q: laid_out.append(q.shape) or by_four(q))
+    assert load(VECTORS / "bundles" / "int8-large.safetensors", engine="kernel").verify().ok
+    assert laid_out == [(3, 180)] * 4 + [(180, 180)] * 4
+    monkeypatch.setattr(compiled_module, "LARGE", 0)
+    paths = sorted((VECTORS / "bundles").glob("int8-*.safetensors"))
+    assert [path.name for path in paths if not load(path, engine="kernel").verify().ok] == []
+    assert {(2, 3), (3, 3)} <= set(laid_out)
