@@ -380,8 +380,14 @@ def test_threads_survive_a_fork(build: Any) -> None:
 
 def test_int8_as_it_is_multiplied_gives_what_keras_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """A large node without being asked, and small ones where none is too small for it."""
-    by_four, laid_out = compiled_module._by_four, []
-    monkeypatch.setattr(compiled_module, "_by_four", lambda q: laid_out.append(q.shape) or by_four(q))
+    by_four = compiled_module._by_four
+    laid_out: list[tuple[int, ...]] = []
+
+    def seen(q: Array) -> Array:
+        laid_out.append(q.shape)
+        return by_four(q)
+
+    monkeypatch.setattr(compiled_module, "_by_four", seen)
     assert load(VECTORS / "bundles" / "int8-large.safetensors", engine="kernel").verify().ok
     assert laid_out == [(3, 180)] * 4 + [(180, 180)] * 4
     monkeypatch.setattr(compiled_module, "LARGE", 0)
