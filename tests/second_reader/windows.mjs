@@ -1,7 +1,8 @@
 // Windows of Conv, Pool, ConvLSTM and ConvTranspose. A tap is one place of the kernel; for each axis of space and each
 // tap there is the list of the places of x that it meets, −1 where it meets none.
 
-import { concatenate, fail, isInteger, map, matmul, range, select, take, zeros } from "./arrays.mjs";
+import { concatenate, fail, map, matmul, range, select, take, zeros } from "./arrays.mjs";
+import { ELEMENTWISE } from "./elementwise.mjs";
 
 const within = (place, n) => (Number.isInteger(place) && place >= 0 && place < n ? place : -1);
 
@@ -63,14 +64,12 @@ export function convolve(x, w, taps, groups = 1) {
 /** `max` or `mean` over windows; padded places do not count. */
 export function pool(x, node) {
   const choices = grid(windowTaps(x.shape.slice(1, -1), node));
-  const [whole, { dtype }] = [isInteger(x.dtype), x];
+  const { dtype } = x;
   const meet = (array, fill) => choices.map((places) => select(array, [null, ...places, null], fill));
-  if (node.op === "max") {
-    const lowest = whole ? -(2n ** 63n) : -Infinity;
-    return meet(x, lowest).reduce((a, b) => map(dtype, (a, b) => (Number.isNaN(a) || a > b ? a : b), a, b));
-  }
-  const add = (a, b) => map(dtype, (a, b) => a + b, a, b);
+  const joined = (f, arrays) => arrays.reduce((a, b) => map(dtype, f, a, b));
+  if (node.op === "max") return joined(ELEMENTWISE.maximum.f, meet(x, -Infinity));
+  const add = (a, b) => a + b;
   const ones = zeros(dtype, [1, ...x.shape.slice(1, -1), 1]);
   ones.data.fill(1);
-  return map(dtype, (sum, count) => sum / count, meet(x).reduce(add), meet(ones).reduce(add));
+  return map(dtype, (sum, count) => sum / count, joined(add, meet(x)), joined(add, meet(ones)));
 }
