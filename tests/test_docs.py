@@ -63,8 +63,9 @@ def test_readme_runs(tmp_path: Path) -> None:
     make_files(tmp_path)
     found = commands("README.md") + commands("runtime/README.md")
     assert [text for kind, text in found if kind == "lstmconv"] == [
-        "lstmconv export sine.keras", "lstmconv verify sine.safetensors", "lstmconv doctor old.h5",
-        "lstmconv export old.h5", "lstmconv upgrade old.h5 -o new.keras", "lstmconv report sine.safetensors",
+        "lstmconv export sine.keras", "lstmconv verify sine.safetensors", "lstmconv report sine.safetensors",
+        "lstmconv doctor old.h5",
+        "lstmconv export old.h5", "lstmconv upgrade old.h5 -o new.keras",
         "lstmconv onnx sine.safetensors",
         "lstmconv onnx sine.safetensors --states -o step.onnx",
     ]  # fmt: skip

@@ -229,7 +229,7 @@ def test_the_model_is_loaded_once_in_each_process(cluster: Cluster) -> None:
     with Client(cluster.address) as client:
         for _ in range(2):
             made = map_blocks(model, da.from_array(x, chunks=(4, -1, -1)))[0].compute(scheduler=client)
-            np.testing.assert_allclose(made, np.asarray(model.predict(x))[0], rtol=0, atol=1e-6)
+            np.testing.assert_allclose(made, model.predict(x)[0], rtol=0, atol=1e-6)
         found = client.run(_state_of_worker)
     assert set(found.values()) == {(1, (1,))} or set(found.values()) == {(1, (1,)), (0, (1,))}
 
