@@ -630,7 +630,6 @@ import os, sys, time
 from lstmconv import exporting
 from lstmconv.commands import progress
 from lstmconv.__main__ import main
-from outputs import single
 progress.PATIENCE = float(sys.argv.pop(1))
 export = exporting.export
 def slow(*args, **options):

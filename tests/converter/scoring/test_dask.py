@@ -23,6 +23,7 @@ from lstmconv_runtime.format.bundle import Bundle, to_bytes
 from vector_files import read_vector
 
 pytest.importorskip("distributed")
+dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
 HERE = Path(__file__).parent
 FILES = 24
@@ -257,7 +258,9 @@ def test_partitions_of_data_frames() -> None:
     )  # fmt: skip
     options: dict[str, Any] = {"window": 5, "stride": 2, "group_by": "id", "time": "t"}
     wanted = score_frame(model, frame, ["a", "b"], **options)
-    lazy = map_partitions(model, dd.from_pandas(frame, npartitions=4), ["a", "b"], **options)
+    # Where another test has left a client, Dask would choose a shuffle that its own threads cannot do.
+    with dask.config.set({"dataframe.shuffle.method": "tasks"}):
+        lazy = map_partitions(model, dd.from_pandas(frame, npartitions=4), ["a", "b"], **options)
     assert list(lazy.columns) == list(wanted.columns)
     made = lazy.compute(scheduler="threads").sort_values("t")
     pd.testing.assert_frame_equal(made, wanted, check_dtype=False, rtol=0, atol=1e-6)
