@@ -37,8 +37,32 @@ static float *draw(long count)
     return numbers;
 }
 
+/* W (columns, inner, units) as int8 with a scale for each of its columns: fills the places of the matrix and of its scales
+   in a cell, and W with what they stand for. */
+static void pack_int8(Cell *cell, int which, float *W, long columns, long inner, long units, int one_gate)
+{
+    const long fours = (inner + 3) / 4, lanes = cell->set->lanes;
+    float *q = calloc((size_t)(columns * fours * units), 4), *scales = calloc((size_t)(2 * columns * units), 4);
+    for (long g = 0; g < columns; g++)
+        for (long u = 0; u < units; u++) {
+            float most = 0, *scale = scales + 2 * g * units + u, *sum = scale + units;
+            for (long k = 0; k < inner; k++) most = fmaxf(most, fabsf(W[(g * inner + k) * units + u]));
+            *scale = most / 127;
+            for (long k = 0; k < inner; k++) {
+                float *w = W + (g * inner + k) * units + u;
+                const int8_t number = (int8_t)(most > 0 ? lrintf(*w / *scale) : 0);
+                ((int8_t *)(q + (g * fours + k / 4) * units + u))[k % 4] = number;
+                *w = number * *scale;
+                *sum += number;
+            }
+        }
+    cell->weights[which].data = (char *)pack(q, columns, fours, units, lanes, one_gate);
+    cell->weights[which + W_SCALE].data = (char *)pack(scales, 2 * columns, 1, units, lanes, 0);
+}
+
 /* The largest difference of the outputs of a cell of random weights and inputs, with a masked step here and there. */
-static double check(const InstructionSet *set, int kind, long n, long u, long batch, long steps, int threads)
+static double check(const InstructionSet *set, int kind, long n, long u, long batch, long steps, int threads,
+                    int int8)
 {
     static const long REAL_U[] = {4, 3, 3, 1}, REAL_B[] = {4, 4, 3, 1};
     const long gates = COLUMNS_W[kind];
@@ -51,12 +75,19 @@ static double check(const InstructionSet *set, int kind, long n, long u, long ba
     Cell cell = {.set = set, .kind = kind, .finite = 1, .features = n, .units = u};
     cell.tiles = (u + set->lanes - 1) / set->lanes;
     const int one = kind == SIMPLE_RNN;
-    cell.weights[0].data = (char *)pack(W, COLUMNS_W[kind], n, u, set->lanes, one);
-    cell.weights[1].data = (char *)pack(U, COLUMNS_U[kind], u, u, set->lanes, one);
-    cell.weights[2].data = (char *)pack(U + (kind == GRU_BEFORE ? 2 * u * u : 0), 1, u, u, set->lanes, 1);
+    float *const U_h = kind == GRU_BEFORE ? U + 2 * u * u : NULL;
+    if (int8) {
+        pack_int8(&cell, W_, W, COLUMNS_W[kind], n, u, one);
+        pack_int8(&cell, U_, U, COLUMNS_U[kind], u, u, one);
+        if (U_h) pack_int8(&cell, U_H_, U_h, 1, u, u, 1);
+    } else {
+        cell.weights[W_].data = (char *)pack(W, COLUMNS_W[kind], n, u, set->lanes, one);
+        cell.weights[U_].data = (char *)pack(U, COLUMNS_U[kind], u, u, set->lanes, one);
+        if (U_h) cell.weights[U_H_].data = (char *)pack(U_h, 1, u, u, set->lanes, 1);
+    }
     float *bias = calloc(16, (size_t)u);
     memcpy(bias, b, (size_t)(REAL_B[kind] * u) * 4);
-    cell.weights[3].data = (char *)pack(bias, COLUMNS_B[kind], 1, u, set->lanes, 0);
+    cell.weights[B_].data = (char *)pack(bias, COLUMNS_B[kind], 1, u, set->lanes, 0);
     Call call = {.cell = &cell, .batch = batch, .steps = steps};
     Array *a = call.array;
     a[X].data = (char *)x, a[X].stride[0] = steps * n * 4, a[X].stride[1] = n * 4;
@@ -64,7 +95,7 @@ static double check(const InstructionSet *set, int kind, long n, long u, long ba
     a[Y].data = (char *)y, a[Y].stride[0] = steps * u * 4, a[Y].stride[1] = u * 4;
     a[H_NEW].data = (char *)h, a[H_NEW].stride[0] = u * 4;
     a[C_NEW].data = kind == LSTM ? (char *)c : NULL, a[C_NEW].stride[0] = u * 4;
-    if (run_all(&call, threads)) return INFINITY;
+    if (run_all(&call, 1, threads)) return INFINITY;
 
     double worst = 0, *H = malloc((size_t)u * 8), *new = malloc((size_t)u * 8), *cc = malloc((size_t)u * 8);
     double *shown = malloc((size_t)u * 8);
@@ -121,13 +152,15 @@ int main(void)
     int failed = 0;
     for (size_t s = 0; s < SET_COUNT; s++) {
         if (!is_supported(&SETS[s])) continue;
-        for (int kind = 0; kind < KINDS; kind++) {
+        for (int kind = 0; kind < 2 * KINDS; kind++) {
+            const int int8 = kind >= KINDS;
             double worst = 0;
             for (size_t i = 0; i < sizeof SIZES / sizeof *SIZES; i++)
                 for (int threads = 1; threads < 4; threads++)
-                    worst = fmax(worst, check(&SETS[s], kind, SIZES[i][0], SIZES[i][1], SIZES[i][2], SIZES[i][3],
-                                              threads));
-            printf("%s, %s: at most %.1e from double\n", SETS[s].name, KIND[kind], worst);
+                    worst = fmax(worst, check(&SETS[s], kind % KINDS, SIZES[i][0], SIZES[i][1], SIZES[i][2],
+                                              SIZES[i][3], threads, int8));
+            printf("%s, %s, %s: at most %.1e from double\n", SETS[s].name, KIND[kind % KINDS],
+                   int8 ? "int8" : "float32", worst);
             failed |= !(worst < 2e-6);
         }
     }
