@@ -112,8 +112,9 @@ static int processors(void)
     return count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : (int)count;
 }
 
-/* Vector operations that are worth a thread: of a whole call, and of a step where all wait for each other after it. */
-static const double CALL_WORK = 1e6, STEP_WORK = 4e3;
+/* Vector operations that are worth a thread: of a whole call, of two calls, which nobody waits in, and of a step where
+   all wait for each other after it. */
+static const double CALL_WORK = 1e6, CALLS_WORK = 2e5, STEP_WORK = 4e3;
 
 /* Vector operations of a step of a row. */
 static double row_work(const Cell *cell)
@@ -146,7 +147,7 @@ static int run_all(const Call *calls, int count, int threads)
     const long tiles_each = cell->kind == GRU_BEFORE || cell->kind == SIMPLE_RNN ? 4 : 2;
     long pieces = by_rows ? blocks[0] + blocks[1] : (cell->tiles + tiles_each - 1) / tiles_each;
     Team *team = NULL;
-    if (threads != 1 && work_left >= CALL_WORK && (by_rows || step >= STEP_WORK)) {
+    if (threads != 1 && work_left >= (count > 1 ? CALLS_WORK : CALL_WORK) && (by_rows || step >= STEP_WORK)) {
         const int most = threads ? threads : processors();
         threads = most < MAX_THREADS ? most : MAX_THREADS;
         if (pieces < threads) threads = (int)pieces;
