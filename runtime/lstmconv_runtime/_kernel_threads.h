@@ -143,7 +143,7 @@ static int run_all(const Call *calls, int count, int threads)
     float *scratch = allocate(size, &memory);
     if (!scratch) return -1;
 
-    const int by_rows = blocks[0] + blocks[1] > 1;
+    const int by_rows = count > 1 || blocks[0] > 1;
     const long tiles_each = cell->kind == GRU_BEFORE || cell->kind == SIMPLE_RNN ? 4 : 2;
     long pieces = by_rows ? blocks[0] + blocks[1] : (cell->tiles + tiles_each - 1) / tiles_each;
     Team *team = NULL;

@@ -36,3 +36,17 @@ def test_a_node_that_reads_the_other_comes_after_it(build: Any) -> None:
     nodes = [build.input(None, 8), build.recurrent("LSTM", "f", "x", 8, 8), build.recurrent("LSTM", "b", "f", 8, 8)]
     program = programs.prepare(build.graph(nodes, ["b"]))
     assert len(side_by_side(program).steps) == 2
+
+
+def test_a_batch_without_rows_beside_one_with(build: Any) -> None:
+    """One block in all, which is the second's: neither may be taken for the only call."""
+    nodes = [
+        build.input(None, 8), build.input(None, 8, name="z"),
+        build.recurrent("LSTM", "f", "x", 8, 150), build.recurrent("LSTM", "b", "z", 8, 150),
+    ]  # fmt: skip
+    program = programs.prepare(build.graph(nodes, ["f", "b"]))
+    z = np.random.default_rng(0).standard_normal((1, 300, 8)).astype(np.float32)
+    given = {"x": z[:0], "z": z}
+    apart, together = (programs.run(one, given, keep=False) for one in (program, side_by_side(program)))
+    assert together["f"].shape == (0, 300, 150)
+    assert np.array_equal(together["b"], apart["b"])
