@@ -11,11 +11,12 @@ import numpy as np
 from lstmconv_runtime import Model
 from lstmconv_runtime.format.graph import Array
 from lstmconv_runtime.inputs import by_name
+from lstmconv_runtime.model import packed
 
 from ..errors import UnsupportedError, UsageError, printable
 from .frames import Names, score_frame
 from .on_dask import keep_to_one_thread, require_dask
-from .prediction import named_outputs, rows_at_once
+from .prediction import rows_at_once
 
 _models: dict[str, Model] = {}
 _loading = threading.Lock()
@@ -77,7 +78,7 @@ def map_blocks(model: Model, x: Any) -> Any:
         whole = array.rechunk({0: rows, **dict.fromkeys(range(1, array.ndim), -1)})
         blocks[name] = list(whole.to_delayed().ravel())
     size = 1 if model.splits else sum(rows)
-    one = named_outputs(model, {name: np.zeros((size, *a.shape[1:]), a.dtype) for name, a in given.items()})
+    one = model.predict_by_name({name: np.zeros((size, *a.shape[1:]), a.dtype) for name, a in given.items()})
     shared = dask.delayed(Shared(model))
     score = dask.delayed(predict_block, pure=True)
     made = [score(shared, {name: parts[place] for name, parts in blocks.items()}) for place in range(len(rows))]
@@ -87,8 +88,7 @@ def map_blocks(model: Model, x: Any) -> Any:
         shapes = [(int(count * each), *array.shape[1:]) for count in rows]
         parts = [da.from_delayed(m[name], shape, array.dtype) for m, shape in zip(made, shapes, strict=True)]
         outputs.append(da.concatenate(parts))
-    keys = model.bundle.graph.output_keys
-    return dict(zip(keys, outputs, strict=True)) if keys else outputs[0] if len(outputs) == 1 else outputs
+    return packed(model.bundle.graph, outputs)
 
 
 def predict_block(shared: Shared, x: Mapping[str, Array]) -> dict[str, Array]:
@@ -96,10 +96,7 @@ def predict_block(shared: Shared, x: Mapping[str, Array]) -> dict[str, Array]:
     model = shared.model()
     rows = len(next(iter(x.values())))
     at_once = rows_at_once(model, x, rows)
-    made = model.predict(dict(x), batch_size=max(1, at_once), threads=1)
-    if isinstance(made, dict):
-        return made
-    return dict(zip(model.output_names, made if isinstance(made, list) else [made], strict=True))
+    return model.predict_by_name(dict(x), batch_size=max(1, at_once), threads=1)
 
 
 def map_partitions(

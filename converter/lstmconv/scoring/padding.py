@@ -95,10 +95,7 @@ def _prove(
 
 def _outputs(twin: Model, parts: Sequence[Part], x: Mapping[str, Array]) -> dict[str, Array]:
     given = {part.name: x[part.name].astype(twin.program.dtype(part.name)) for part in parts}
-    made = twin.predict(given)
-    if isinstance(made, dict):
-        return made
-    return dict(zip(twin.output_names, made if isinstance(made, list) else [made], strict=True))
+    return twin.predict_by_name(given)
 
 
 def _steps(array: Array, chosen: slice, steps: int) -> Array:

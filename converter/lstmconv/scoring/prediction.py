@@ -16,7 +16,7 @@ from ..files.held_rows import Rows
 from ..files.text_table import shape_text
 
 __all__ = [
-    "Batch", "Shapes", "array_batches", "check_rows", "inputs_of", "named_outputs", "predictions", "rows_at_once",
+    "Batch", "Shapes", "array_batches", "check_rows", "inputs_of", "predictions", "rows_at_once",
     "same_shapes",
 ]  # fmt: skip
 
@@ -38,18 +38,6 @@ class Batch:
     inputs: dict[str, Array]
     count: int
     rows: Any = None
-
-
-def named_outputs(model: Model, x: Any, threads: int | None = None) -> dict[str, Array]:
-    """The outputs of a model for x, by name.
-
-    Raises:
-        InputError: an array does not fit.
-    """
-    made = model.predict(x, threads=threads)
-    if isinstance(made, dict):
-        return made
-    return dict(zip(model.output_names, made if isinstance(made, list) else [made], strict=True))
 
 
 def check_rows(model: Model, given: Mapping[str, Rows]) -> int | None:
@@ -94,7 +82,7 @@ def predictions(
         InputError: a number does not fit.
     """
     for batch in batches:
-        yield batch, named_outputs(model, batch.inputs, threads)
+        yield batch, model.predict_by_name(batch.inputs, threads=threads)
         del batch
 
 

@@ -15,7 +15,6 @@ from lstmconv_runtime.format.graph import Array
 from lstmconv_runtime.threads import BLAS_THREADS
 
 from ..errors import LimitError
-from . import prediction
 from .partitions import FAILURES, Failure, Job, Record, score_partition
 from .prediction import Batch
 from .sources import Given
@@ -51,7 +50,7 @@ def _end_with_parent() -> None:
 
 def _compute(message: list[dict[str, Array]], threads: int | None) -> list[dict[str, Array]]:
     assert _model is not None
-    return [prediction.named_outputs(_model, inputs, threads) for inputs in message]
+    return [_model.predict_by_name(inputs, threads=threads) for inputs in message]
 
 
 def _messages(batches: Iterator[Batch]) -> Iterator[list[Batch]]:

@@ -12,7 +12,6 @@ from lstmconv.bundles.probe_report import probe_report, probe_report_text
 from lstmconv.bundles.summary import summary
 from lstmconv.commands.inspection import inspect_file, inspection_text
 from lstmconv.errors import FileAccessError, InvalidFileError
-from lstmconv.scoring.prediction import named_outputs
 from lstmconv.scoring.tracing import traced_arrays
 from lstmconv_runtime import BundleError, Gates, load
 from lstmconv_runtime.format.bundle import Bundle, Probe, to_bytes
@@ -81,8 +80,8 @@ def test_a_name_from_a_file_is_shown_as_ascii(tmp_path: Path) -> None:
 
 
 def test_outputs_by_name() -> None:
-    assert list(named_outputs(load(bundle()), X)) == ["sum", "leaky"]
-    assert list(named_outputs(load(bundle(keys=("one", "two"))), X)) == ["one", "two"]
+    assert list(load(bundle()).predict_by_name(X)) == ["sum", "leaky"]
+    assert list(load(bundle(keys=("one", "two"))).predict_by_name(X)) == ["one", "two"]
 
 
 def test_a_flat_trace() -> None:
@@ -97,7 +96,7 @@ def test_no_probes_prove_nothing() -> None:
 
 
 def test_probes_that_hold_and_that_do_not() -> None:
-    good = Probe("keras 3", X, tuple(named_outputs(load(bundle()), X).values()))
+    good = Probe("keras 3", X, tuple(load(bundle()).predict_by_name(X).values()))
     bad = Probe("keras 3", X, tuple(np.full((2, 3), np.inf, "float32") for _ in range(2)))
     report = probe_report(load(bundle((good, bad))))
     assert [probe["ok"] for probe in report["probes"]] == [True, False]

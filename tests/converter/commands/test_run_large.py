@@ -73,16 +73,16 @@ def run(*args: object, patch: str = "", **options: Any) -> Process:
     """
     code = f"""
 import os, signal, sys
-from lstmconv.scoring import prediction
+from lstmconv_runtime import Model
 from lstmconv.__main__ import main
-predict, batches = prediction.named_outputs, []
+predict, batches = Model.predict_by_name, []
 def before(number, action):
     def patched(*args, **options):
         batches.append(args)
         if len(batches) == number:
             action()
         return predict(*args, **options)
-    prediction.named_outputs = patched
+    Model.predict_by_name = patched
 {patch}
 code = main()
 status = open("/proc/self/status").read()  # `getrusage` counts what the parent had when it forked
