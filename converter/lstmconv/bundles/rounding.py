@@ -18,6 +18,8 @@ from lstmconv_runtime.format import nodes as n
 from lstmconv_runtime.format.graph import FLOATS, Activation, Array, Graph, Node, Type, Value, infer_types
 from lstmconv_runtime.layers.activations import function
 
+from ..graph.convert import prune
+
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}  # ulp of 1.0
 LEAST = {"float16": 2.0**-24, "bfloat16": 2.0**-133, "float32": 2.0**-149, "float64": 2.0**-1074}  # the smallest ulp
 MULTIPLE = 4.0  # of the movement: how much more rounding an evaluation does than one rounding of each number
@@ -29,6 +31,9 @@ EXACT = (
     n.Constant, n.Embedding, n.Concatenate, n.Reshape, n.ExpandDims, n.Squeeze, n.Transpose, n.Slice, n.Flip, n.Pad,
     n.Repeat, n.Where, n.FoldTime, n.UnfoldTime, n.CausalMask,
 )  # fmt: skip
+# What these are given is rounded once more inside, in a mean that is taken off it: of equal numbers nothing is left but
+# that.
+CENTRED = (n.LayerNorm, n.GroupNorm)
 EQUALITIES = ("equal", "not_equal")
 EXACT_OPS = ("negative", "absolute", "sign", "floor", "maximum", "minimum", "max", "min")
 
@@ -106,24 +111,43 @@ def _moving_inside(node: Node, types: Mapping[Value, Type], random: np.random.Ge
 
 
 def _moved(graph: Graph, random: np.random.Generator) -> programs.Program:
-    compared, types = _compared(graph), infer_types(graph)
+    decided, types = dict(_decided(graph)), infer_types(graph)
     graph = move_weights(graph, random)
-    nodes = (
-        node if compared.intersection(node.makes()) else _moving_inside(node, types, random) for node in graph.nodes
-    )
-    program = programs.prepare(replace(graph, nodes=tuple(nodes)), "float64")
-    steps = [
-        step._replace(execute=_moving(step.execute, program.types[step.makes[0]].dtype, random))
-        if _rounds(step.node, program.types) and not compared.intersection(step.makes)
-        else step
-        for step in program.steps
-    ]
-    return replace(program, steps=tuple(steps))
+    nodes = tuple(_moving_inside(node, types, random) for node in graph.nodes)
+    program = programs.prepare(replace(graph, nodes=nodes), "float64")
+
+    def execute(step: programs.Step) -> programs.Execute:
+        if step.node.name in decided:
+            return decided[step.node.name]
+        return _moving(step, program.types, random) if _rounds(step.node, program.types) else step.execute
+
+    return replace(program, steps=tuple(step._replace(execute=execute(step)) for step in program.steps))
 
 
-def _moving(execute: programs.Execute, dtype: str, random: np.random.Generator) -> programs.Execute:
+def _decided(graph: Graph) -> Iterator[tuple[Value, programs.Execute]]:
+    """By equality, as that of a mask, what it gives where nothing has moved: numbers are equal or not, and half an ulp
+    would always make them not."""
+    whole = graph.widened()
+    for node in whole.nodes:
+        if isinstance(node, n.Elementwise) and node.op in EQUALITIES:
+            before = still_program(prune(replace(whole, outputs=(node.name,), output_keys=None)))
+            yield node.name, _unmoved(before, node.name)
+
+
+def _unmoved(program: programs.Program, value: Value) -> programs.Execute:
+    def unmoved(values: programs.Values, gates: programs.GateTrace | None) -> tuple[Array, ...]:
+        return (programs.run(program, {name: values[name] for name in program.graph.inputs})[value],)
+
+    return unmoved
+
+
+def _moving(step: programs.Step, types: Mapping[Value, Type], random: np.random.Generator) -> programs.Execute:
+    dtype, centred = types[step.makes[0]].dtype, step.node.reads() if isinstance(step.node, CENTRED) else ()
+
     def moving(values: programs.Values, gates: programs.GateTrace | None) -> tuple[Array, ...]:
-        return tuple(moved_by_ulp(array, dtype, random) for array in execute(values, gates))
+        if centred:
+            values = {**values, **{name: moved_by_ulp(values[name], dtype, random) for name in centred}}
+        return tuple(moved_by_ulp(array, dtype, random) for array in step.execute(values, gates))
 
     return moving
 
@@ -139,18 +163,6 @@ def _rounds(node: Node, types: Mapping[Value, Type]) -> bool:
 def passes_on(node: Node) -> bool:
     """Whether a node gives numbers as they came in or were stored, without computing others."""
     return isinstance(node, (n.Input, *EXACT)) or getattr(node, "op", None) in EXACT_OPS
-
-
-def _compared(graph: Graph) -> set[Value]:
-    """Values before an equality, as that of a mask: they are equal or not, and half an ulp would always make it not.
-    What is compared with itself, to find NaN, or subtracted from itself, stays equal however it moves."""
-    found: set[Value] = set()
-    for node in reversed(graph.nodes):
-        op = node.op if isinstance(node, n.Elementwise) else ""
-        if op in EQUALITIES or found.intersection(node.makes()):
-            itself = op in (*EQUALITIES, "subtract") and len(set(node.reads())) == 1
-            found.update(() if itself else node.reads())
-    return found
 
 
 # --- activations that cancel ------------------------------------------------------------------------------------------
