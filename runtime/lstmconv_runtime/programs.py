@@ -51,7 +51,7 @@ class Step(NamedTuple):
     last_reads: tuple[Value, ...]  # values that nothing after this node needs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Program:
     """A graph ready to run.
 

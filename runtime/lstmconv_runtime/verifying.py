@@ -13,7 +13,6 @@ Where a model amplifies rounding further, or less is right, the probe itself say
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import inf
 from typing import Protocol
 
@@ -21,6 +20,7 @@ from .difference import Difference, difference, share
 from .format.bundle import Bundle
 from .format.graph import Graph, Type, Value
 from .format.nodes import Constant, Input
+from .format.record import Record
 from .inputs import Inputs, Outputs
 from .programs import Program
 
@@ -28,8 +28,7 @@ SHARES = {"float16": 1e-2, "bfloat16": 1e-2, "float32": 1e-5, "float64": 1e-5}
 COARSEST_FIRST = ("bfloat16", "float16", "float32", "float64")
 
 
-@dataclass(frozen=True)
-class ProbeResult:
+class ProbeResult(Record):
     """How one probe came out, in the output that came out worst.
 
     Attributes:
@@ -44,12 +43,11 @@ class ProbeResult:
     max_abs: float
     allowed: float
     ok: bool
-    output: str = ""
-    reason: str = ""
+    output: str
+    reason: str
 
 
-@dataclass(frozen=True)
-class Verification:
+class Verification(Record):
     """What `Model.verify` found.
 
     Attributes:
@@ -88,8 +86,17 @@ def verify(model: Verified) -> Verification:
             judged.append((_worse(found, allowed), found, allowed, model.output_names[place]))
         worst, found, allowed, name = max(judged, key=lambda item: item[0])
         reason = f"output {name!r:.100}: {_why(found, allowed)}" if worst > 1 else ""
-        results.append(ProbeResult(probe.oracle, found.largest, allowed[0], not reason, name, reason))
-    return Verification(bool(results) and all(result.ok for result in results), tuple(results))
+        results.append(
+            ProbeResult(
+                oracle=probe.oracle,
+                max_abs=found.largest,
+                allowed=allowed[0],
+                ok=not reason,
+                output=name,
+                reason=reason,
+            )
+        )
+    return Verification(ok=bool(results) and all(result.ok for result in results), probes=tuple(results))
 
 
 def allowed_by_rule(dtype: str, found: Difference) -> tuple[float, float]:

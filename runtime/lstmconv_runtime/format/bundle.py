@@ -39,7 +39,7 @@ MAX_PROBES = 100
 PROBE = "$probe"  # prefix of the tensors of probes; no node name starts with $
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Probe:
     """Inputs and the outputs an oracle computed for them.
 
@@ -57,7 +57,7 @@ class Probe:
     allowed: tuple[tuple[float, float] | None, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Bundle:
     """Everything a bundle file holds.
 
