@@ -4,8 +4,8 @@
 
    A Cell holds the weights of a node. Cell.run checks every size and stride it is given before anything is read: what
    does not fit raises ValueError, and what lies in memory as it cannot be read (of another type, its last axis with
-   gaps, or its numbers unaligned) raises BufferError, upon which the caller makes a copy. A Cell is never written to, and may
-   be run from many threads at once. */
+   gaps, or its numbers unaligned) raises BufferError, upon which the caller makes a copy. A Cell is never written to,
+   and may be run from many threads at once. */
 
 #define Py_LIMITED_API 0x030b0000
 #define PY_SSIZE_T_CLEAN
@@ -37,8 +37,9 @@ enum { LSTM, GRU_AFTER, GRU_BEFORE, SIMPLE_RNN, KINDS };
 /* Columns of W and U, by kind: i f c o; z r h; z r h and z r; h. */
 static const long COLUMNS_W[] = {4, 3, 3, 1}, COLUMNS_U[] = {4, 3, 2, 1}, COLUMNS_B[] = {4, 4, 4, 1};
 
-/* A matrix as float32, (tile, inner, columns, lanes), or, where w is NULL, as int8, (tile, inner / 4, columns, lanes, 4),
-   with a scale for each column and the sum of its int8, (tile, columns, 2, lanes). Of one gate 4 tiles are columns. */
+/* A matrix as float32, (tile, inner, columns, lanes), or, where w is NULL, as int8, (tile, inner / 4, columns, lanes,
+   4), with a scale for each column and the sum of its int8, (tile, columns, 2, lanes). Of one gate 4 tiles are
+   columns. */
 typedef struct {
     const float *w;
     const int8_t *q;
@@ -187,8 +188,8 @@ static void let_go(Array *arrays, int count)
         if (arrays[i].view.obj) PyBuffer_Release(&arrays[i].view);
 }
 
-/* Holds an object's buffer of float32 ('f'), int8 ('b') or bool ('?') with these sizes; a size of -1 is any, and is then filled in.
-   None is held as nothing where that is allowed. 0, or -1 with an exception. */
+/* Holds an object's buffer of float32 ('f'), int8 ('b') or bool ('?') with these sizes; a size of -1 is any, and is
+   then filled in. None is held as nothing where that is allowed. 0, or -1 with an exception. */
 static int hold(
     Array *a, PyObject *object, const char *name, char type, int writable, int optional, int axes, long *size)
 {
@@ -284,8 +285,9 @@ static PyObject *cell_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         const int matrix = i % W_SCALE, int8 = matrix != B_ && given[matrix + W_SCALE] != Py_None;
         const int none = (matrix == U_H_ && kind != GRU_BEFORE) || (i >= W_SCALE && !int8);
         const char type = int8 && i < W_SCALE ? 'b' : 'f';
+        const int64_t depth = type == 'b' ? ((int64_t)inner[i] + 3) / 4 * 4 : inner[i];
         int64_t total;
-        if (__builtin_mul_overflow((int64_t)cell->tiles * set->lanes * columns[i], type == 'b' ? ((int64_t)inner[i] + 3) / 4 * 4 : inner[i], &total) ||
+        if (__builtin_mul_overflow((int64_t)cell->tiles * set->lanes * columns[i], depth, &total) ||
             total > LONG_MAX / 4) {
             PyErr_SetString(PyExc_ValueError, "Cell: too large");
             goto failed;
@@ -339,7 +341,7 @@ static void copy_rows(float *to, ptrdiff_t to_row, const char *from, ptrdiff_t f
 
 static long width_of(const Cell *cell) { return cell->tiles * cell->set->lanes; }
 
-/* Batches of so few rows leave the weights of x half idle: what x adds is made for several steps at once, in some 64 kB. */
+/* Batches of so few rows leave the weights of x half idle: what x adds is made for several steps at once, in 64 kB. */
 enum { AHEAD_ROWS = 3, AHEAD_NUMBERS = 16384, AHEAD_LEAST = 6, AHEAD_MOST = 48 };
 
 static long ahead_steps(const Call *call)
@@ -474,9 +476,10 @@ static void run_block(const Call *call, long start, long rows, float *scratch)
 
 /* --- Cell.run ----------------------------------------------------------------------------------------------------- */
 
-/* Multiplications from which other threads of Python may run meanwhile: some 20 us. Giving the lock away costs little,
-   but may cost a whole turn of another thread to get back. */
-static const double LONG_RUN = 1e6;
+/* Vector operations from which a call may be shared between threads, and other threads of Python may run meanwhile: 100
+   us and more, of which making a thread takes 10. Giving Python's lock away costs little, but may cost a whole turn of
+   another thread to get back. */
+static const double LONG_RUN = 2.5e5;
 
 /* Holds what a call was given, ARGUMENTS + 2 objects; what it holds is to be let go in any case. 0, or -1 with an
    exception. */
@@ -513,9 +516,7 @@ static int take_call(Call *call, const Cell *cell, PyObject *const *args, long *
 static PyObject *run_calls(const Call *calls, int count, long threads)
 {
     double work = 0;
-    for (int i = 0; i < count; i++)
-        work += (double)calls[i].batch * calls[i].steps * (calls[i].cell->features + calls[i].cell->units) *
-                calls[i].cell->units;
+    for (int i = 0; i < count; i++) work += row_work(calls[i].cell) * calls[i].batch * calls[i].steps;
     int out_of_memory;
     if (work < LONG_RUN) {
         out_of_memory = run_all(calls, count, 1);

@@ -1,5 +1,5 @@
-/* Products with matrices in int8. Four numbers of the inner dimension share a lane of 32 bits: (tile, inner / 4, columns,
-   lanes, 4), with zeros beyond the inner dimension. Included once for each instruction set. */
+/* Products with matrices in int8. Four numbers of the inner dimension share a lane of 32 bits: (tile, inner / 4,
+   columns, lanes, 4), with zeros beyond the inner dimension. Included once for each instruction set. */
 
 /* sum (tiles, columns, rows, LANES) = a q for `rows` rows a; `rows` is a constant where this is inlined. */
 INLINE void NAME(int8_rows)(
@@ -63,13 +63,14 @@ static void NAME(int8_sums)(
         for (int r = 0; r < rows; r++)
             for (long s = 0; s < tiles; s++) {
                 const long first = s * columns;
+                const int8_t *of_tile = q + first * LANES * fours;
                 if (isnan(fixed->unit[row + r])) {
                     float one[4 * ROWS * LANES];
-                    NAME(int8_product)(one, 1, 1, q + first * LANES * fours, columns, a + r, inner);
+                    NAME(int8_product)(one, 1, 1, of_tile, columns, a + r, inner);
                     for (long v = 0; v < columns; v++)
                         NAME(store)(sum + ((first + v) * ROWS + r) * LANES, NAME(load)(one + v * ROWS * LANES));
                 } else {
-                    vnni_product(sum + (first * ROWS + r) * LANES, ROWS * LANES, (int)columns, q + first * LANES * fours,
+                    vnni_product(sum + (first * ROWS + r) * LANES, ROWS * LANES, (int)columns, of_tile,
                                  m->scale + 2 * (at + first * LANES), fixed, row + r, fixed->width, inner);
                 }
             }

@@ -4,11 +4,11 @@
      LANES     floats in a vector
      ROWS      rows of the batch that one tile takes: as many as leave the accumulators in registers
 
-   A tile is LANES units of up to ROWS rows: one accumulator for each row and column, a column being what a gate takes of
-   its units. One loop over the inner dimension fills them, and the activations follow in registers, so that no gate is
-   ever written to memory. What a number is made of, and in which order, depends on neither the tile nor the batch nor
-   the number of steps: bias, then features in order, then units in order. So parts of a batch, or of a sequence, give
-   the bits of the whole. */
+   A tile is LANES units of up to ROWS rows: one accumulator for each row and column, a column being what a gate takes
+   of its units. One loop over the inner dimension fills them, and the activations follow in registers, so that no gate
+   is ever written to memory. What a number is made of, and in which order, depends on neither the tile nor the batch
+   nor the number of steps: bias, then features in order, then units in order. So parts of a batch, or of a sequence,
+   give the bits of the whole. */
 
 typedef float NAME(vf) __attribute__((vector_size(LANES * 4)));
 typedef int32_t NAME(vi) __attribute__((vector_size(LANES * 4)));
@@ -21,8 +21,9 @@ typedef float NAME(vu) __attribute__((vector_size(LANES * 4), aligned(4), may_al
 INLINE vf NAME(load)(const float *p) { return *(const vu *)p; }
 INLINE void NAME(store)(float *p, vf x) { *(vu *)p = x; }
 INLINE vf NAME(all)(float x) { return x - (vf){0}; }
+INLINE vi NAME(every)(int32_t x) { return x | (vi){0}; }
 
-/* mask ? a : b, lane by lane */
+/* mask ? a : b, bit by bit */
 INLINE vf NAME(choose)(vi mask, vf a, vf b) { return (vf)(((vi)a & mask) | ((vi)b & ~mask)); }
 
 /* The `count` first numbers of a vector. */
@@ -39,6 +40,28 @@ INLINE void NAME(store_some)(char *p, vf x, long count)
     if (count >= LANES) NAME(store)((float *)p, x);
     else memcpy(p, &x, (size_t)count * 4);
 }
+
+/* The smaller, or the larger, of x and a bound, NaN where x is; and a where x is less than a bound, b elsewhere. */
+#if LANES == 16
+INLINE vf NAME(at_most)(vf x, float bound) { return _mm512_min_ps(NAME(all)(bound), x); }
+INLINE vf NAME(at_least)(vf x, float bound) { return _mm512_max_ps(NAME(all)(bound), x); }
+INLINE vf NAME(where_less)(vf x, float bound, vf a, vf b)
+{
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, NAME(all)(bound), _CMP_LT_OQ), b, a);
+}
+#else
+#if LANES == 8
+INLINE vf NAME(at_most)(vf x, float bound) { return _mm256_min_ps(NAME(all)(bound), x); }
+INLINE vf NAME(at_least)(vf x, float bound) { return _mm256_max_ps(NAME(all)(bound), x); }
+#elif defined(__x86_64__)
+INLINE vf NAME(at_most)(vf x, float bound) { return _mm_min_ps(NAME(all)(bound), x); }
+INLINE vf NAME(at_least)(vf x, float bound) { return _mm_max_ps(NAME(all)(bound), x); }
+#else /* both comparisons are false for NaN */
+INLINE vf NAME(at_most)(vf x, float bound) { return NAME(choose)(x > bound, NAME(all)(bound), x); }
+INLINE vf NAME(at_least)(vf x, float bound) { return NAME(choose)(x < bound, NAME(all)(bound), x); }
+#endif
+INLINE vf NAME(where_less)(vf x, float bound, vf a, vf b) { return NAME(choose)(x < bound, a, b); }
+#endif
 
 /* e^x = scale (1 + q) for -87 <= x <= 88.7; from 88.4 on the scale is infinite.
 
@@ -61,32 +84,27 @@ INLINE vf NAME(exp_parts)(vf x, vf *scale)
 /* 1 + e^-x: what is divided by it is weighed by the sigmoid of x. Infinity where the sigmoid is below 4e-39. */
 INLINE vf NAME(weight)(vf x)
 {
-    const vf low = NAME(all)(-87.0f), high = NAME(all)(88.7f);
-    vf y = -x;
-    y = NAME(choose)(y > high, high, y); /* both comparisons are false for NaN, which stays */
-    y = NAME(choose)(y < low, low, y);
-    vf scale, q = NAME(exp_parts)(y, &scale);
+    vf scale, q = NAME(exp_parts)(-NAME(at_least)(NAME(at_most)(x, 87.0f), -88.7f), &scale);
     return (q + 1.0f) * scale + 1.0f;
 }
 
-/* tanh x as a fraction: x + x^3 P(x^2) below 0.625, above it (e^2|x| - 1) / (e^2|x| + 1) with the sign of x. From 10 on,
-   where it is 1, |x| is taken for 10. */
+/* tanh x as a fraction: x + x^3 P(x^2) below 0.625, above it (e^2|x| - 1) / (e^2|x| + 1) with the sign of x. From 10
+   on, where it is 1, |x| is taken for 10. */
 INLINE void NAME(tanh_fraction)(vf x, vf *numerator, vf *denominator)
 {
-    const vi sign = (vi)x & INT32_MIN;
-    const vf ten = NAME(all)(10.0f);
-    vf size = (vf)((vi)x & INT32_MAX), z = x * x;
-    vi near = size < 0.625f;
+    const vi sign = NAME(every)(INT32_MIN);
+    const vf size = (vf)((vi)x & ~sign), z = x * x;
     vf p = z * -0.005717036657f + 0.02065057910f;
     p = p * z + -0.05374349529f;
     p = p * z + 0.1333149125f;
     p = p * z + -0.3333328392f;
     p = p * (x * z) + x;
-    size = NAME(choose)(size > ten, ten, size);
-    vf scale, q = NAME(exp_parts)(size + size, &scale);
+    const vf twice = NAME(at_most)(size + size, 20.0f);
+    vf scale, q = NAME(exp_parts)(twice, &scale);
     const vf d = scale * q + (scale + 1.0f); /* d - 2 is exact, so that what d was rounded by weighs little */
-    *numerator = NAME(choose)(near, p, (vf)((vi)(d - 2.0f) | sign));
-    *denominator = NAME(choose)(near, NAME(all)(1.0f), d);
+    const vf n = NAME(choose)(sign, x, d - 2.0f);
+    *numerator = NAME(where_less)(size, 0.625f, p, n);
+    *denominator = NAME(where_less)(size, 0.625f, NAME(all)(1.0f), d);
 }
 
 INLINE vf NAME(tanh)(vf x)
@@ -195,18 +213,19 @@ INLINE void NAME(begin)(
     NAME(add_product)(acc, &j->W, tile * columns * LANES, tiles, rows, columns, columns - 1, a, j->features, NULL, 0);
 }
 
-/* x_t W + b of a row for `rows` steps from t on: of so many steps the weights are read once. */
-INLINE void NAME(ahead)(const Job *j, long t, long row, long tile, const int columns, const int rows)
+/* x_t W + b of a row for `rows` steps from t on, of `columns` vectors, and b of more up to `kept`: of so many steps the
+   weights are read once. */
+INLINE void NAME(ahead)(const Job *j, long t, long row, long at, const int columns, const int kept, const int rows)
 {
     vf acc[2][ROWS][4];
     const float *a[ROWS];
+    const long first = at * 4 * LANES, w = at * (columns < kept ? columns : 4) * LANES;
     UNROLL for (int r = 0; r < rows; r++) a[r] = (const float *)(j->x + row * j->x_row + (t + r) * j->x_step);
     UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (int v = 0; v < 4; v++) acc[0][r][v] = NAME(load)(j->b + (tile * 4 + v) * LANES);
-    NAME(add_product)(acc, &j->W, tile * columns * LANES, 1, rows, columns, columns - 1, a, j->features, NULL, 0);
+        UNROLL for (int v = 0; v < kept; v++) acc[0][r][v] = NAME(load)(j->b + first + v * LANES);
+    NAME(add_product)(acc, &j->W, w, 1, rows, columns, columns - 1, a, j->features, NULL, 0);
     UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (int v = 0; v < 4; v++)
-            NAME(store)(ahead_of(j, t + r, row) + (tile * 4 + v) * LANES, acc[0][r][v]);
+        UNROLL for (int v = 0; v < kept; v++) NAME(store)(ahead_of(j, t + r, row) + first + v * LANES, acc[0][r][v]);
 }
 
 /* i, f, c~, o:  c' = f * c + i * c~;  h' = o * tanh(c') */
@@ -289,7 +308,8 @@ INLINE void NAME(one_gate)(const Job *j, long t, long row, long quad, const int 
     }
     if (t > 0 || j->started) {
         NAME(rows_of)(j, simple ? j->h[t & 1] : j->rh, row, rows, a);
-        NAME(add_product)(acc, simple ? &j->U : &j->U_h, first, 1, rows, columns, columns - 1, a, j->units, j->fixed, row);
+        const Matrix *m = simple ? &j->U : &j->U_h;
+        NAME(add_product)(acc, m, first, 1, rows, columns, columns - 1, a, j->units, j->fixed, row);
     }
     float made[ROWS][4][LANES]; /* left in registers, the accumulators would be up to 24 copies of what follows */
     UNROLL for (int r = 0; r < rows; r++)
@@ -304,20 +324,6 @@ INLINE void NAME(one_gate)(const Job *j, long t, long row, long quad, const int 
             }
             NAME(put)(j, t, row + r, unit, h);
         }
-}
-
-/* x_t W + b of a SimpleRNN for `rows` steps from t on. */
-INLINE void NAME(one_gate_ahead)(const Job *j, long t, long row, long quad, const int columns, const int rows)
-{
-    vf acc[2][ROWS][4];
-    const float *a[ROWS];
-    const long first = quad * 4 * LANES;
-    UNROLL for (int r = 0; r < rows; r++) a[r] = (const float *)(j->x + row * j->x_row + (t + r) * j->x_step);
-    UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (int v = 0; v < columns; v++) acc[0][r][v] = NAME(load)(j->b + first + v * LANES);
-    NAME(add_product)(acc, &j->W, first, 1, rows, columns, columns - 1, a, j->features, NULL, 0);
-    UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (int v = 0; v < columns; v++) NAME(store)(ahead_of(j, t + r, row) + first + v * LANES, acc[0][r][v]);
 }
 
 /* Carries the states of rows that are all masked over `columns` vectors. */
@@ -376,21 +382,19 @@ static void NAME(one_gate_tiles)(const Job *j, long t, long row, int rows, long 
 }
 
 /* ROWS steps together, or a single one. */
-#define STEPS(f, columns) \
-    if (steps == ROWS) f(j, t, row, at, columns, ROWS); \
-    else f(j, t, row, at, columns, 1);
+#define STEPS(columns, kept) \
+    if (steps == ROWS) NAME(ahead)(j, t, row, at, columns, kept, ROWS); \
+    else NAME(ahead)(j, t, row, at, columns, kept, 1);
 static void NAME(ahead_tiles)(const Job *j, long t, long row, int steps, long at, int columns)
 {
-    if (j->kind != SIMPLE_RNN) {
-        if (columns == 3) STEPS(NAME(ahead), 3)
-        else STEPS(NAME(ahead), 4)
-        return;
-    }
     switch (columns) {
-    case 1: STEPS(NAME(one_gate_ahead), 1) break;
-    case 2: STEPS(NAME(one_gate_ahead), 2) break;
-    case 3: STEPS(NAME(one_gate_ahead), 3) break;
-    default: STEPS(NAME(one_gate_ahead), 4) break;
+    case 1: STEPS(1, 1) break;
+    case 2: STEPS(2, 2) break;
+    case 3:
+        if (j->kind == SIMPLE_RNN) STEPS(3, 3)
+        else STEPS(3, 4)
+        break;
+    default: STEPS(4, 4) break;
     }
 }
 

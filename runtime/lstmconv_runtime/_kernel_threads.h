@@ -1,11 +1,11 @@
-/* Threads share either the blocks of rows of one call or two, which need nothing of each other, or the units of a single
-   block, with a barrier at each step; then each keeps to its own tiles, whose weights stay in its own cache. Either way a piece of work is
-   claimed before it is done, and whoever has none left of his own takes of the others. So a thread that the system does
-   not run holds nobody up but while it has a piece: on a busy machine the call goes on alone, and does not even wait for
-   a helper to end. For that the Team belongs to all, and the last one frees it; a helper that comes too late finds
-   nothing to claim, and touches nothing else.
+/* Threads share either the rows of one call or two, which need nothing of each other, or, where there are too few rows
+   for that, the units, with a barrier at each step; then each keeps to its own tiles, whose weights stay in its own
+   cache. Either way a piece of work is claimed before it is done, and whoever has none left of his own takes of the
+   others. So a thread that the system does not run holds nobody up but while it has a piece: on a busy machine the call
+   goes on alone, and does not even wait for a helper to end. For that the Team belongs to all, and the last one frees
+   it; a helper that comes too late finds nothing to claim, and touches nothing else.
 
-   Threads are made for each call (some 10 us, where a call that is shared takes 500 or more) and end with it: none
+   Threads are made for each call (some 10 us, where a call that is shared takes 100 or more) and end with it: none
    spins or sleeps between calls, and there is nothing that a fork could break. */
 enum { MAX_THREADS = 16 };
 typedef struct {
@@ -43,9 +43,11 @@ static long claim(Team *team, int number, long round)
     return -1;
 }
 
-static void wait_for(Team *team, long done)
+/* Whether so many pieces are done before so many turns of waiting are over; -1 is as many as it takes. */
+static int wait_for(Team *team, long done, long turns)
 {
     for (long turn = 0; atomic_load_explicit(&team->done, memory_order_acquire) < done; turn++) {
+        if (turn == turns) return 0;
 #if defined(__x86_64__)
         if (turn < 2000) __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -55,7 +57,34 @@ static void wait_for(Team *team, long done)
 #endif
         else sched_yield();
     }
+    return 1;
 }
+
+/* Does what is left in a queue of a round; whether there was anything. */
+static int work_off(Team *team, Job *job, int number, long round, float *scratch)
+{
+    long count = 0;
+    for (long piece; (piece = claim(team, number, round)) >= 0; count++) {
+        if (team->by_rows) {
+            const int which = piece >= team->first_pieces;
+            const Call *call = team->calls + which;
+            const long each = team->rows_each[which], start = (piece - which * team->first_pieces) * each;
+            run_block(call, start, call->batch - start < each ? call->batch - start : each, scratch);
+        } else {
+            const Cell *cell = team->calls->cell;
+            const long first = piece * team->tiles_each, end = first + team->tiles_each;
+            const int both = halves(cell);
+            cell->set->step(job, round / both, (int)(round % both), 0, job->rows, first,
+                            end < job->tiles ? end : job->tiles);
+        }
+    }
+    if (count) atomic_fetch_add_explicit(&team->done, count, memory_order_release);
+    return count > 0;
+}
+
+/* Turns to wait for the others, a microsecond at most, before looking into their queues: a look takes the line of the
+   cache away from whose queue it is. Whoever found something there looks at once in the next round. */
+enum { PATIENCE = 32 };
 
 /* Works until there is nothing left. */
 static void work(Team *team, float *scratch)
@@ -67,26 +96,18 @@ static void work(Team *team, float *scratch)
         fixed = fixed_in(mine.rows, mine.width, scratch);
         mine.fixed = &fixed;
     }
+    int found = 0;
     for (long round = 0; round < team->rounds;) {
-        for (int k = 0; k < team->queues; k++) {
-            const int number = (me + k) % team->queues;
-            for (long piece; (piece = claim(team, number, round)) >= 0;) {
-                if (team->by_rows) {
-                    const int which = piece >= team->first_pieces;
-                    const Call *call = team->calls + which;
-                    const long each = team->rows_each[which], start = (piece - which * team->first_pieces) * each;
-                    run_block(call, start, call->batch - start < each ? call->batch - start : each, scratch);
-                } else {
-                    const Cell *cell = team->calls->cell;
-                    const long first = piece * team->tiles_each, end = first + team->tiles_each;
-                    const int both = halves(cell);
-                    cell->set->step(&mine, round / both, (int)(round % both), 0, mine.rows, first,
-                                    end < mine.tiles ? end : mine.tiles);
-                }
-                atomic_fetch_add_explicit(&team->done, 1, memory_order_release);
-            }
+        const long done = (round + 1) * team->pieces;
+        work_off(team, &mine, me, round, scratch);
+        if (!wait_for(team, done, found ? 0 : PATIENCE)) {
+            found = 0;
+            for (int k = 1; k < team->queues; k++)
+                found |= work_off(team, &mine, (me + k) % team->queues, round, scratch);
+            wait_for(team, done, -1);
+        } else {
+            found = 0;
         }
-        wait_for(team, (round + 1) * team->pieces);
         round = atomic_load_explicit(&team->done, memory_order_acquire) / team->pieces;
     }
 }
@@ -112,9 +133,11 @@ static int processors(void)
     return count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : (int)count;
 }
 
-/* Vector operations that are worth a thread: of a whole call, of two calls, which nobody waits in, and of a step where
-   all wait for each other after it. */
-static const double CALL_WORK = 1e6, CALLS_WORK = 2e5, STEP_WORK = 4e3;
+/* Vector operations of a step in which all wait for each other after it: from so many on that is worth a thread. */
+static const double STEP_WORK = 1.5e3, SHORT_STEP = 2e4;
+/* A thread that takes rows reads all the weights at each step, in the other way only its own: no more bytes than these
+   for each of its rows. */
+enum { LEAST_SHARED_ROWS = 2, BYTES_OF_A_ROW = 384 * 1024 };
 
 /* Vector operations of a step of a row. */
 static double row_work(const Cell *cell)
@@ -122,12 +145,22 @@ static double row_work(const Cell *cell)
     return (double)(cell->features + cell->units) * cell->tiles * COLUMNS_W[cell->kind];
 }
 
-/* Runs one call or two, which may share their time between threads. 0, or -1 where there is no memory. */
+/* Whether the rows of a call are few enough to go through it together, and can be shared all the same. */
+static int shares_rows(const Call *call, int threads)
+{
+    const double bytes = row_work(call->cell) * call->cell->set->lanes * 4;
+    const long each = call->batch / threads;
+    return each >= LEAST_SHARED_ROWS && bytes <= (double)each * BYTES_OF_A_ROW;
+}
+
+/* Runs one call or two, which may share their time between so many threads; 0 is as many as there are processors. 0, or
+   -1 where there is no memory. */
 static int run_all(const Call *calls, int count, int threads)
 {
     long rows_each[2] = {0}, blocks[2] = {0};
     size_t size = 0, fixed = 0;
-    double work_left = 0, step = 0;
+    if (!threads) threads = processors();
+    if (threads > MAX_THREADS) threads = MAX_THREADS;
     for (int i = 0; i < count; i++) {
         const Call *call = calls + i;
         rows_each[i] = block_rows(call->cell, call->batch);
@@ -135,24 +168,26 @@ static int run_all(const Call *calls, int count, int threads)
         fixed = fixed_size(call->cell, rows_each[i]);
         const size_t needed = fixed + scratch_size(call, rows_each[i]);
         if (needed > size) size = needed;
-        step = row_work(call->cell) * call->batch;
-        work_left += step * call->steps;
     }
     const Cell *cell = calls->cell;
     void *memory;
     float *scratch = allocate(size, &memory);
     if (!scratch) return -1;
 
-    const int by_rows = count > 1 || blocks[0] > 1;
-    const long tiles_each = cell->kind == GRU_BEFORE || cell->kind == SIMPLE_RNN ? 4 : 2;
-    long pieces = by_rows ? blocks[0] + blocks[1] : (cell->tiles + tiles_each - 1) / tiles_each;
-    Team *team = NULL;
-    if (threads != 1 && work_left >= (count > 1 ? CALLS_WORK : CALL_WORK) && (by_rows || step >= STEP_WORK)) {
-        const int most = threads ? threads : processors();
-        threads = most < MAX_THREADS ? most : MAX_THREADS;
-        if (pieces < threads) threads = (int)pieces;
-        if (threads > 1) team = aligned_alloc(64, (sizeof(Team) + 63) / 64 * 64);
+    const int alone = count == 1 && blocks[0] == 1, by_rows = !alone || shares_rows(calls, threads);
+    if (by_rows && count == 1 && threads > 1 && blocks[0]) { /* as many blocks for each */
+        blocks[0] = (blocks[0] + threads - 1) / threads * threads;
+        rows_each[0] = (calls->batch + blocks[0] - 1) / blocks[0];
+        blocks[0] = (calls->batch + rows_each[0] - 1) / rows_each[0];
     }
+    const double step = row_work(cell) * calls->batch;
+    long tiles_each = cell->kind == GRU_BEFORE || cell->kind == SIMPLE_RNN ? 4 : 2;
+    while (step < SHORT_STEP && tiles_each * threads < cell->tiles) tiles_each *= 2;
+    const long pieces = by_rows ? blocks[0] + blocks[1] : (cell->tiles + tiles_each - 1) / tiles_each;
+    if (pieces < threads) threads = (int)pieces;
+    Team *team = NULL;
+    if (threads > 1 && (by_rows || step >= STEP_WORK))
+        team = aligned_alloc(64, (sizeof(Team) + 63) / 64 * 64);
     if (!team) {
         for (int i = 0; i < count; i++)
             for (long start = 0; start < calls[i].batch; start += rows_each[i]) {
@@ -161,11 +196,6 @@ static int run_all(const Call *calls, int count, int threads)
             }
         free(memory);
         return 0;
-    }
-    if (by_rows && count == 1) { /* as many blocks for each */
-        pieces = (blocks[0] + threads - 1) / threads * threads;
-        rows_each[0] = (calls->batch + pieces - 1) / pieces;
-        blocks[0] = pieces = (calls->batch + rows_each[0] - 1) / rows_each[0];
     }
     memset(team, 0, sizeof *team);
     team->queues = threads, team->pieces = pieces, team->by_rows = by_rows, team->calls = calls;

@@ -90,7 +90,7 @@ class Compiled:
         self, x: Array, mask: Array | None, state: State | None, sequence: bool, into: Array | None = None
     ) -> Result:
         """As `states.Loop.run`."""
-        if self.is_long(x) and x.shape[1] > 1:
+        if x.shape[1] > 1 and self.is_long(x):
             return self._run_in_portions(x, mask, state, sequence, into)
         arguments, y = self._arguments(x, mask, state, sequence, into)
         try:
@@ -138,9 +138,8 @@ class Compiled:
         )
 
     def _result(self, arguments: Arguments, y: Array | None) -> Result:
-        _, _, _, _, _, _, h_new, c_new, shown, _, _ = arguments
-        states = (h_new,) if c_new is None else (h_new, c_new)
-        return Result(y, State(states, h_new if shown is None else shown), None)
+        h_new, c_new, shown = arguments[6:9]
+        return Result(y, State((h_new, c_new) if self._has_c else (h_new,), h_new if shown is None else shown), None)
 
     def _run_in_portions(
         self, x: Array, mask: Array | None, state: State | None, sequence: bool, into: Array | None

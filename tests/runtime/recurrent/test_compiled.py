@@ -181,7 +181,7 @@ def test_long_runs_are_taken_in_portions(build: Any, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("instruction_set", SETS)
 def test_large_calls_are_shared_bit_for_bit(build: Any, instruction_set: str) -> None:
     """Rows among threads, and units among threads, for every kind."""
-    for (name, options), (batch, steps) in product(KINDS.values(), [(300, 8), (8, 40)]):
+    for (name, options), (batch, steps) in product(KINDS.values(), [(300, 8), (8, 40), (1, 60)]):
         node, arrays = cell(build, name, 40, 250, **options)
         x, mask, state = given(node, batch, steps, True, True)
         loop = compiled(node, arrays, instruction_set)
