@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from lstmconv.exporting import convert
-from lstmconv.graph.convert import prune
+from lstmconv.graph.prune import prune
 from lstmconv.reading import KerasFile, read_keras_file
 from lstmconv_runtime import StreamError
 from lstmconv_runtime.difference import difference

@@ -18,7 +18,7 @@ from lstmconv_runtime.format import nodes as n
 from lstmconv_runtime.format.graph import FLOATS, Activation, Array, Graph, Node, Type, Value, infer_types
 from lstmconv_runtime.layers.activations import function
 
-from ..graph.convert import prune
+from ..graph.prune import prune
 
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}  # ulp of 1.0
 LEAST = {"float16": 2.0**-24, "bfloat16": 2.0**-133, "float32": 2.0**-149, "float64": 2.0**-1074}  # the smallest ulp

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lstmconv_runtime.format.graph import DTYPES, Graph, Node, Value
+from lstmconv_runtime.format.graph import DTYPES, Graph, Value
 from lstmconv_runtime.format.nodes import Input
 
 from ..errors import UnsupportedError, printable
@@ -16,6 +16,7 @@ from .calling import call_model, call_nested, run_layer
 from .dtype_policy import compute_dtype
 from .layer_config import Config
 from .opening import KerasModel, model_inputs, open_layer, open_model
+from .prune import prune
 
 
 def convert_config(config: Serialised, weights: LayerWeights, build: Builder) -> Graph:
@@ -49,22 +50,6 @@ def convert_config(config: Serialised, weights: LayerWeights, build: Builder) ->
         arrays=build.arrays,
     )
     return prune(graph)
-
-
-def prune(graph: Graph) -> Graph:
-    """The graph without nodes that no output depends on."""
-    needed: set[Value] = {*graph.outputs, *graph.inputs}
-    kept: list[Node] = []
-    for node in reversed(graph.nodes):
-        if needed.intersection(node.makes()):
-            needed.update(node.reads())
-            kept.append(node)
-    kept.reverse()
-    names = {f"{node.namespace()}/{name}" for node in kept for name in node.parameters()}
-    return Graph(
-        graph.inputs, graph.outputs, graph.output_keys, tuple(kept),
-        {name: array for name, array in graph.arrays.items() if name in names},
-    )  # fmt: skip
 
 
 def _add_input(build: Builder, values: dict[str, Any], name: str) -> Value:
