@@ -17,19 +17,27 @@ Axis = tuple[Value, int]
 BATCH = "batch"
 # Sizes to try: primes, no two of which are alike, large enough for any window and small enough for every limit.
 FIRST, SECOND = (1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049), (1151, 1153, 1163, 1171, 1181, 1187, 1193, 1201)
+# Of the batch and two sides.
+ONE_OF_THEM_1 = ((1009, 1, 1013), (1009, 1013, 1))
 
 
 def dimensions(graph: Graph) -> dict[Value, tuple[Dimension, ...]]:
     """The dimensions of every value: a number, a name, or None where it is neither."""
     names = _names(graph)
+    known = names
     try:
-        tried = [(_types(graph, names, primes), primes) for primes in (FIRST, SECOND)]
+        tried = [_types(graph, known, primes) for primes in (FIRST, SECOND)]
     except GraphError:
-        names = _shared(names, _tied(graph, names))
+        names = known = _shared(names, _tied(graph, names))
         try:
-            tried = [(_types(graph, names, primes), primes) for primes in (FIRST, SECOND)]
-        except GraphError:  # the sizes have more to do with each other than to be the same
-            names, tried = {axis: name for axis, name in names.items() if name == BATCH}, []
+            tried = [_types(graph, known, primes) for primes in (FIRST, SECOND)]
+        except GraphError:  # the sizes have more to do with each other than to be the same: one of them may be 1
+            names = _names(graph)
+            known = {axis: name if name == BATCH else "" for axis, name in names.items()}
+            try:
+                tried = [_types(graph, known, primes) for primes in (FIRST, SECOND)]
+            except GraphError:
+                tried = []
     return _named(infer_types(graph), names, tried)
 
 
@@ -56,7 +64,8 @@ def _shared(names: Mapping[Axis, str], tied: Mapping[Axis, Axis]) -> dict[Axis, 
 
 
 def _tied(graph: Graph, names: Mapping[Axis, str]) -> dict[Axis, Axis]:
-    """For each axis but the batch the first that has to be of the same size: no graph takes them with different ones.
+    """For each axis but the batch the first that has to be of the same size: no graph takes them with different ones,
+    not even with 1 on one side, which is broadcast.
 
     There are at most as many as there are primes, and so at most 2^6 ways to part them.
     """
@@ -65,17 +74,26 @@ def _tied(graph: Graph, names: Mapping[Axis, str]) -> dict[Axis, Axis]:
     for chosen in range(1, 2 ** len(axes) // 2):  # the last axis is on one side always
         part = {axis for k, axis in enumerate(axes) if chosen >> k & 1}
         sides = {axis: name if name == BATCH else str(axis in part) for axis, name in names.items()}
-        try:
-            _types(graph, sides, FIRST)
-        except GraphError:
+        if not any(_fit(graph, sides, primes) for primes in (FIRST, *ONE_OF_THEM_1)):
             continue
         apart |= {frozenset((one, other)) for one in part for other in axes if other not in part}
     return {axis: next(one for one in axes if frozenset((one, axis)) not in apart) for axis in axes}
 
 
-def _types(graph: Graph, names: Mapping[Axis, str], primes: tuple[int, ...]) -> dict[Value, Type]:
+def _fit(graph: Graph, names: Mapping[Axis, str], sizes: tuple[int, ...]) -> bool:
+    try:
+        _types(graph, names, sizes)
+    except GraphError:
+        return False
+    return True
+
+
+def _types(
+    graph: Graph, names: Mapping[Axis, str], primes: tuple[int, ...]
+) -> tuple[dict[Value, Type], dict[str, int]]:
+    """The types with a number for each name, and the numbers; none where there are more names."""
     order = list(dict.fromkeys(names.values()))
-    sizes = {name: primes[k] for k, name in enumerate(order)} if len(order) <= len(primes) else {}
+    sizes = dict(zip(order, primes, strict=False)) if len(order) <= len(primes) else {}
     nodes = tuple(
         node.replace(
             shape=tuple(
@@ -86,23 +104,23 @@ def _types(graph: Graph, names: Mapping[Axis, str], primes: tuple[int, ...]) -> 
         else node
         for node in graph.nodes
     )
-    return infer_types(replace(graph, nodes=nodes))
+    return infer_types(replace(graph, nodes=nodes)), sizes
 
 
 def _named(
     types: Mapping[Value, Type],
     names: Mapping[Axis, str],
-    tried: Sequence[tuple[dict[Value, Type], tuple[int, ...]]],
+    tried: Sequence[tuple[dict[Value, Type], dict[str, int]]],
 ) -> dict[Value, tuple[Dimension, ...]]:
-    order = list(dict.fromkeys(names.values()))
+    every = set(names.values())
 
     def named(value: Value, axis: int, size: int | None) -> Dimension:
         if size is not None:
             return size
         if (value, axis) in names:
             return names[value, axis]
-        for k, name in enumerate(order):
-            if tried and all(k < len(primes) and made[value].shape[axis] == primes[k] for made, primes in tried):
+        for name in every if tried else ():
+            if all(made[value].shape[axis] == sizes.get(name, 0) for made, sizes in tried):
                 return name
         return None
 

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from lstmconv_runtime.format.graph import SIGMOID, TANH, Activation, Graph
-from lstmconv_runtime.format.nodes import LSTM, Cast, Concatenate, Dense, Flip, Input
+from lstmconv_runtime.format.nodes import LSTM, Cast, Concatenate, Dense, Elementwise, Flip, Input
 from vector_files import read_vector
 
 pytest.importorskip("onnx")
 
 from lstmconv.onnx.model import write_model
+from lstmconv.onnx.running import onnxruntime_of
 
 
 def sizes(info: Any) -> list[int | str]:
@@ -69,6 +70,20 @@ def test_only_inputs_whose_steps_must_agree_share_a_time() -> None:
     model = write_model(graph_of(other, X, mask, lstm("y", mask="m"), lstm("w", "z"), outputs=("y", "w")), "0", {})
     assert [sizes(info)[1] for info in model.graph.input] == ["z.time", "x.time", "x.time"]
     assert [sizes(info)[1] for info in model.graph.output] == ["x.time", "z.time"]
+
+
+def test_steps_of_which_one_may_be_a_single_one_are_not_named_alike() -> None:
+    """onnxruntime would put the difference of 5 steps and 1 into the memory of the 1."""
+    other = Input(name="z", shape=(None, None, 3), dtype="float32")
+    both = Elementwise(name="both", op="subtract", args=("x", "z"))
+    again = Elementwise(name="y", op="negative", args=("both",))
+    graph = graph_of(X, other, both, again, outputs=("y",))
+    model = write_model(graph, "0", {})
+    assert [sizes(info) for info in model.graph.input] == [["batch", "x.time", 3], ["batch", "z.time", 3]]
+    assert sizes(model.graph.output[0]) == ["batch", 0, 3]
+    given = {"x": np.ones((2, 5, 3), "float32"), "z": np.full((2, 1, 3), 3, "float32")}
+    (y,) = onnxruntime_of(model, threads=1)(given)
+    np.testing.assert_array_equal(y, np.full((2, 5, 3), 2))
 
 
 def test_outputs_have_the_keys_of_a_dict_and_an_input_that_is_an_output_keeps_its_name() -> None:
