@@ -90,14 +90,34 @@ class Compiled:
         self, x: Array, mask: Array | None, state: State | None, sequence: bool, into: Array | None = None
     ) -> Result:
         """As `states.Loop.run`."""
-        if x.shape[1] > 1 and self.is_long(x):
+        if x.shape[1] == 1:
+            if mask is None and state is not None and into is None:
+                return self._step(x, state, sequence)
+        elif self.is_long(x):
             return self._run_in_portions(x, mask, state, sequence, into)
         arguments, y = self._arguments(x, mask, state, sequence, into)
+        self._call(arguments)
+        return self._result(arguments, y)
+
+    def _call(self, arguments: Arguments) -> None:
         try:
             self._cell.run(*arguments)
         except BufferError:  # it lies in memory as the kernel does not read it
             self._cell.run(*_copied(arguments))
-        return self._result(arguments, y)
+
+    def _step(self, x: Array, state: State, sequence: bool) -> Result:
+        """A single step as streams take it, which is over sooner than most of Python's part in it. It puts out its h:
+        what is given out beside the state is copied anyway."""
+        shape = len(x), self._units
+        h_new = empty(shape, FLOAT)
+        if self._has_c:
+            (h, c), c_new = state.states, empty(shape, FLOAT)
+            states: tuple[Array, ...] = h_new, c_new
+        else:
+            (h,), c, c_new = state.states, None, None
+            states = (h_new,)
+        self._call((x, None, h, c, None, None, h_new, c_new, None, False, kernel_threads.most))
+        return Result(h_new[:, None] if sequence else None, State(states, h_new), None)
 
     def run_with(self, own: Given, other: Compiled, its: Given) -> tuple[Result, Result]:
         """Two runs that need nothing of each other, side by side; each of them gives what it gives alone."""
@@ -122,9 +142,7 @@ class Compiled:
         h_new = empty(shape, FLOAT)
         c_new = empty(shape, FLOAT) if self._has_c else None
         h = c = before = shown = None
-        # A single step, as streams take them, puts out its h: what is given out beside the state is copied anyway.
-        y_is_h = sequence and steps == 1 and mask is None and into is None
-        if sequence and into is None and not y_is_h:
+        if sequence and into is None:
             into = empty((rows, steps, self._units), FLOAT)
         if state is not None:
             h = state.states[0]
@@ -133,9 +151,7 @@ class Compiled:
         if mask is not None:
             shown, before = empty(shape, FLOAT), None if state is None else state.output
         most = kernel_threads.most
-        return (x, mask, h, c, before, into, h_new, c_new, shown, self._zero_masked, most), (
-            h_new[:, None] if y_is_h else into
-        )
+        return (x, mask, h, c, before, into, h_new, c_new, shown, self._zero_masked, most), into
 
     def _result(self, arguments: Arguments, y: Array | None) -> Result:
         h_new, c_new, shown = arguments[6:9]
