@@ -16,6 +16,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -476,9 +477,8 @@ static void run_block(const Call *call, long start, long rows, float *scratch)
 
 /* --- Cell.run ----------------------------------------------------------------------------------------------------- */
 
-/* Vector operations from which a call may be shared between threads, and other threads of Python may run meanwhile: 100
-   us and more, of which making a thread takes 10. Giving Python's lock away costs little, but may cost a whole turn of
-   another thread to get back. */
+/* Vector operations from which other threads of Python may run meanwhile: 100 us and more. Giving the lock away costs
+   little, but may cost a whole turn of another thread to get back. */
 static const double LONG_RUN = 2.5e5;
 
 /* Holds what a call was given, ARGUMENTS + 2 objects; what it holds is to be let go in any case. 0, or -1 with an
@@ -515,11 +515,9 @@ static int take_call(Call *call, const Cell *cell, PyObject *const *args, long *
 /* None, or NULL with an exception. */
 static PyObject *run_calls(const Call *calls, int count, long threads)
 {
-    double work = 0;
-    for (int i = 0; i < count; i++) work += row_work(calls[i].cell) * calls[i].batch * calls[i].steps;
     int out_of_memory;
-    if (work < LONG_RUN) {
-        out_of_memory = run_all(calls, count, 1);
+    if (work_of(calls, count) < LONG_RUN) {
+        out_of_memory = run_all(calls, count, (int)threads);
     } else {
         Py_BEGIN_ALLOW_THREADS
         out_of_memory = run_all(calls, count, (int)threads);

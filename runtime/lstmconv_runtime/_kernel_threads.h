@@ -5,19 +5,25 @@
    goes on alone, and does not even wait for a helper to end. For that the Team belongs to all, and the last one frees
    it; a helper that comes too late finds nothing to claim, and touches nothing else.
 
-   Threads are made for each call (some 10 us, where a call that is shared takes 100 or more) and end with it: none
-   spins or sleeps between calls, and there is nothing that a fork could break. */
+   Helpers are made when they are first wanted, and sleep between calls: to wake one takes a third of the time that
+   making one does, and on a busy machine one that wakes is let run at once, where a new one waits its turn of some
+   milliseconds. A call offers its Team to them and takes the offer back when it is done. */
 enum { MAX_THREADS = 16 };
 typedef struct {
     _Alignas(64) atomic_long claimed; /* of all pieces of this queue over all steps */
-} Queue;
+    _Alignas(64) atomic_long done;    /* pieces that this thread has done, of whichever queue; he alone writes here */
+} Share;
 
-typedef struct {
+typedef struct Team {
     atomic_int users;
     atomic_int joined;       /* threads that have come, each of which has a number */
-    _Alignas(64) atomic_long done; /* pieces, over all steps */
-    Queue queue[MAX_THREADS];
-    int queues;
+    int open;                /* helpers that may still come; this and `next` belong to who holds the lock of the pool */
+    struct Team *next;       /* the next that is offered */
+#if defined(__linux__)
+    cpu_set_t processors;    /* on which the caller may run, and with him his helpers */
+#endif
+    Share share[MAX_THREADS];
+    int shares;              /* as many as threads */
     long pieces, rounds;     /* pieces of a round; rounds: steps, or halves of steps */
     long tiles_each, rows_each[2], first_pieces; /* first_pieces: those of the first call */
     int by_rows;             /* pieces are blocks of rows_each rows; else tiles of the job, tiles_each */
@@ -32,21 +38,29 @@ static void drop(Team *team)
     if (atomic_fetch_sub(&team->users, 1) == 1) free(team);
 }
 
-/* The number of a piece of a round, of the queue `number`; -1 where all are claimed. */
+/* The number of a piece of a round, of the queue of the thread `number`; -1 where all are claimed. */
 static long claim(Team *team, int number, long round)
 {
-    const long first = team->pieces * number / team->queues, count = team->pieces * (number + 1) / team->queues - first;
-    atomic_long *claimed = &team->queue[number].claimed;
+    const long first = team->pieces * number / team->shares, count = team->pieces * (number + 1) / team->shares - first;
+    atomic_long *claimed = &team->share[number].claimed;
     long at = atomic_load(claimed);
     while (at < (round + 1) * count)
         if (atomic_compare_exchange_weak(claimed, &at, at + 1)) return first + at - round * count;
     return -1;
 }
 
+/* Pieces that are done, over all steps. */
+static long done_of(Team *team)
+{
+    long done = 0;
+    for (int k = 0; k < team->shares; k++) done += atomic_load_explicit(&team->share[k].done, memory_order_acquire);
+    return done;
+}
+
 /* Whether so many pieces are done before so many turns of waiting are over; -1 is as many as it takes. */
 static int wait_for(Team *team, long done, long turns)
 {
-    for (long turn = 0; atomic_load_explicit(&team->done, memory_order_acquire) < done; turn++) {
+    for (long turn = 0; done_of(team) < done; turn++) {
         if (turn == turns) return 0;
 #if defined(__x86_64__)
         if (turn < 2000) __builtin_ia32_pause();
@@ -60,8 +74,8 @@ static int wait_for(Team *team, long done, long turns)
     return 1;
 }
 
-/* Does what is left in a queue of a round; whether there was anything. */
-static int work_off(Team *team, Job *job, int number, long round, float *scratch)
+/* Does as the thread `me` what is left in the queue of `number` in a round; whether there was anything. */
+static int work_off(Team *team, Job *job, int me, int number, long round, float *scratch)
 {
     long count = 0;
     for (long piece; (piece = claim(team, number, round)) >= 0; count++) {
@@ -78,7 +92,9 @@ static int work_off(Team *team, Job *job, int number, long round, float *scratch
                             end < job->tiles ? end : job->tiles);
         }
     }
-    if (count) atomic_fetch_add_explicit(&team->done, count, memory_order_release);
+    atomic_long *done = &team->share[me].done;
+    if (count) /* not an addition, which would wait for the line of the cache */
+        atomic_store_explicit(done, atomic_load_explicit(done, memory_order_relaxed) + count, memory_order_release);
     return count > 0;
 }
 
@@ -89,7 +105,7 @@ enum { PATIENCE = 32 };
 /* Works until there is nothing left. */
 static void work(Team *team, float *scratch)
 {
-    const int me = atomic_fetch_add(&team->joined, 1) % team->queues;
+    const int me = atomic_fetch_add(&team->joined, 1);
     Job mine = team->job; /* what it points to is alive, as the call is, until all pieces are done */
     Fixed fixed;
     if (!team->by_rows && team->fixed) {
@@ -99,29 +115,113 @@ static void work(Team *team, float *scratch)
     int found = 0;
     for (long round = 0; round < team->rounds;) {
         const long done = (round + 1) * team->pieces;
-        work_off(team, &mine, me, round, scratch);
+        work_off(team, &mine, me, me, round, scratch);
         if (!wait_for(team, done, found ? 0 : PATIENCE)) {
             found = 0;
-            for (int k = 1; k < team->queues; k++)
-                found |= work_off(team, &mine, (me + k) % team->queues, round, scratch);
+            for (int k = 1; k < team->shares; k++)
+                found |= work_off(team, &mine, me, (me + k) % team->shares, round, scratch);
             wait_for(team, done, -1);
         } else {
             found = 0;
         }
-        round = atomic_load_explicit(&team->done, memory_order_acquire) / team->pieces;
+        round = done_of(team) / team->pieces;
     }
 }
 
-static void *help(void *given)
+/* --- the pool ----------------------------------------------------------------------------------------------------- */
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t offer; /* there is a new one */
+    Team *offered;        /* teams with places that are open */
+    int helpers;
+} pool = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, NULL, 0};
+
+static void *help(void *unused)
 {
-    Team *team = given;
-    void *memory = NULL;
-    float *scratch = NULL;
-    if (!team->scratch || (scratch = allocate(team->scratch, &memory))) work(team, scratch);
-    free(memory);
-    drop(team);
+    (void)unused;
+#if defined(__linux__)
+    cpu_set_t mine;
+    CPU_ZERO(&mine);
+#endif
+    pthread_mutex_lock(&pool.lock);
+    for (;;) {
+        while (!pool.offered) pthread_cond_wait(&pool.offer, &pool.lock);
+        Team *team = pool.offered;
+        if (!--team->open) pool.offered = team->next;
+        atomic_fetch_add(&team->users, 1);
+        pthread_mutex_unlock(&pool.lock);
+#if defined(__linux__)
+        if (!CPU_EQUAL(&mine, &team->processors)) {
+            mine = team->processors;
+            sched_setaffinity(0, sizeof mine, &mine);
+        }
+#endif
+        void *memory = NULL;
+        float *scratch = NULL;
+        if (!team->scratch || (scratch = allocate(team->scratch, &memory))) work(team, scratch);
+        free(memory);
+        drop(team);
+        pthread_mutex_lock(&pool.lock);
+    }
     return NULL;
 }
+
+/* What a fork leaves of the pool in the child: nobody, and a lock that is free. */
+static void before_fork(void) { pthread_mutex_lock(&pool.lock); }
+static void after_fork(void) { pthread_mutex_unlock(&pool.lock); }
+static void in_child(void)
+{
+    pthread_mutex_init(&pool.lock, NULL);
+    pthread_cond_init(&pool.offer, NULL);
+    pool.offered = NULL;
+    pool.helpers = 0;
+}
+static void expect_forks(void) { pthread_atfork(before_fork, after_fork, in_child); }
+
+/* One more helper, who leaves signals to Python's threads; whether there is. */
+static int make_helper(void)
+{
+    pthread_attr_t detached;
+    pthread_t thread;
+    sigset_t all, before;
+    if (pthread_attr_init(&detached)) return 0;
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int made = !pthread_create(&thread, &detached, help, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&detached);
+    return made;
+}
+
+/* Asks so many helpers to join. Those that are busy elsewhere, or cannot be made, stay away. */
+static void offer(Team *team, int helpers)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, expect_forks);
+#if defined(__linux__)
+    sched_getaffinity(0, sizeof team->processors, &team->processors);
+#endif
+    pthread_mutex_lock(&pool.lock);
+    while (pool.helpers < helpers && make_helper()) pool.helpers++;
+    team->open = helpers;
+    team->next = pool.offered;
+    pool.offered = team;
+    for (int k = 0; k < helpers; k++) pthread_cond_signal(&pool.offer);
+    pthread_mutex_unlock(&pool.lock);
+}
+
+static void take_back(Team *team)
+{
+    pthread_mutex_lock(&pool.lock);
+    Team **at = &pool.offered;
+    while (*at && *at != team) at = &(*at)->next;
+    if (*at) *at = team->next;
+    pthread_mutex_unlock(&pool.lock);
+}
+
+/* --- sharing ------------------------------------------------------------------------------------------------------ */
 
 static int processors(void)
 {
@@ -133,8 +233,9 @@ static int processors(void)
     return count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : (int)count;
 }
 
-/* Vector operations of a step in which all wait for each other after it: from so many on that is worth a thread. */
-static const double STEP_WORK = 1.5e3, SHORT_STEP = 2e4;
+/* Vector operations that are worth a helper, whom to wake takes some 10 us: of all that is called for, 40 us and more,
+   and of a step where all wait for each other after it. A short step is one piece for each thread. */
+static const double SHARED_WORK = 6e4, STEP_WORK = 4e3, SHORT_STEP = 2e4;
 /* A thread that takes rows reads all the weights at each step, in the other way only its own: no more bytes than these
    for each of its rows. */
 enum { LEAST_SHARED_ROWS = 2, BYTES_OF_A_ROW = 384 * 1024 };
@@ -143,6 +244,13 @@ enum { LEAST_SHARED_ROWS = 2, BYTES_OF_A_ROW = 384 * 1024 };
 static double row_work(const Cell *cell)
 {
     return (double)(cell->features + cell->units) * cell->tiles * COLUMNS_W[cell->kind];
+}
+
+static double work_of(const Call *calls, int count)
+{
+    double work = 0;
+    for (int i = 0; i < count; i++) work += row_work(calls[i].cell) * calls[i].batch * calls[i].steps;
+    return work;
 }
 
 /* Whether the rows of a call are few enough to go through it together, and can be shared all the same. */
@@ -159,6 +267,7 @@ static int run_all(const Call *calls, int count, int threads)
 {
     long rows_each[2] = {0}, blocks[2] = {0};
     size_t size = 0, fixed = 0;
+    if (threads != 1 && work_of(calls, count) < SHARED_WORK) threads = 1;
     if (!threads) threads = processors();
     if (threads > MAX_THREADS) threads = MAX_THREADS;
     for (int i = 0; i < count; i++) {
@@ -198,7 +307,7 @@ static int run_all(const Call *calls, int count, int threads)
         return 0;
     }
     memset(team, 0, sizeof *team);
-    team->queues = threads, team->pieces = pieces, team->by_rows = by_rows, team->calls = calls;
+    team->shares = threads, team->pieces = pieces, team->by_rows = by_rows, team->calls = calls;
     team->tiles_each = tiles_each, team->first_pieces = blocks[0];
     team->rows_each[0] = rows_each[0], team->rows_each[1] = rows_each[1];
     team->rounds = by_rows ? 1 : calls->steps * halves(cell);
@@ -206,17 +315,9 @@ static int run_all(const Call *calls, int count, int threads)
     team->fixed = uses_fixed(cell);
     if (!by_rows) team->job = enter(calls, 0, calls->batch, scratch + fixed);
     atomic_store(&team->users, 1);
-    pthread_attr_t detached;
-    if (!pthread_attr_init(&detached)) {
-        pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-        for (int k = 1; k < threads; k++) {
-            pthread_t thread;
-            atomic_fetch_add(&team->users, 1);
-            if (pthread_create(&thread, &detached, help, team)) drop(team); /* then there is one less */
-        }
-        pthread_attr_destroy(&detached);
-    }
+    offer(team, threads - 1);
     work(team, scratch);
+    take_back(team);
     if (!by_rows) leave(calls, &team->job, 0);
     drop(team);
     free(memory);

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 from lstmconv_runtime import programs
@@ -21,6 +22,7 @@ from lstmconv_runtime.layers.activations import function
 from ..graph.prune import prune
 
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}  # ulp of 1.0
+MOST = {"float16": 65520.0, "bfloat16": 2.0**128, "float32": 2.0**128, "float64": inf}  # from there on infinity
 LEAST = {"float16": 2.0**-24, "bfloat16": 2.0**-133, "float32": 2.0**-149, "float64": 2.0**-1074}  # the smallest ulp
 MULTIPLE = 4.0  # of the movement: how much more rounding an evaluation does than one rounding of each number
 DRAWS = 3  # of random moves; the largest counts
@@ -66,7 +68,8 @@ def move_weights(graph: Graph, random: np.random.Generator) -> Graph:
 
 
 def moved_by_ulp(x: Array, dtype: str, random: np.random.Generator) -> Array:
-    """Each number up or down by about one ulp of a dtype; zeros stay, and no number changes its sign.
+    """Each number up or down by about one ulp of a dtype, and infinite where the dtype has no number so large; zeros
+    stay, and no number changes its sign.
 
     By half to one and a half, so that numbers that were equal never move by the same and still cancel. The ulps of
     subnormal numbers are all the same, so a number smaller than one may come to nothing.
@@ -75,6 +78,7 @@ def moved_by_ulp(x: Array, dtype: str, random: np.random.Generator) -> Array:
     ulps = np.maximum(np.ldexp(0.5 * EPS[dtype], exponents), LEAST[dtype])
     parts = 2.0 * random.random(x.shape) - 1.0
     moved = np.abs(x) + ulps * (parts + np.copysign(0.5, parts))
+    moved = np.where(moved >= MOST[dtype], inf, moved)
     return np.asarray(np.copysign(np.maximum(moved, 0.0) * (x != 0), x))
 
 

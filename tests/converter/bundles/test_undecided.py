@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from lstmconv.bundles.probe_inputs import Judged, judge
 from lstmconv_runtime.format.graph import SIGMOID, TANH, Activation, Array, Graph, Node
-from lstmconv_runtime.format.nodes import GRU, Activate, Cast, Constant, Elementwise, Input
+from lstmconv_runtime.format.nodes import GRU, LSTM, Activate, Cast, Concatenate, Constant, Elementwise, Input
 
 
 def judged(nodes: list[Node], x: float, arrays: dict[str, Array] | None = None, dtype: str = "float32") -> Judged:
@@ -49,6 +49,23 @@ def test_the_smallest_halves_have_no_digits(x: float, undecided: int) -> None:
 def test_below_the_smallest_normal_number_machines_differ(x: float, undecided: int) -> None:
     """A rule of 1e-5 needs five digits above 2^-126."""
     assert judged([Activate(name="y", x="x", activation=TANH)], x).undecided == undecided
+
+
+@pytest.mark.parametrize(("x", "undecided"), [(2.0, 0), (60.0, 1)])
+def test_what_overflows_inside_a_cell_is_infinite_in_float32_alone(x: float, undecided: int) -> None:
+    """c is x, then 2x; o exp(c) with o = 0 is 0 in float64, and NaN where exp(c) is infinite, from c = 89 on."""
+    relu = Activation("relu", (("max_value", None), ("negative_slope", 0.0), ("threshold", 0.0)))
+    node = LSTM(
+        name="lstm", x="twice", mask=None, h0=None, c0=None, weights="lstm", input_size=1, units=1, use_bias=True,
+        activation=Activation("exponential", ()), recurrent_activation=relu, return_sequences=False,
+        go_backwards=False, zero_output_for_mask=False, stateful=False,
+    )  # fmt: skip
+    twice = Concatenate(name="twice", args=("x", "x"), axis=1)
+    arrays: dict[str, Array] = {f"lstm/{name}": np.zeros(shape, "float32") for name, shape in node.parameters().items()}
+    arrays["lstm/W_i"] += 1.0  # times exp(0), and f = 1 keeps c
+    arrays["lstm/b_f"] += 1.0
+    shown = Elementwise(name="y", op="add", args=("lstm", "lstm:h"))
+    assert judged([twice, node, shown], x, arrays).undecided == undecided
 
 
 @pytest.mark.parametrize(("x", "undecided"), [(0.75, 0), (1.0, 1), (np.nextafter(np.float32(1), np.float32(0)), 1)])

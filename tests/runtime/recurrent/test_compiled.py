@@ -5,8 +5,6 @@ Where the kernel is not built, conftest.py leaves this file out.
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
@@ -345,37 +343,6 @@ def test_sizes_that_do_not_fit_are_refused(build: Any) -> None:
     for size in (2**31 - 1, 2**20):
         with pytest.raises(ValueError, match=r"too large|places"):
             engines.kernel.Cell(SETS[0], 0, 1, size, size, W, W, None, W, None, None, None)
-
-
-def test_many_threads_share_a_model(build: Any) -> None:
-    model = build.model([build.input(None, 8), build.recurrent("LSTM", "a", "x", 8, 130)])
-    x = np.random.default_rng(0).standard_normal((40, 30, 8)).astype(np.float32)
-    expected = model.predict(x)
-    found: list[Any] = []
-
-    def predict() -> None:
-        found.extend(np.array_equal(model.predict(x), expected) for _ in range(5))
-
-    threads = [threading.Thread(target=predict) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == [True] * 20
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-def test_threads_survive_a_fork(build: Any) -> None:
-    """A child of a process that has used threads computes with threads too."""
-    node, arrays = cell(build, "LSTM", 40, 250)
-    x, _, _ = given(node, 300, 8, False, False)
-    loop = compiled(node, arrays, SETS[0])
-    with at_most(4):
-        expected = loop.run(x, None, None, True)
-        child = os.fork()
-        if not child:
-            os._exit(0 if equal(loop.run(x, None, None, True), expected) else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_int8_as_it_is_multiplied_gives_what_keras_does(monkeypatch: pytest.MonkeyPatch) -> None:
