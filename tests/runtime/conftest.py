@@ -20,7 +20,7 @@ from lstmconv_runtime.format.graph import LINEAR, SIGMOID, TANH, Activation, Arr
 from lstmconv_runtime.model import Model
 from outputs import single
 
-collect_ignore = [] if engines.kernel else ["recurrent/test_compiled.py"]
+collect_ignore = [] if engines.kernel else ["recurrent/test_compiled.py", "recurrent/test_helpers.py"]
 settings.register_profile("quick", max_examples=30, deadline=None, derandomize=True)
 settings.load_profile("quick")
 

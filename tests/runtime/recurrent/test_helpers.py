@@ -10,11 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lstmconv_runtime import engines
 from lstmconv_runtime.threads import at_most
-
-if engines.kernel is None:
-    pytest.skip("the kernel is not built", allow_module_level=True)
 
 TASKS = Path("/proc/self/task")
 linux = pytest.mark.skipif(not TASKS.exists(), reason="no list of threads")
