@@ -15,6 +15,7 @@ from .dimensions import Dimension, dimensions
 from .graph_writer import GraphWriter
 from .nodes.activations import FUNCTIONS
 from .nodes.by_node import write_node
+from .sharing import shared
 from .states import States
 from .writer import MIN_OPSET, ONNX_DTYPES, OPSET, Tensor, held
 
@@ -71,7 +72,7 @@ def write_model(
             w.scope = name
             made[name] = w("Identity", tensor)
             outputs.append(_info(name, dtype, sizes))
-    nodes = _renamed(_needed(w.nodes, made.values()), made)
+    nodes = _renamed(_needed(shared(w.nodes, w.initializers, made.values()), made.values()), made)
     used = _read(nodes)
     arrays = [array for name, array in w.initializers.items() if name in used]
     written = helper.make_graph(nodes, PRODUCER, inputs, outputs, arrays)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lstmconv_runtime import programs
 from lstmconv_runtime.format.graph import SIGMOID, TANH, Activation, Graph
 from lstmconv_runtime.format.nodes import LSTM, Cast, Concatenate, Dense, Elementwise, Flip, Input
 from vector_files import read_vector
@@ -125,6 +126,19 @@ def test_the_slope_of_hard_sigmoid_is_written_out() -> None:
     assert list(said["activations"].strings) == [b"HardSigmoid", b"Tanh", b"Tanh"]
     assert said["activation_alpha"].floats == pytest.approx([0.2])
     assert said["activation_beta"].floats == pytest.approx([0.5])
+
+
+def test_a_layer_that_is_called_twice_on_one_input_is_computed_once() -> None:
+    """onnxruntime fails where it finds out by itself that two LSTMs are one and other outputs are read of each."""
+    twice = (lstm("a"), lstm("b").replace(weights="a"), lstm("c"))
+    graph = graph_of(X, *twice, outputs=("a", "b:h", "b", "c", "a"))
+    model = write_model(graph, "0", {})
+    assert operators(model)["LSTM"] == 2
+    given = {"x": np.random.default_rng(1).standard_normal((2, 4, 3)).astype("float32")}
+    made = onnxruntime_of(model, threads=1)(given)
+    values = programs.run(programs.prepare(graph), given)
+    for name, y in zip(graph.outputs, made, strict=True):
+        np.testing.assert_allclose(y, values[name], rtol=1e-5, atol=1e-6)
 
 
 def test_a_mask_is_compacted_once_for_all_that_read_it() -> None:
