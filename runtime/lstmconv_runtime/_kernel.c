@@ -477,9 +477,8 @@ static void run_block(const Call *call, long start, long rows, float *scratch)
 
 /* --- Cell.run ----------------------------------------------------------------------------------------------------- */
 
-/* Vector operations from which a call may be shared between threads, and other threads of Python may run meanwhile: 100
-   us and more. To wake a helper takes 10 us, and until he comes another 10, or 50 where his processor had gone to sleep;
-   giving Python's lock away costs little, but may cost a whole turn of another thread to get back. */
+/* Vector operations from which other threads of Python may run meanwhile: 100 us and more. Giving the lock away costs
+   little, but may cost a whole turn of another thread to get back. */
 static const double LONG_RUN = 2.5e5;
 
 /* Holds what a call was given, ARGUMENTS + 2 objects; what it holds is to be let go in any case. 0, or -1 with an
@@ -518,7 +517,7 @@ static PyObject *run_calls(const Call *calls, int count, long threads)
 {
     int out_of_memory;
     if (work_of(calls, count) < LONG_RUN) {
-        out_of_memory = run_all(calls, count, 1);
+        out_of_memory = run_all(calls, count, (int)threads);
     } else {
         Py_BEGIN_ALLOW_THREADS
         out_of_memory = run_all(calls, count, (int)threads);

@@ -233,9 +233,9 @@ static int processors(void)
     return count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : (int)count;
 }
 
-/* Vector operations of a step where all wait for each other after it: from so many on that is worth a helper. A short
-   step is one piece for each thread. */
-static const double STEP_WORK = 4e3, SHORT_STEP = 2e4;
+/* Vector operations that are worth a helper, whom to wake takes some 10 us: of all that is called for, 40 us and more,
+   and of a step where all wait for each other after it. A short step is one piece for each thread. */
+static const double SHARED_WORK = 6e4, STEP_WORK = 4e3, SHORT_STEP = 2e4;
 /* A thread that takes rows reads all the weights at each step, in the other way only its own: no more bytes than these
    for each of its rows. */
 enum { LEAST_SHARED_ROWS = 2, BYTES_OF_A_ROW = 384 * 1024 };
@@ -267,6 +267,7 @@ static int run_all(const Call *calls, int count, int threads)
 {
     long rows_each[2] = {0}, blocks[2] = {0};
     size_t size = 0, fixed = 0;
+    if (threads != 1 && work_of(calls, count) < SHARED_WORK) threads = 1;
     if (!threads) threads = processors();
     if (threads > MAX_THREADS) threads = MAX_THREADS;
     for (int i = 0; i < count; i++) {
