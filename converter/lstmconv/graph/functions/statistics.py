@@ -83,11 +83,14 @@ def _norm(layer: Layer, x: Value, order: Any, axes: tuple[int, ...], keepdims: b
     if order == 0:
         other = elementwise(layer, "other", "not_equal", x, scalar(layer, "zero", 0, dtype))
         return reduced(layer, part, "sum", layer.build.cast(layer.where, other, dtype), axes, keepdims)
+    absolute = elementwise(layer, "absolute", "absolute", x)
+    if order == 1:
+        return reduced(layer, part, "sum", absolute, axes, keepdims)
     power = scalar(layer, "order", order, dtype)
-    powers = elementwise(layer, "powers", "power", elementwise(layer, "absolute", "absolute", x), power)
+    powers = elementwise(layer, "powers", "power", absolute, power)
     total = reduced(layer, "sum", "sum", powers, axes, keepdims)
-    kind = np.float64 if dtype == "float64" else np.float32
-    return elementwise(layer, part, "power", total, scalar(layer, "root", float(kind(1) / kind(order)), dtype))
+    root = elementwise(layer, "root", "divide", scalar(layer, "one", 1, dtype), power)  # exact to any precision
+    return elementwise(layer, part, "power", total, root)
 
 
 def normalize(layer: Layer, call: Call) -> Tensor:
