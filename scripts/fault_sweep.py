@@ -131,7 +131,8 @@ class Sweep:
         out = self._fresh()
         log = out.with_suffix(".log")
         injected = f"inject={point.call}:{FAULTS[fault][0]}:when={point.number}"
-        strace = ["strace", "-f", "-qq", "-y", "-e", f"trace={point.call}", "-e", injected, "-o", str(log)]
+        trace = f"trace={point.call},execve"  # its own execve comes first, whatever programs it starts
+        strace = ["strace", "-f", "-qq", "-y", "-e", trace, "-e", injected, "-o", str(log)]
         done = self._run(self.command, out, strace)
         states, leftovers = self._states(out), _leftovers(out)
         exit_code = done.returncode if done.returncode >= 0 else 128 - done.returncode
