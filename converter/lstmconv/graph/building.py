@@ -60,7 +60,8 @@ class Builder:
     Attributes:
         types: shape and dtype of every value so far.
         warnings: what the user should know about the conversion.
-        unmasked: values whose mask a layer has taken off for all that run later, as MultiHeadAttention does.
+        masks: by value, the mask that it has for all that run later, where a call has put one on the tensor itself, as
+            of a model with a mask given by hand, or None where one was taken off, as MultiHeadAttention does.
         obstacles: where a list is given, what is unsupported is put there, and a stand-in takes the layer's place.
         fixed: values that no input reaches: constants, and what is computed from them alone.
         ran: of every Functional model, by the prefix of its layers' names, how its calls ran (`functional.Ran`).
@@ -74,7 +75,7 @@ class Builder:
     arrays: dict[str, Array] = field(default_factory=dict)
     types: dict[Value, Type] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    unmasked: set[Value] = field(default_factory=set)
+    masks: dict[Value, Value | None] = field(default_factory=dict)
     obstacles: list[UnsupportedError] | None = None
     fixed: set[Value] = field(default_factory=set)
     ran: dict[str, list[Any]] = field(default_factory=dict)
@@ -128,7 +129,7 @@ class Builder:
 
     def as_masked(self, tensor: Tensor) -> Tensor:
         """The tensor with the mask it still has."""
-        return Tensor(tensor.value) if tensor.value in self.unmasked else tensor
+        return Tensor(tensor.value, self.masks[tensor.value]) if tensor.value in self.masks else tensor
 
     def cast(self, where: str, value: Value, dtype: str) -> Value:
         """`value` as dtype, through a Cast node where it has another."""

@@ -71,14 +71,14 @@ def call_nested(inner: KerasModel, call: Call) -> Any:
     if masks not in ([], [None]) and len(masks) != len(inputs):
         raise unsupported("its masks do not pair up with its inputs")
     for index, mask in enumerate(masks):
-        if mask is None:
-            continue
-        if not isinstance(mask, Tensor):
+        if mask is not None and not isinstance(mask, Tensor):
             raise unsupported(f"a mask that is {printable(mask)}, not a tensor")
-        value = inputs[index].value
-        inputs[index] = Tensor(value, build.cast(inner.where, mask.value, "bool"))
-        build.unmasked.discard(value)  # Keras puts the mask on the tensor itself
-    return call_model(inner, _as_declared(inner, inputs))
+        if mask is not None:
+            inputs[index] = Tensor(inputs[index].value, build.cast(inner.where, mask.value, "bool"))
+    declared = _as_declared(inner, inputs)
+    # Keras puts the mask on the tensor itself, where whoever reads it later finds it.
+    build.masks.update((x.value, x.mask) for x, mask in zip(declared, masks, strict=False) if mask is not None)
+    return call_model(inner, declared)
 
 
 def _given_inputs(inner: KerasModel, call: Call) -> list[Tensor]:

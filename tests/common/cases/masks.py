@@ -64,6 +64,15 @@ def explicit() -> Any:
     return keras.Model([x, given], outputs), pad
 
 
+def left_on_its_input() -> Any:
+    """A model that is called with a mask leaves it on its input, where a layer that runs later finds it."""
+    x, given = sequence(), keras.Input((None,), dtype="bool", name="given")
+    earlier = kl.LSTM(UNITS, name="earlier")(x)
+    inner = keras.Sequential([kl.GRU(UNITS, return_sequences=True, name="inner")], name="model")(x, mask=given)
+    later = kl.LSTM(UNITS, name="later")(x)
+    return keras.Model([x, given], [earlier, inner, later]), pad
+
+
 def embedding(**options: Any) -> Case:
     def case() -> Any:
         ids = keras.Input((None,), dtype="int32", name="ids")
@@ -135,6 +144,7 @@ CASES: dict[str, Case] = {
     "mask-value": lambda: (stack(lambda: kl.Masking(mask_value=-1.5), lambda: kl.LSTM(3))(), pad_with(-1.5)),
     "mask-of-output": lambda: (branches({"masking": kl.Masking()})(), pad),
     "mask-explicit": explicit,
+    "mask-left-on-its-input": left_on_its_input,
     "embedding": embedding(),
     "embedding-mask-zero": embedding(mask_zero=True),
     "embedding-float-ids": float_ids,

@@ -154,7 +154,7 @@ def multi_head_attention(layer: Layer, call: Call) -> Outputs:
     specs = [Spec("kernel", (heads, value_size, output_size))] + [Spec("bias", (output_size,))] * use_bias
     made = dense(layer, "", joined, part.take(layer.where, specs), heads * value_size, output_size)
     # Keras takes the masks off its arguments, for every layer that runs after this one.
-    layer.build.unmasked.update(tensor.value for tensor in (query, value, key))
+    layer.build.masks.update((tensor.value, None) for tensor in (query, value, key))
     output = Tensor(made, query.mask)
     return [output, Tensor(weights)] if scores_wanted else output
 
