@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeAlias
 
-from .writer import Tensor
+Tensor: TypeAlias = str  # its name, as in `writer`, which cannot be imported without onnx
 
 
 def shared(nodes: Sequence[Any], initializers: Mapping[Tensor, Any], own: Collection[Tensor]) -> list[Any]:
