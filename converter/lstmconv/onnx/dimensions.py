@@ -24,20 +24,14 @@ ONE_OF_THEM_1 = ((1009, 1, 1013), (1009, 1013, 1))
 def dimensions(graph: Graph) -> dict[Value, tuple[Dimension, ...]]:
     """The dimensions of every value: a number, a name, or None where it is neither."""
     names = _names(graph)
-    known = names
-    try:
-        tried = [_types(graph, known, primes) for primes in (FIRST, SECOND)]
-    except GraphError:
-        names = known = _shared(names, _tied(graph, names))
-        try:
-            tried = [_types(graph, known, primes) for primes in (FIRST, SECOND)]
-        except GraphError:  # the sizes have more to do with each other than to be the same: one of them may be 1
-            names = _names(graph)
-            known = {axis: name if name == BATCH else "" for axis, name in names.items()}
-            try:
-                tried = [_types(graph, known, primes) for primes in (FIRST, SECOND)]
-            except GraphError:
-                tried = []
+    tried = _tried(graph, names)
+    if not tried:
+        shared = _shared(names, _tied(graph, names))
+        tried = _tried(graph, shared)
+        if tried:
+            names = shared
+        else:  # the sizes have more to do with each other than to be the same: one of them may be 1
+            tried = _tried(graph, {axis: name if name == BATCH else "" for axis, name in names.items()})
     return _named(infer_types(graph), names, tried)
 
 
@@ -74,18 +68,20 @@ def _tied(graph: Graph, names: Mapping[Axis, str]) -> dict[Axis, Axis]:
     for chosen in range(1, 2 ** len(axes) // 2):  # the last axis is on one side always
         part = {axis for k, axis in enumerate(axes) if chosen >> k & 1}
         sides = {axis: name if name == BATCH else str(axis in part) for axis, name in names.items()}
-        if not any(_fit(graph, sides, primes) for primes in (FIRST, *ONE_OF_THEM_1)):
+        if not any(_tried(graph, sides, [numbers]) for numbers in (FIRST, *ONE_OF_THEM_1)):
             continue
         apart |= {frozenset((one, other)) for one in part for other in axes if other not in part}
     return {axis: next(one for one in axes if frozenset((one, axis)) not in apart) for axis in axes}
 
 
-def _fit(graph: Graph, names: Mapping[Axis, str], sizes: tuple[int, ...]) -> bool:
+def _tried(
+    graph: Graph, names: Mapping[Axis, str], choices: Sequence[tuple[int, ...]] = (FIRST, SECOND)
+) -> list[tuple[dict[Value, Type], dict[str, int]]]:
+    """`_types` for each choice of numbers; none where the graph does not take one of them."""
     try:
-        _types(graph, names, sizes)
+        return [_types(graph, names, numbers) for numbers in choices]
     except GraphError:
-        return False
-    return True
+        return []
 
 
 def _types(
